@@ -1,0 +1,649 @@
+"""Submitting, waiting and giving up, played by hand: no sockets, no clock."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from attrs import evolve
+from halide import ACCEPTED, DONE, NOON, RUNNING, Halide, _Options, reply
+from playing import Stage
+
+from wanbridge import flow
+from wanbridge.adapter import Cadence, NotAccepted, Pending, Rates, Resend, StillUnknown
+from wanbridge.effects import Effect, Fetch, Send, Sleep
+from wanbridge.errors import (
+    AuthenticationFailed,
+    CallFailed,
+    Charge,
+    ContentRefused,
+    CreditExhausted,
+    DeadlineExceeded,
+    GenerationFailed,
+    InvalidRequest,
+    MalformedResponse,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRejected,
+    SubmissionUncertain,
+    TaskLost,
+    TransportFailed,
+    UnsupportedFeature,
+)
+from wanbridge.model import ImageRequest, ImageResult, InputImage, Job, Money, Receipt
+from wanbridge.terms import Accepted, Patience, Polled, Retrying, Submitting
+
+HALIDE = Halide(api_key="sk-test-1")
+SAFE = Halide(api_key="sk-test-1", options=_Options(resend=Resend.SAME_KEY_IS_SAFE))
+KITE = ImageRequest("a red kite", seed=7)
+PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x08\0\0\0\x04\0\x08\x02\0\0\0"
+
+
+def lost(charge: Charge = Charge.MAYBE) -> TransportFailed:
+    return TransportFailed("halide", "the line broke", charge)
+
+
+def posts(effects: list[Effect]) -> list[Send]:
+    return [e for e in effects if isinstance(e, Send) and e.billable]
+
+
+def sleeps(effects: list[Effect]) -> list[float]:
+    return [round(e.seconds, 3) for e in effects if isinstance(e, Sleep)]
+
+
+def generate(stage: Stage, *replies: object, adapter: Halide = HALIDE) -> tuple[ImageResult, Any]:
+    return stage.play(flow.generate(adapter, KITE, key="k-1", terms=stage.terms), *replies)
+
+
+def test_a_generation_is_submitted_once_and_polled_to_its_end() -> None:
+    """The ordinary case: one billable message, then polls at the provider's cadence."""
+    stage = Stage()
+
+    result, effects = generate(stage, reply(ACCEPTED), reply(RUNNING), reply(DONE))
+
+    assert 1 == len(posts(effects))
+    assert [2.0, 3.0] == sleeps(effects)
+    assert "https://cdn.halide.example/1.png" == result.images[0].url
+    assert ("halide", "t-1", 1, 0) == (
+        result.provider,
+        result.job_id,
+        result.requested,
+        result.shortfall,
+    )
+    assert ["delivered"] == [a.outcome for a in result.attempts]
+    assert Charge.YES == result.attempts[0].charge
+
+
+def test_everything_that_happens_is_told_in_order() -> None:
+    """A ledger or a progress line needs the receipt first, then the job, then each poll."""
+    stage = Stage()
+
+    generate(stage, reply(ACCEPTED), reply(RUNNING), reply(DONE))
+
+    assert [Submitting, Accepted, Polled, Polled] == [type(e) for e in stage.events]
+    running = stage.events[2]
+    assert isinstance(running, Polled)
+    assert (1, 0.5, 2.0) == (running.polls, running.progress, running.seconds)
+
+
+def test_the_receipt_is_told_before_the_first_byte() -> None:
+    """Whatever happens then, there is something to look it up with."""
+    stage = Stage()
+    play = flow.generate(HALIDE, KITE, key="k-1", terms=stage.terms)
+
+    effect = next(play)
+
+    assert isinstance(effect, Send)
+    told = stage.events[0]
+    assert isinstance(told, Submitting)
+    assert ("halide", "k-1", NOON) == (
+        told.receipt.account,
+        told.receipt.key,
+        told.receipt.first_sent_at,
+    )
+    play.close()
+
+
+def test_who_cannot_take_note_of_a_receipt_stops_the_submit() -> None:
+    """A ledger that is full must not lead to purchases that nobody recorded."""
+
+    def full(event: object) -> None:
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        next(flow.generate(HALIDE, KITE, key="k", terms=Stage(tell=full).terms))
+
+
+def test_a_listener_that_fails_after_acceptance_loses_nothing() -> None:
+    """The generation is paid for; a broken progress bar must not give it up."""
+
+    def fragile(event: object) -> None:
+        if not isinstance(event, Submitting):
+            raise ValueError("broken progress bar")
+
+    result, _ = generate(Stage(tell=fragile), reply(ACCEPTED), reply(DONE))
+
+    assert 1 == len(result.images)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(lost(), id="line broken"),
+        pytest.param(reply({"code": "Boom"}, 500), id="500"),
+        pytest.param(reply({"code": "Slow"}, 504), id="504"),
+        pytest.param(reply({"code": "Late"}, 408), id="408"),
+        pytest.param(reply(b"<html>Bad gateway</html>", 502), id="HTML 502"),
+        pytest.param(reply(b"", 302, location="https://elsewhere.example"), id="redirect"),
+        pytest.param(reply(b"<html>Hello</html>"), id="HTML 200"),
+        pytest.param(reply(b'{"task_id": "t-'), id="cut body"),
+        pytest.param(reply({"ok": True}), id="no id"),
+        pytest.param(reply([]), id="a list"),
+        pytest.param(reply({"status": "done"}), id="done without urls"),
+        pytest.param(reply(b"<html>no</html>", 400), id="HTML 400"),
+    ],
+)
+def test_a_submit_of_unknown_outcome_is_sent_once_and_said_so(answer: object) -> None:
+    """Paid once: nobody knows whether this was bought, so it is not bought again."""
+    stage = Stage()
+    sent: list[Effect] = []
+
+    def answered(effect: Effect) -> object:
+        sent.append(effect)
+        return answer
+
+    with pytest.raises(SubmissionUncertain) as caught:
+        generate(stage, answered)
+
+    assert 1 == len(sent)
+    assert Charge.MAYBE == caught.value.charge
+    assert caught.value.receipt is not None
+    assert "k-1" == caught.value.receipt.key
+    assert caught.value.job is None
+    assert not caught.value.elsewhere
+    assert isinstance(caught.value.__cause__, CallFailed)
+    assert ["SubmissionUncertain"] == [a.outcome for a in caught.value.attempts]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (reply({"code": "BadSize"}, 400), RequestRejected),
+        (reply({"code": "NoKey"}, 401), AuthenticationFailed),
+        (reply({"code": "NoCredit"}, 402), CreditExhausted),
+        (reply({"code": "NoCredit"}, 429), CreditExhausted),
+        (reply({"code": "Moderated"}, 400), ContentRefused),
+        (reply(b"<html>blocked</html>", 403), ProviderUnavailable),
+    ],
+)
+def test_a_refused_submit_costs_nothing_and_is_not_repeated(
+    answer: object, error: type[CallFailed]
+) -> None:
+    """A documented refusal is sure: no task exists."""
+    stage = Stage(patience=Patience(deadline=0.5))
+
+    with pytest.raises(error) as caught:
+        generate(stage, answer)
+
+    assert Charge.NO == caught.value.charge
+    assert caught.value.receipt is not None
+    assert caught.value.job is None
+
+
+def test_a_full_provider_is_asked_again_after_the_time_it_named() -> None:
+    """A listed 429 created no task, so sending again cannot pay twice."""
+    stage = Stage()
+
+    result, effects = generate(
+        stage, reply({"code": "Busy"}, 429, retry_after="7"), reply(ACCEPTED), reply(DONE)
+    )
+
+    assert [7.0, 2.0] == sleeps(effects)
+    assert 2 == len(posts(effects))
+    assert posts(effects)[0].request == posts(effects)[1].request
+    assert 1 == len(result.images)
+    assert [Retrying] == [type(e) for e in stage.events if isinstance(e, Retrying)]
+
+
+def test_a_connection_that_never_stood_is_tried_again() -> None:
+    """Nothing was sent, so nothing can have been bought."""
+    _, effects = generate(Stage(), lost(Charge.NO), reply(ACCEPTED), reply(DONE))
+
+    assert 2 == len(posts(effects))
+
+
+def test_submit_retries_end_after_three() -> None:
+    """A provider that is full all day is reported, not besieged."""
+    answers = [reply({"code": "Busy"}, 429) for _ in range(4)]
+
+    with pytest.raises(RateLimited) as caught:
+        generate(Stage(), *answers)
+
+    assert Charge.NO == caught.value.charge
+
+
+def test_no_submit_retry_goes_beyond_the_deadline() -> None:
+    """Who gave ten seconds does not want a picture in a minute."""
+    stage = Stage(patience=Patience(deadline=10.0))
+
+    with pytest.raises(RateLimited) as caught:
+        generate(stage, reply({"code": "Busy"}, 429, retry_after="60"))
+
+    assert 60.0 == caught.value.retry_after
+
+
+def test_the_same_key_is_sent_again_where_that_is_safe() -> None:
+    """A provider that knows its keys cannot charge twice for the same one."""
+    stage = Stage()
+
+    _, effects = generate(stage, lost(), reply(ACCEPTED), reply(DONE), adapter=SAFE)
+
+    first, second = posts(effects)
+    assert first.request == second.request
+    assert 1.0 == sleeps(effects)[0]
+    told = [e.receipt for e in stage.events if isinstance(e, Submitting)]
+    assert told[0].first_sent_at == told[1].first_sent_at
+    assert told[0].last_sent_at < told[1].last_sent_at
+
+
+def test_after_an_unknown_outcome_even_a_refusal_stays_uncertain() -> None:
+    """The first message may have been accepted, whatever is said of the second."""
+    with pytest.raises(SubmissionUncertain) as caught:
+        generate(Stage(), lost(), reply({"code": "NoCredit"}, 402), *[lost()] * 2, adapter=SAFE)
+
+    assert Charge.MAYBE == caught.value.charge
+
+
+def test_a_refused_first_send_is_no_reason_to_send_again() -> None:
+    """Only trouble of the line or the provider is; a rejection would just be repeated."""
+    with pytest.raises(RequestRejected):
+        generate(Stage(), reply({"code": "BadSize"}, 400), adapter=SAFE)
+
+
+def test_the_same_key_is_not_sent_again_after_two_minutes() -> None:
+    """How long a provider keeps a key is not documented."""
+    stage = Stage()
+
+    def slow(effect: Effect) -> object:
+        stage.time.pass_(130.0)
+        return lost()
+
+    with pytest.raises(SubmissionUncertain):
+        generate(stage, slow, adapter=SAFE)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        lost(),
+        lost(Charge.NO),
+        reply({"code": "Boom"}, 500),
+        reply({"code": "Busy"}, 429),
+        reply({"code": "NoCredit"}, 402),
+        reply(b"<html>", 502),
+        reply(b"{"),
+        reply([]),
+    ],
+)
+def test_a_bad_moment_while_polling_keeps_the_job(trouble: object) -> None:
+    """The generation is paid for; one lost poll must not give it up."""
+    stage = Stage()
+
+    result, effects = generate(stage, reply(ACCEPTED), trouble, reply(DONE))
+
+    assert 1 == len(result.images)
+    assert 1 == len(posts(effects))
+    assert [e.trouble is not None for e in stage.events if isinstance(e, Polled)] == [True, False]
+
+
+def test_a_poll_waits_as_long_as_it_is_told_to() -> None:
+    """A 429 on a poll names its time."""
+    _, effects = generate(
+        Stage(), reply(ACCEPTED), reply({"code": "Busy"}, 429, retry_after="9"), reply(DONE)
+    )
+
+    assert [2.0, 9.0] == sleeps(effects)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_while_polling_is_raised_with_the_job(status: int) -> None:
+    """Waiting longer will not mend a key; the job waits for a better one."""
+    with pytest.raises(AuthenticationFailed) as caught:
+        generate(Stage(), reply(ACCEPTED), reply({"code": "NoKey"}, status))
+
+    assert caught.value.job is not None
+    assert "t-1" == caught.value.job.id
+
+
+def test_a_failed_generation_says_what_it_cost() -> None:
+    """Halide refunds, as documented; the job is named all the same."""
+    with pytest.raises(GenerationFailed) as caught:
+        generate(Stage(), reply(ACCEPTED), reply({"status": "failed", "code": "Ouch"}))
+
+    assert (Charge.NO, True, True) == (
+        caught.value.charge,
+        caught.value.final,
+        caught.value.elsewhere,
+    )
+    assert caught.value.job is not None
+
+
+def test_completed_without_a_picture_is_an_error() -> None:
+    """An empty success would be a bill without a picture."""
+    with pytest.raises(GenerationFailed) as caught:
+        generate(Stage(), reply(ACCEPTED), reply({**DONE, "urls": []}))
+
+    assert Charge.MAYBE == caught.value.charge
+    assert caught.value.job is not None
+
+
+def test_fewer_pictures_than_asked_are_counted() -> None:
+    """A shortfall is never hidden."""
+    stage = Stage()
+    play = flow.generate(HALIDE, evolve(KITE, n=3), key="k", terms=stage.terms)
+
+    result, _ = stage.play(play, reply(ACCEPTED), reply(DONE))
+
+    assert (3, 2) == (result.requested, result.shortfall)
+    assert ["n info: 1 of 3 delivered"] == [str(n) for n in result.notes]
+
+
+def test_the_deadline_leaves_a_job_to_go_on_with() -> None:
+    """What was accepted is never lost."""
+    stage = Stage(patience=Patience(deadline=5.0))
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        generate(stage, reply(ACCEPTED), *[reply(RUNNING)] * 2)
+
+    assert caught.value.job is not None
+    assert isinstance(caught.value, TimeoutError)
+    assert 1005.0 == stage.time.seconds
+    result, _ = stage.play(flow.wait(HALIDE, caught.value.job, terms=stage.terms), reply(DONE))
+    assert 1 == len(result.images)
+
+
+def test_a_deadline_after_unreadable_polls_names_the_last_trouble() -> None:
+    """Not "still pending" but why nobody could say."""
+    stage = Stage(patience=Patience(deadline=3.0))
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        generate(stage, reply(ACCEPTED), *[reply(b"<html>", 502)] * 2)
+
+    assert isinstance(caught.value.__cause__, ProviderUnavailable)
+
+
+def test_an_unknown_task_is_lost_only_after_its_grace() -> None:
+    """Providers answer so for a moment after a submit."""
+    unknown = reply({"status": "unknown"})
+
+    result, _ = generate(Stage(), reply(ACCEPTED), unknown, unknown, reply(DONE))
+
+    assert 1 == len(result.images)
+
+
+def test_a_task_unknown_for_good_is_reported_with_its_job() -> None:
+    """It may have been paid, and another provider may help: both are said."""
+    stage = Stage()
+    unknown = reply({"status": "unknown"})
+
+    with pytest.raises(TaskLost) as caught:
+        generate(stage, reply(ACCEPTED), *[unknown] * 9)
+
+    assert (Charge.MAYBE, True) == (caught.value.charge, caught.value.elsewhere)
+    assert caught.value.job is not None
+    assert stage.time.seconds - 1000.0 > 30.0
+
+
+def test_one_unknown_after_the_grace_is_not_yet_lost() -> None:
+    """Two reads, since one may come from a server that is behind."""
+    stage = Stage()
+    job, _ = stage.play(flow.submit(HALIDE, KITE, key="k", terms=stage.terms), reply(ACCEPTED))
+    stage.time.pass_(3600)
+
+    result, _ = stage.play(
+        flow.wait(HALIDE, job, terms=stage.terms), reply({"status": "unknown"}), reply(DONE)
+    )
+
+    assert 1 == len(result.images)
+
+
+def test_submit_comes_back_with_a_job_that_survives_json() -> None:
+    """Another process, another day."""
+    stage = Stage()
+
+    job, effects = stage.play(
+        flow.submit(HALIDE, KITE, key="k-1", terms=stage.terms), reply(ACCEPTED)
+    )
+
+    assert ("halide", "t-1", "k-1", "https://api.halide.example/v1") == (
+        job.account,
+        job.id,
+        job.key,
+        job.base_url,
+    )
+    assert job == Job.from_json(job.to_json())
+    assert 1 == len(effects)
+
+
+def test_an_answer_at_once_is_kept_in_the_job() -> None:
+    """Where a submit is answered with the pictures, the job needs no further call."""
+    stage = Stage()
+    job, _ = stage.play(flow.submit(HALIDE, KITE, key="k", terms=stage.terms), reply(DONE))
+    again = Job.from_json(job.to_json())
+
+    result, effects = stage.play(flow.wait(HALIDE, again, terms=stage.terms))
+
+    assert "https://cdn.halide.example/1.png" == result.images[0].url
+    assert [] == effects
+
+
+def test_a_mode_without_jobs_refuses_submit_before_anything_is_sent() -> None:
+    """There would be nothing to come back with."""
+    adapter = Halide(api_key="k", options=_Options(at_once=True))
+
+    with pytest.raises(UnsupportedFeature, match="use generate"):
+        next(flow.submit(adapter, KITE, key="k", terms=Stage().terms))
+
+
+def test_notes_are_the_same_for_who_waits_elsewhere() -> None:
+    """Nothing vanishes because another process collects the picture."""
+    request = ImageRequest("a kite", watermark=True, thinking=True, images=("https://x.example/a",))
+    stage = Stage(may_drop=("watermark",))
+    request = evolve(request, size="1024x1024")
+    here, _ = stage.play(
+        flow.generate(HALIDE, request, key="k", terms=stage.terms), reply(ACCEPTED), reply(DONE)
+    )
+    job, _ = stage.play(flow.submit(HALIDE, request, key="k", terms=stage.terms), reply(ACCEPTED))
+
+    there, _ = stage.play(
+        flow.wait(HALIDE, Job.from_json(job.to_json()), terms=stage.terms), reply(DONE)
+    )
+
+    assert {("thinking", "ignored"), ("watermark", "dropped")} == {
+        (n.field, n.kind) for n in here.notes
+    }
+    assert here.notes == there.notes
+
+
+def test_a_request_kept_by_digest_cannot_be_bought_again() -> None:
+    """The picture is not there any more; a provider would get the text of its digest."""
+    image = InputImage("data:image/png;base64,AAAA", width=64, height=64)
+    stored = ImageRequest("a kite", images=(image,)).stored()
+
+    with pytest.raises(InvalidRequest, match=r"images\[0\].*give the picture again"):
+        next(flow.generate(HALIDE, stored, key="k", terms=Stage().terms))
+
+
+@pytest.mark.parametrize(
+    ("interruption", "at"), [(KeyboardInterrupt(), 0), (KeyboardInterrupt(), 1)]
+)
+def test_an_interruption_carries_the_way_to_go_on(interruption: BaseException, at: int) -> None:
+    """During the submit a receipt, afterwards the job."""
+    replies: list[object] = [reply(ACCEPTED), reply(RUNNING)]
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        generate(Stage(), *replies[:at], interruption)
+
+    assert isinstance(getattr(caught.value, "receipt", None), Receipt) is (at == 0)
+    assert isinstance(getattr(caught.value, "job", None), Job) is (at == 1)
+
+
+def test_inline_bytes_are_fetched_and_described() -> None:
+    """``inline`` means bytes, also where the reply has only links."""
+    stage = Stage(origins=frozenset({"https://cdn.halide.example:443"}))
+    request = evolve(KITE, inline=True)
+
+    def serve(effect: Effect) -> object:
+        assert isinstance(effect, Fetch)
+        effect.sink.write(PICTURE)
+        return reply(b"")
+
+    result, _ = stage.play(
+        flow.generate(HALIDE, request, key="k", terms=stage.terms),
+        reply(ACCEPTED),
+        reply(DONE),
+        serve,
+    )
+
+    image = result.images[0]
+    assert (PICTURE, "image/png", 2048, 1024) == (image.data, image.mime, image.width, image.height)
+
+
+def test_a_picture_that_cannot_be_fetched_keeps_its_url() -> None:
+    """The picture is paid for: a failed download is a note, never an error."""
+    stage = Stage(origins=frozenset({"https://cdn.halide.example:443"}))
+
+    result, _ = stage.play(
+        flow.generate(HALIDE, evolve(KITE, inline=True), key="k", terms=stage.terms),
+        reply(ACCEPTED),
+        reply(DONE),
+        reply(b"", 404),
+    )
+
+    assert "https://cdn.halide.example/1.png" == result.images[0].url
+    assert result.images[0].data is None
+    assert ["inline"] == [n.field for n in result.notes]
+
+
+def test_a_rule_prices_what_the_reply_does_not() -> None:
+    """The cost says where it comes from, and differs from the quote only with a note."""
+
+    def price(adapter: object, request: object, delivery: object) -> Money:
+        return Money("0.03" if delivery else "0.06", "USD")
+
+    result, _ = generate(Stage(price=price), reply(ACCEPTED), reply(DONE))
+
+    assert (Money(Decimal("0.03"), "USD"), "rule") == (result.cost, result.cost_source)
+    assert ["cost info: 0.03 USD instead of the quoted 0.06 USD"] == [str(n) for n in result.notes]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("found", Job), ("absent", NotAccepted), ("dunno", StillUnknown)]
+)
+def test_reconcile_asks_the_provider_and_sends_nothing_again(status: str, expected: type) -> None:
+    """A receipt is looked up; "absent" must be read twice before it counts."""
+    stage = Stage()
+    with pytest.raises(SubmissionUncertain) as caught:
+        generate(stage, lost())
+    receipt = caught.value.receipt
+    assert receipt is not None
+    body = {"status": status, "task_id": "t-9"}
+    reads = [reply(body)] * (2 if status == "absent" else 1)
+
+    found, effects = stage.play(flow.reconcile(HALIDE, receipt, terms=stage.terms), *reads)
+
+    assert isinstance(found, expected)
+    assert [] == posts(effects)
+
+
+def test_a_look_up_that_fails_leaves_it_unknown() -> None:
+    """Not finding out is not the same as not accepted."""
+    stage = Stage()
+    with pytest.raises(SubmissionUncertain) as caught:
+        generate(stage, lost())
+    assert caught.value.receipt is not None
+
+    found, _ = stage.play(
+        flow.reconcile(HALIDE, caught.value.receipt, terms=stage.terms), *[lost()] * 4
+    )
+
+    assert isinstance(found, StillUnknown)
+    assert "the line broke" in found.detail
+
+
+def test_creates_keep_to_the_accounts_rate() -> None:
+    """Five a second means the sixth waits, whoever sends it."""
+    adapter = Halide(api_key="k", options=_Options(rates=Rates(creates=5)))
+    stage = Stage()
+    waits = []
+    for _ in range(3):
+        play = flow.submit(adapter, KITE, key="k", terms=stage.terms)
+        effect = next(play)
+        if isinstance(effect, Sleep):
+            waits.append(round(effect.seconds, 3))
+        play.close()
+
+    assert [0.2, 0.4] == waits
+
+
+def test_more_generations_than_may_run_wait_their_turn() -> None:
+    """First come, first served, and a place is given back on every way out."""
+    adapter = Halide(api_key="k", options=_Options(rates=Rates(running=1)))
+    stage = Stage()
+    first = flow.generate(adapter, KITE, key="1", terms=stage.terms)
+    second = flow.generate(adapter, KITE, key="2", terms=stage.terms)
+    third = flow.generate(adapter, KITE, key="3", terms=stage.terms)
+
+    assert isinstance(next(first), Send)
+    assert isinstance(next(second), Sleep)
+    assert isinstance(next(third), Sleep)
+    first.close()
+    assert isinstance(third.send(None), Sleep)
+    assert isinstance(second.send(None), Send)
+    second.close()
+    assert isinstance(third.send(None), Send)
+    third.close()
+
+
+def test_a_queue_longer_than_the_deadline_costs_nothing() -> None:
+    """Nothing was sent, and that is said."""
+    adapter = Halide(api_key="k", options=_Options(rates=Rates(running=1)))
+    stage = Stage(patience=Patience(deadline=3.0))
+    holder = flow.generate(adapter, KITE, key="1", terms=stage.terms)
+    next(holder)
+
+    with pytest.raises(RateLimited, match="nothing was sent") as caught:
+        stage.play(flow.generate(adapter, KITE, key="2", terms=stage.terms))
+
+    assert Charge.NO == caught.value.charge
+    holder.close()
+
+
+def test_a_cadence_of_ones_own_replaces_the_manuals() -> None:
+    """Tests and sandboxes need not wait for a real provider's pace."""
+    stage = Stage(patience=Patience(cadence=Cadence(first=0.1, factor=2.0, most=0.3)))
+
+    _, effects = generate(stage, reply(ACCEPTED), *[reply(RUNNING)] * 3, reply(DONE))
+
+    assert [0.1, 0.2, 0.3, 0.3] == sleeps(effects)
+
+
+def test_look_is_one_poll() -> None:
+    """``look`` asks once and waits for nothing."""
+    stage = Stage()
+    job, _ = stage.play(flow.submit(HALIDE, KITE, key="k", terms=stage.terms), reply(ACCEPTED))
+
+    step, effects = stage.play(flow.look(HALIDE, job, terms=stage.terms), reply(RUNNING))
+
+    assert isinstance(step, Pending)
+    assert 1 == len(effects)
+
+
+def test_an_adapters_own_mistake_is_a_malformed_reply() -> None:
+    """An outside adapter that stumbles over a reply must not lose what was accepted."""
+    with pytest.raises(SubmissionUncertain) as caught:
+        generate(Stage(), reply({"status": "done"}))
+
+    assert isinstance(caught.value.__cause__, MalformedResponse)
+    assert "KeyError" in str(caught.value.__cause__)

@@ -1,0 +1,359 @@
+"""The two clients: the same conversations, carried out over blocking or async sockets.
+
+``Client`` may be shared by threads, ``AsyncClient`` by the tasks of one event loop. Both are
+context managers. Clock, sleep, chance, keys and the HTTP client are arguments, so that tests
+neither wait nor patch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
+
+from wanbridge import fetch
+from wanbridge.accounts import Accounts, Call, Progress, sandboxed
+from wanbridge.adapter import Adapter, Cancelled, Found, Step, TooLate
+from wanbridge.effects import Effect, Fetch, Flow, Resolve, Send, Sleep
+from wanbridge.http import AsyncLine, Line
+from wanbridge.model import Image, ImageRequest, ImageResult, Job, Money, Receipt
+from wanbridge.picture import PictureFile
+from wanbridge.play import Conversation, Interrupts
+from wanbridge.registry import Registry
+
+if TYPE_CHECKING:
+    from wanbridge.http import httpx
+    from wanbridge.sandbox import Sandbox
+
+T = TypeVar("T")
+
+
+class Client(Accounts):
+    """Wan 2.7 images from any provider, over blocking sockets.
+
+    Args:
+        adapters: The accounts; see also `from_env`, `from_config` and `sandbox`.
+        default: The account for calls that name none.
+        patience: Timeouts and cadence; by default those of `Patience`.
+        on_progress: Told every event of every call; see `wanbridge.terms.Event`.
+        http: An ``httpx.Client`` of one's own, which must not retry or follow redirects.
+        clock, now, sleep, chance, new_key: For tests.
+    """
+
+    def __init__(
+        self,
+        adapters: Sequence[Adapter] = (),
+        *,
+        http: httpx.Client | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        **options: Any,
+    ) -> None:
+        super().__init__(adapters, **options)
+        self._sleep = sleep
+        self._line = Line(self._patience, http=http, now=self._now)
+
+    @classmethod
+    def sandbox(cls, sandbox: Sandbox | None = None, **options: Any) -> Client:
+        """A client wired to a sandbox in this process: nothing leaves it, nothing costs.
+
+        Args:
+            sandbox: To look into its ledger or to give it faults; a new one by default.
+        """
+        from wanbridge.http import httpx
+        from wanbridge.sandbox.transport import SandboxTransport
+
+        registry = Registry()
+        sandbox, adapters = sandboxed(sandbox, registry)
+        http = httpx.Client(transport=SandboxTransport(sandbox))
+        return cls(adapters, **{"http": http, "registry": registry, **options})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._line.close()
+
+    def generate(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> ImageResult:
+        """Buy pictures and wait for them: one request, one billable submit.
+
+        Args:
+            request: A prompt, or a request that the fields given by name change.
+            provider: Account name; by default the configured one, or the only one.
+            may_drop: Canonical fields that may be left out, with a note, where they cannot
+                be said.
+            check_limits: False sends what breaks a documented limit anyway.
+            deadline: Seconds for the whole call.
+            key: Of this logical call, the same for all it sends; a random one by default.
+            on_progress: Told every event of this call, instead of the client's.
+            model, n, size, ...: Fields of `ImageRequest`.
+
+        Raises:
+            InvalidRequest, UnsupportedFeature, ConfigurationError: nothing was sent.
+            SubmissionUncertain: nobody knows whether it was bought; see ``.receipt``.
+            DeadlineExceeded: it was bought and goes on; see ``.job``.
+            CallFailed: see `wanbridge.errors`.
+        """
+        return self._run(self._generate(request, how))
+
+    def submit(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> Job:
+        """Buy pictures and come back with the job; arguments and errors as `generate`.
+
+        Raises:
+            UnsupportedFeature: also where this mode answers with the pictures at once.
+        """
+        return self._run(self._submit(request, how))
+
+    def look(self, job: Job) -> Step:
+        """Poll a job once: `Done`, `Pending` or `Missing`.
+
+        Raises:
+            CallFailed: the job has ended without a picture, or the key is refused.
+            ConfigurationError: no account is configured for where the job was accepted.
+        """
+        return self._run(self._look(job))
+
+    def wait(
+        self,
+        job: Job,
+        *,
+        deadline: float | None = None,
+        on_progress: Progress | None = None,
+    ) -> ImageResult:
+        """Go on with a job, also one of another process, until it has ended."""
+        return self._run(self._wait(job, deadline, on_progress))
+
+    def cancel(self, job: Job) -> Cancelled | TooLate:
+        """Cancel a job at the provider, where it can."""
+        return self._run(self._cancel(job))
+
+    def balance(self, provider: str | None = None) -> Money:
+        """What is left on an account, where the provider tells."""
+        return self._run(self._balance(provider))
+
+    def reconcile(self, receipt: Receipt) -> Found:
+        """Look an uncertain submit up: a `Job`, `NotAccepted` or `StillUnknown`."""
+        return self._run(self._reconcile(receipt))
+
+    def measure(self, request: ImageRequest) -> ImageRequest:
+        """*request* with the sizes of its input images, of which the first bytes are fetched."""
+        return self._run(fetch.measure(request, terms=self._terms()))
+
+    def download(self, image: Image) -> Image:
+        """The picture with its bytes, type and size.
+
+        Raises:
+            DownloadFailed: the link has ended, is refused, or brought no picture.
+        """
+        return self._run(fetch.download_image("download", image, terms=self._terms()))
+
+    def save(self, image: Image, path: str | Path, *, force: bool = False) -> Path:
+        """Fetch a picture into a file, which appears once it is complete.
+
+        Returns:
+            Where it is: the extension follows the content.
+
+        Raises:
+            DownloadFailed: as `download`.
+            FileExistsError: something is there already and *force* is False.
+        """
+        if image.url is None or image.url.startswith("data:"):
+            return self.download(image).save(path, force=force)
+        with PictureFile(Path(path), force=force) as file:
+            self._run(self._save(image, file))
+            return file.commit()
+
+    # -- inner ------------------------------------------------------------------------------
+
+    def _run(self, play: Flow[T]) -> T:
+        talk = Conversation(play)
+        try:
+            effect = talk.step()
+            while True:
+                try:
+                    talk.reply(self._perform(effect, talk))
+                except BaseException as exc:
+                    talk.fail(exc)
+                effect = talk.step()
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        finally:
+            talk.close()
+
+    def _perform(self, effect: Effect, talk: Conversation) -> object:
+        match effect:
+            case Sleep(seconds):
+                self._sleep(seconds)
+                return None
+            case Send(billable=True):
+                hold = Interrupts()
+                try:
+                    with hold:
+                        return self._line.send(effect)
+                finally:
+                    if hold.caught is not None:
+                        talk.hold(hold.caught)
+            case Send():
+                return self._line.send(effect)
+            case Resolve():
+                return self._line.resolve(effect)
+            case Fetch():
+                return self._line.fetch(effect)
+
+
+class AsyncClient(Accounts):
+    """`Client` for asyncio: the same methods, awaited.
+
+    Args:
+        http: An ``httpx.AsyncClient`` of one's own, which must not retry or follow redirects.
+    """
+
+    def __init__(
+        self,
+        adapters: Sequence[Adapter] = (),
+        *,
+        http: httpx.AsyncClient | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        **options: Any,
+    ) -> None:
+        super().__init__(adapters, **options)
+        self._sleep = sleep
+        self._line = AsyncLine(self._patience, http=http, now=self._now)
+
+    @classmethod
+    def sandbox(cls, sandbox: Sandbox | None = None, **options: Any) -> AsyncClient:
+        """As `Client.sandbox`."""
+        from wanbridge.http import httpx
+        from wanbridge.sandbox.transport import SandboxTransport
+
+        registry = Registry()
+        sandbox, adapters = sandboxed(sandbox, registry)
+        http = httpx.AsyncClient(transport=SandboxTransport(sandbox))
+        return cls(adapters, **{"http": http, "registry": registry, **options})
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._line.close()
+
+    async def generate(
+        self, request: ImageRequest | str = "", /, **how: Unpack[Call]
+    ) -> ImageResult:
+        """As `Client.generate`.
+
+        A cancellation during the submit is held back until its outcome is known; the
+        ``CancelledError`` then carries ``.job``, ``.receipt`` or ``.result``.
+        """
+        return await self._run(self._generate(request, how))
+
+    async def submit(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> Job:
+        """As `Client.submit`."""
+        return await self._run(self._submit(request, how))
+
+    async def look(self, job: Job) -> Step:
+        """As `Client.look`."""
+        return await self._run(self._look(job))
+
+    async def wait(
+        self,
+        job: Job,
+        *,
+        deadline: float | None = None,
+        on_progress: Progress | None = None,
+    ) -> ImageResult:
+        """As `Client.wait`."""
+        return await self._run(self._wait(job, deadline, on_progress))
+
+    async def cancel(self, job: Job) -> Cancelled | TooLate:
+        """As `Client.cancel`."""
+        return await self._run(self._cancel(job))
+
+    async def balance(self, provider: str | None = None) -> Money:
+        """As `Client.balance`."""
+        return await self._run(self._balance(provider))
+
+    async def reconcile(self, receipt: Receipt) -> Found:
+        """As `Client.reconcile`."""
+        return await self._run(self._reconcile(receipt))
+
+    async def measure(self, request: ImageRequest) -> ImageRequest:
+        """As `Client.measure`."""
+        return await self._run(fetch.measure(request, terms=self._terms()))
+
+    async def download(self, image: Image) -> Image:
+        """As `Client.download`."""
+        return await self._run(fetch.download_image("download", image, terms=self._terms()))
+
+    async def save(self, image: Image, path: str | Path, *, force: bool = False) -> Path:
+        """As `Client.save`."""
+        if image.url is None or image.url.startswith("data:"):
+            return (await self.download(image)).save(path, force=force)
+        with PictureFile(Path(path), force=force) as file:
+            await self._run(self._save(image, file))
+            return file.commit()
+
+    # -- inner ------------------------------------------------------------------------------
+
+    async def _run(self, play: Flow[T]) -> T:
+        talk = Conversation(play)
+        try:
+            effect = talk.step()
+            while True:
+                try:
+                    talk.reply(await self._perform(effect, talk))
+                except BaseException as exc:
+                    talk.fail(exc)
+                effect = talk.step()
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        finally:
+            talk.close()
+
+    async def _perform(self, effect: Effect, talk: Conversation) -> object:
+        match effect:
+            case Sleep(seconds):
+                await self._sleep(seconds)
+                return None
+            case Send(billable=True):
+                return await self._send_held(effect, talk)
+            case Send():
+                return await self._line.send(effect)
+            case Resolve():
+                return await self._line.resolve(effect)
+            case Fetch():
+                return await self._line.fetch(effect)
+
+    async def _send_held(self, send: Send, talk: Conversation) -> object:
+        """Send in a task of its own, so that a first cancellation can wait for the reply."""
+        task = asyncio.ensure_future(self._line.send(send))
+        held = False
+        while True:
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError as exc:
+                if held or task.cancelled():
+                    task.cancel()
+                    raise
+                held = True
+                talk.hold(exc)

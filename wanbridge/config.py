@@ -1,0 +1,143 @@
+"""Settings from the environment, a file or a mapping: the only reader of ``os.environ``.
+
+A file is TOML or JSON and must fit ``schemas/config.schema.json``; every problem is named
+with its path. Keys go into no message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tomllib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from wanbridge.adapter import Adapter
+from wanbridge.errors import ConfigurationError
+from wanbridge.registry import Registry
+from wanbridge.terms import Patience
+
+# Settings of an account that are not options of its adapter.
+_ACCOUNT = ("adapter", "api_key", "api_key_env", "base_url")
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What a client is made from.
+
+    Attributes:
+        default: Account for calls that name none; None if there is no such choice.
+    """
+
+    adapters: tuple[Adapter, ...]
+    patience: Patience
+    default: str | None = None
+
+
+def from_env(
+    environ: Mapping[str, str] | None = None, *, registry: Registry | None = None
+) -> Settings:
+    """An account for every adapter whose ``<NAME>_API_KEY`` is set.
+
+    ``<NAME>_BASE_URL`` beside it is optional. A base URL alone makes an account too: it can
+    explain and quote, and misses its key at the first call.
+    """
+    environ = os.environ if environ is None else environ
+    registry = registry or Registry()
+    adapters = []
+    for name in registry.names():
+        prefix = name.upper().replace("-", "_")
+        key, url = environ.get(f"{prefix}_API_KEY"), environ.get(f"{prefix}_BASE_URL")
+        if key or url:
+            adapters.append(registry.build(name, api_key=(key or "").strip(), base_url=url))
+    return Settings(adapters=tuple(adapters), patience=Patience())
+
+
+def load(
+    source: str | Path | Mapping[str, Any],
+    *,
+    environ: Mapping[str, str] | None = None,
+    registry: Registry | None = None,
+) -> Settings:
+    """Settings from a TOML or JSON file, or from the same as a mapping.
+
+    Raises:
+        ConfigurationError: it cannot be read, or breaks the schema; names every path.
+    """
+    environ = os.environ if environ is None else environ
+    registry = registry or Registry()
+    if isinstance(source, Mapping):
+        name, document = "configuration", dict(source)
+    else:
+        name, document = str(source), _read(Path(source))
+    _check(name, document)
+    return Settings(
+        adapters=tuple(
+            _account(name, account, settings, environ, registry)
+            for account, settings in document.get("providers", {}).items()
+        ),
+        patience=_patience(document.get("client", {})),
+    )
+
+
+def _patience(client: Mapping[str, float]) -> Patience:
+    seconds: dict[str, Any] = {name: float(value) for name, value in client.items()}
+    return Patience(**seconds)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+        mode = path.stat().st_mode
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = getattr(exc, "strerror", None) or "not UTF-8 text"
+        raise ConfigurationError(f"{path}: {reason}") from None
+    try:
+        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except ValueError as exc:
+        raise ConfigurationError(f"{path}: {exc}") from None
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{path}: not a table of settings")
+    if mode & (stat.S_IRGRP | stat.S_IROTH) and _holds_key(document.get("providers")):
+        message = f"{path} holds a key and can be read by others; chmod 600 {path}"
+        warnings.warn(message, stacklevel=5)
+    return document
+
+
+def _holds_key(providers: object) -> bool:
+    accounts = providers.values() if isinstance(providers, Mapping) else ()
+    return any(isinstance(a, Mapping) and "api_key" in a for a in accounts)
+
+
+def _check(name: str, document: dict[str, Any]) -> None:
+    from wanbridge import codec
+
+    if problems := codec.problems(document, "config"):
+        raise ConfigurationError(f"{name}: {'; '.join(map(str, problems))}")
+
+
+def _account(
+    name: str,
+    account: str,
+    settings: Mapping[str, Any],
+    environ: Mapping[str, str],
+    registry: Registry,
+) -> Adapter:
+    if "api_key" in settings and "api_key_env" in settings:
+        raise ConfigurationError(f"{name}: providers.{account}: api_key or api_key_env, not both")
+    key = settings.get("api_key") or environ.get(settings.get("api_key_env", ""), "")
+    try:
+        return registry.build(
+            settings.get("adapter", account),
+            account=account,
+            api_key=key.strip(),
+            base_url=settings.get("base_url"),
+            options={k: v for k, v in settings.items() if k not in _ACCOUNT},
+        )
+    except ConfigurationError as exc:
+        raise type(exc)(f"{name}: {exc}") from None

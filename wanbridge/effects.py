@@ -1,0 +1,78 @@
+"""What a conversation asks of the client that carries it out.
+
+A flow is a generator that yields one of these and is sent the reply, or has the transport
+error thrown in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Protocol, TypeVar
+
+from attrs import field, frozen
+
+from wanbridge.model import brief_url
+from wanbridge.wire import HttpRequest
+
+T = TypeVar("T")
+
+
+@frozen(kw_only=True)
+class Send:
+    """Send *request* for *account*; the reply is sent in, `TransportFailed` thrown in.
+
+    Attributes:
+        billable: Buys something: an interruption is held back until the outcome is known.
+    """
+
+    account: str
+    request: HttpRequest
+    billable: bool = False
+
+
+@frozen
+class Sleep:
+    """Wait for *seconds*."""
+
+    seconds: float
+
+
+class Sink(Protocol):
+    """Where the bytes of a picture go."""
+
+    def write(self, chunk: bytes, /) -> object:
+        """Take the next bytes."""
+
+    def restart(self) -> object:
+        """Forget what was written: the transfer begins anew."""
+
+
+@frozen(kw_only=True)
+class Resolve:
+    """Look a host up; the reply is a tuple of addresses as text."""
+
+    host: str
+    port: int
+
+
+@frozen(kw_only=True)
+class Fetch:
+    """GET a picture into *sink*; the reply is an `HttpResponse` with an empty body.
+
+    Attributes:
+        address: To connect to, whatever the host's name says; None is as the URL says.
+        limit: Bytes at most. More is a `TransportFailed`.
+        beginning: Only the first *limit* bytes are wanted; more is cut, not wrong.
+    """
+
+    account: str
+    url: str = field(repr=brief_url)
+    address: str | None
+    sink: Sink = field(repr=False)
+    limit: int
+    beginning: bool = False
+
+
+Effect = Send | Sleep | Resolve | Fetch
+# Replies: HttpResponse to Send and Fetch, a tuple of addresses to Resolve, None to Sleep.
+Flow = Generator[Effect, object, T]

@@ -1,0 +1,240 @@
+"""Fetching pictures: no credentials, no private hosts, no more bytes than allowed.
+
+A URL in a reply is somebody else's word. So its host is resolved first, refused if any of its
+addresses is not public, and the connection goes to the address that was checked; every
+redirect is checked again. Only an origin that the configuration names as a ``base_url`` may
+be on this machine (the sandbox, a gateway of one's own).
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import cast
+from urllib.parse import urljoin, urlsplit
+
+from attrs import evolve
+
+from wanbridge.effects import Fetch, Flow, Resolve, Sink, Sleep
+from wanbridge.errors import CallFailed, Charge, DownloadFailed, TransportFailed
+from wanbridge.model import Image, ImageRequest, InputImage, Note, brief_url
+from wanbridge.picture import from_data_uri, inspect
+from wanbridge.terms import Terms
+from wanbridge.wire import HttpResponse
+
+# A 4096x4096 picture without compression is 64 MiB.
+PICTURE_MOST = 128 * 2**20
+# Enough of any of the formats to read its size from, EXIF thumbnails included.
+HEADER_BYTES = 256 * 2**10
+REDIRECTS = 5
+RETRIES = 3
+_PORTS = {"https": 443, "http": 80}
+# Addresses that are public as such and lead to private ones: NAT64, 6to4, Teredo.
+_WRAPPERS = tuple(ip_network(n) for n in ("64:ff9b::/96", "2002::/16", "2001::/32"))
+
+
+class Buffer:
+    """A sink in memory."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        self.data += chunk
+
+    def restart(self) -> None:
+        """Forget what was written."""
+        self.data.clear()
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a URL, the port spelled out: ``https://host:443``."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS.get(parts.scheme, 0)}"
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one that anybody's server may have."""
+    ip = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        elif any(ip in wrapper for wrapper in _WRAPPERS):
+            return False
+    return ip.is_global and not ip.is_multicast
+
+
+def download(account: str, image: Image, sink: Sink, *, terms: Terms) -> Flow[None]:
+    """Fetch the bytes of a delivered picture into *sink*.
+
+    Raises:
+        DownloadFailed: the URL is refused, the link has ended, or the line broke.
+    """
+    try:
+        yield from _fetch(account, image.url or "", sink, PICTURE_MOST, terms, beginning=False)
+    except _Refused as exc:
+        raise DownloadFailed(
+            account, f"{brief_url(image.url)}: {exc}", Charge.YES, image=image, expired=exc.expired
+        ) from exc.__cause__
+
+
+def download_image(account: str, image: Image, *, terms: Terms) -> Flow[Image]:
+    """The picture with ``data``, ``mime``, ``width`` and ``height`` filled.
+
+    Raises:
+        DownloadFailed: as `download`, and if the bytes are no picture.
+    """
+    if image.data is not None:
+        return described(image, image.data, account)
+    if image.url is not None and image.url.startswith("data:"):
+        try:
+            data, _ = from_data_uri(image.url)
+        except ValueError as exc:
+            raise DownloadFailed(account, str(exc), Charge.YES, image=image) from None
+        return described(image, data, account)
+    buffer = Buffer()
+    yield from download(account, image, buffer, terms=terms)
+    return described(image, bytes(buffer.data), account)
+
+
+def described(image: Image, data: bytes, account: str) -> Image:
+    """*image* with its bytes and what they say of themselves."""
+    if (facts := inspect(data)) is None:
+        raise DownloadFailed(
+            account,
+            f"{brief_url(image.url)} brought {len(data)} bytes that are no picture",
+            Charge.YES,
+            image=image,
+        )
+    return evolve(image, data=data, mime=facts.mime, width=facts.width, height=facts.height)
+
+
+def fetch_inline(
+    account: str, images: tuple[Image, ...], terms: Terms
+) -> Flow[tuple[tuple[Image, ...], tuple[Note, ...]]]:
+    """All pictures with their bytes; one that cannot be fetched keeps its URL and gets a note."""
+    fetched: list[Image] = []
+    notes: list[Note] = []
+    for index, image in enumerate(images):
+        try:
+            fetched.append((yield from download_image(account, image, terms=terms)))
+        except DownloadFailed as exc:
+            fetched.append(image)
+            notes.append(Note("inline", "info", f"images[{index}] is not here: {exc.message}"))
+    return tuple(fetched), tuple(notes)
+
+
+def measure(request: ImageRequest, *, terms: Terms) -> Flow[ImageRequest]:
+    """*request* with the width and height of every input image that can be read.
+
+    Raises:
+        DownloadFailed: an image that has to be fetched could not be.
+    """
+    images: list[InputImage] = []
+    for index, image in enumerate(request.images):
+        images.append((yield from _measured(image, f"images[{index}]", terms)))
+    return evolve(request, images=tuple(images))
+
+
+def _measured(image: InputImage, name: str, terms: Terms) -> Flow[InputImage]:
+    if image.width is not None or image.scheme not in ("https", "http", "data") or image.is_digest:
+        return image
+    assert image.url is not None
+    if image.scheme == "data":
+        try:
+            data, _ = from_data_uri(image.url)
+        except ValueError as exc:
+            raise DownloadFailed(name, str(exc), Charge.NO) from None
+    else:
+        buffer = Buffer()
+        try:
+            yield from _fetch(name, image.url, buffer, HEADER_BYTES, terms, beginning=True)
+        except _Refused as exc:
+            message = f"{brief_url(image.url)}: {exc}"
+            raise DownloadFailed(name, message, Charge.NO, expired=exc.expired) from exc.__cause__
+        data = bytes(buffer.data)
+    facts = inspect(data)
+    if facts is None or facts.width is None:
+        raise DownloadFailed(name, f"{brief_url(image.url)} is no picture with a size", Charge.NO)
+    return evolve(image, width=facts.width, height=facts.height)
+
+
+class _Refused(Exception):
+    """Why a URL brought nothing."""
+
+    def __init__(self, reason: str, expired: bool | None = None) -> None:
+        super().__init__(reason)
+        self.expired = expired
+
+
+def _fetch(
+    account: str, url: str, sink: Sink, limit: int, terms: Terms, *, beginning: bool
+) -> Flow[None]:
+    """Follow redirects, each checked, until bytes have come or a reason why not."""
+    hops, backoff, tries = 0, 1.0, 0
+    while True:
+        address = yield from _checked(url, terms)
+        sink.restart()
+        fetch = Fetch(
+            account=account,
+            url=url,
+            address=address,
+            sink=sink,
+            limit=limit,
+            beginning=beginning,
+        )
+        response, trouble = yield from _once(fetch)
+        if response is not None and response.status in (301, 302, 303, 307, 308):
+            if (hops := hops + 1) > REDIRECTS:
+                raise _Refused(f"more than {REDIRECTS} redirects")
+            url = _next_hop(url, response.header("location"))
+            continue
+        if response is not None and 200 <= response.status < 300:
+            return
+        if response is not None and response.status not in (408, 429) and response.status < 500:
+            raise _Refused(f"HTTP {response.status}", response.status in (403, 404, 410) or None)
+        if (tries := tries + 1) > RETRIES:
+            why = f"HTTP {response.status}" if response is not None else str(trouble)
+            raise _Refused(why) from trouble
+        asked = response.retry_after if response is not None else None
+        yield Sleep(terms.jittered(backoff) if asked is None else min(asked, 30.0))
+        backoff *= 2
+
+
+def _once(fetch: Fetch) -> Flow[tuple[HttpResponse | None, CallFailed | None]]:
+    try:
+        return cast("HttpResponse", (yield fetch)), None
+    except TransportFailed as exc:
+        return None, exc
+
+
+def _next_hop(url: str, location: str | None) -> str:
+    if not location:
+        raise _Refused("a redirect without a target")
+    target = urljoin(url, location)
+    if url.startswith("https:") and not target.startswith("https:"):
+        raise _Refused(f"a redirect away from https to {brief_url(target)}")
+    return target
+
+
+def _checked(url: str, terms: Terms) -> Flow[str | None]:
+    """The address to connect to; None for an origin of the configuration."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS[parts.scheme]
+        host = parts.hostname
+    except (ValueError, KeyError):
+        raise _Refused("not an https or http URL") from None
+    if not host:
+        raise _Refused("a URL without a host")
+    if origin(url) in terms.origins:
+        return None
+    try:
+        addresses = cast("tuple[str, ...]", (yield Resolve(host=host, port=port)))
+    except TransportFailed as exc:
+        raise _Refused(exc.message) from exc
+    if not addresses:
+        raise _Refused(f"{host} has no address")
+    if private := [a for a in addresses if not is_public(a)]:
+        raise _Refused(f"{host} is at {private[0]}, which is not a public address")
+    return addresses[0]

@@ -1,0 +1,559 @@
+"""Conversations with providers, as generators that sync and async share.
+
+A flow yields *effects*: ``Send`` this message, ``Sleep`` so long, and (for pictures) ``Resolve``
+a host and ``Fetch`` a URL. A client carries them out and sends the reply in, or throws the
+transport error in. So the whole of submitting, waiting and giving up stands once, and a test
+plays the provider by hand::
+
+    flow = generate(adapter, request, key="k", terms=terms)
+    effect = next(flow)                 # Send(account="halide", request=HttpRequest(...))
+    effect = flow.send(response)        # Sleep(seconds=2.0)
+
+Retries are decided here and nowhere else. A *submit* is sent again only when it was surely
+not accepted, or when the provider makes the same key safe; everything else about a submit
+whose outcome is unknown ends in `SubmissionUncertain` with its receipt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Literal, NoReturn, TypeVar, cast
+
+from attrs import evolve
+
+from wanbridge.adapter import (
+    Adapter,
+    Delivery,
+    Done,
+    Exchange,
+    Found,
+    Missing,
+    NotAccepted,
+    Op,
+    Pending,
+    Resend,
+    Step,
+    StillUnknown,
+)
+from wanbridge.effects import Flow, Send, Sleep
+from wanbridge.errors import (
+    AuthenticationFailed,
+    CallFailed,
+    Charge,
+    DeadlineExceeded,
+    GenerationFailed,
+    MalformedResponse,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    SubmissionUncertain,
+    TaskLost,
+    TransportFailed,
+    WanbridgeError,
+)
+from wanbridge.fetch import fetch_inline
+from wanbridge.gates import Place
+from wanbridge.model import Attempt, ImageRequest, ImageResult, Job, Money, Note, Receipt
+from wanbridge.plan import DROPPABLE, Plan, plan, refuse_digests
+from wanbridge.terms import Accepted, Polled, Retrying, Submitting, Terms
+from wanbridge.wire import HttpRequest, HttpResponse
+
+T = TypeVar("T")
+log = logging.getLogger("wanbridge")
+
+SUBMIT_RETRIES = 3
+FIRST_BACKOFF = 1.0
+MOST_BACKOFF = 30.0
+# Runware's own client waits until a first send is 1 s old before it sends the same key again
+# (runware-sdk 1.8.0, read 2026-11-20). How long a key stays reserved is not documented, so
+# nothing is sent again later than two minutes after the first send.
+RESEND_AFTER = 1.0
+RESEND_BEFORE = 120.0
+FREE_RETRIES = 3
+LOOK_AGAIN = 2.0
+
+
+# -- what the clients run ---------------------------------------------------------------
+
+
+def generate(
+    adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms
+) -> Flow[ImageResult]:
+    """Buy pictures and wait for them."""
+    began, until = terms.clock(), terms.until
+    with _traced(adapter, terms):
+        fitted = _fit(adapter, request, terms)
+        with terms.gates.place(adapter.account, fitted.offer) as place:
+            yield from _queue(place, adapter, terms, until)
+            submitted_at = terms.now()
+            step, _ = yield from _submit(adapter, request, fitted, key, terms, until)
+            delivery, job = yield from finish(adapter, step, terms=terms, until=until)
+    return (
+        yield from _result(
+            adapter, request, delivery, job, terms, fitted.notes, submitted_at, began
+        )
+    )
+
+
+def submit(adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms) -> Flow[Job]:
+    """Buy pictures and come back with the job.
+
+    Raises:
+        UnsupportedFeature: this mode answers with the pictures; there is no job.
+    """
+    if adapter.at_once:
+        reason = "this mode answers with the pictures at once, there is no job; use generate"
+        raise adapter.unsupported("submit", reason)
+    with _traced(adapter, terms):
+        fitted = _fit(adapter, request, terms)
+        step, response = yield from _submit(adapter, request, fitted, key, terms, terms.until)
+    if isinstance(step, Pending):
+        return step.job
+    # It answered with the pictures although it need not have. The job keeps that reply.
+    reply = {"status": response.status, "body": response.body.decode("utf-8", "replace")}
+    return adapter.job(response, request, key, key=key, state={_REPLY: reply})
+
+
+def wait(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[ImageResult]:
+    """Go on with an accepted job until it has ended."""
+    began = terms.clock()
+    with _traced(adapter, terms, job=job):
+        step = yield from look(adapter, job, terms=terms)
+        delivery, _ = yield from finish(adapter, step, terms=terms, until=terms.until, job=job)
+    notes = plan(adapter, job.request, may_drop=DROPPABLE, check_limits=False).notes
+    return (
+        yield from _result(
+            adapter, job.request, delivery, job, terms, notes, job.submitted_at, began
+        )
+    )
+
+
+def look(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[Step]:
+    """Poll once.
+
+    A poll that is refused, unreadable or cannot get through says nothing of the job, which
+    is `Pending` then.
+
+    Raises:
+        AuthenticationFailed: the key is not good for polling; with ``.job``.
+        CallFailed: the job has ended without a picture; with ``.job``.
+    """
+    step, _ = yield from _look(adapter, job, terms)
+    return step
+
+
+def finish(
+    adapter: Adapter, step: Step, *, terms: Terms, until: float, job: Job | None = None
+) -> Flow[tuple[Delivery, Job | None]]:
+    """Poll until the job has ended or *until* has passed."""
+    began, polls, misses = terms.clock(), 0, 0
+    cadence = terms.patience.cadence or adapter.cadence
+    pace, trouble = cadence.first, None
+    while not isinstance(step, Done):
+        if isinstance(step, Pending):
+            job, misses, asked = step.job, 0, step.retry_after
+        else:
+            misses, asked = misses + 1, None
+        assert job is not None  # only a poll, which needs a job, says Missing
+        if misses >= 2 and _age(job, terms) > adapter.offer(job.request.model).limits.missing_grace:
+            assert isinstance(step, Missing)
+            raise TaskLost(adapter.account, f"job {job.id}: {step.message}", Charge.MAYBE, job)
+        if (left := until - terms.clock()) <= 0:
+            message = f"job {job.id} is still pending; wait for error.job to go on"
+            raise DeadlineExceeded(adapter.account, message, Charge.MAYBE, job) from trouble
+        pause = terms.jittered(pace) if asked is None else asked
+        with _holding(job=job):
+            yield Sleep(min(pause, left))
+            pace = min(pace * cadence.factor, cadence.most)
+            step, trouble = yield from _look(adapter, job, terms)
+        polls += 1
+        terms.report(
+            Polled(
+                job=step.job if isinstance(step, Pending) else job,
+                polls=polls,
+                progress=step.progress if isinstance(step, Pending) else None,
+                seconds=terms.clock() - began,
+                trouble=str(trouble) if trouble else None,
+            )
+        )
+    if not step.delivery.images:
+        raise GenerationFailed(
+            adapter.account, "completed without an image", Charge.MAYBE, job, final=True
+        )
+    return step.delivery, job
+
+
+def reconcile(adapter: Adapter, receipt: Receipt, *, terms: Terms) -> Flow[Found]:
+    """Look an uncertain submit up. Nothing is sent again.
+
+    Returns:
+        The job if it was accepted; `NotAccepted` if it surely was not, on two reads;
+        `StillUnknown` otherwise, also when the look-up itself fails.
+    """
+    found: Found = StillUnknown(detail="not looked up yet")
+    for turn in range(2):
+        if turn:
+            yield Sleep(LOOK_AGAIN)
+        try:
+            found = yield from converse(adapter, adapter.find(receipt), terms=terms)
+        except CallFailed as exc:
+            return StillUnknown(detail=f"the look-up failed: {exc}")
+        if not isinstance(found, NotAccepted):
+            break
+    return found
+
+
+def converse(adapter: Adapter, exchange: Exchange[T], *, terms: Terms) -> Flow[T]:
+    """Carry out an adapter's conversation of free messages."""
+    try:
+        message = next(exchange)
+        while True:
+            response = yield from _free(adapter, message, terms)
+            message = exchange.send(response)
+    except StopIteration as stop:
+        return cast("T", stop.value)
+
+
+# -- submitting --------------------------------------------------------------------------
+
+_REPLY = "wanbridge.reply"
+
+
+def _fit(adapter: Adapter, request: ImageRequest, terms: Terms) -> Plan:
+    refuse_digests(request)
+    fitted = plan(adapter, request, may_drop=terms.may_drop, check_limits=terms.check_limits)
+    return fitted.settle()
+
+
+def _submit(
+    adapter: Adapter, request: ImageRequest, fitted: Plan, key: str, terms: Terms, until: float
+) -> Flow[tuple[Step, HttpResponse]]:
+    prepared = yield from converse(
+        adapter, adapter.prepare(fitted.request, fitted.offer), terms=terms
+    )
+    message = adapter.submit(prepared, fitted.offer, key=key)
+    rates = fitted.offer.limits.rates
+    yield from _pace(adapter, "creates", rates.creates, terms, until)
+    step, response = yield from _Submission(
+        adapter, request, message, key=key, terms=terms, until=until
+    ).run()
+    if isinstance(step, Pending):
+        # The caller's own request, so that whoever waits for the job can tell all notes.
+        step = evolve(step, job=evolve(step.job, request=request.stored()))
+        terms.report(Accepted(step.job))
+    return step, response
+
+
+class _Submission:
+    """One billable submit: sent once, and again only where that cannot buy twice."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        request: ImageRequest,
+        message: HttpRequest,
+        *,
+        key: str,
+        terms: Terms,
+        until: float,
+    ) -> None:
+        self.adapter, self.request, self.message = adapter, request, message
+        self.key, self.terms, self.until = key, terms, until
+        self.op = Op.SUBMIT
+        self.backoff = FIRST_BACKOFF
+        self.first_sent = terms.clock()
+        sent_at = terms.now()
+        self.receipt = Receipt(
+            provider=adapter.name,
+            account=adapter.account,
+            base_url=adapter.base_url,
+            key=key,
+            request=request.stored(),
+            digest=hashlib.sha256(message.body).hexdigest(),
+            first_sent_at=sent_at,
+            last_sent_at=sent_at,
+            at_risk=terms.price(adapter, request, None),
+        )
+
+    def run(self) -> Flow[tuple[Step, HttpResponse]]:
+        for turn in range(SUBMIT_RETRIES + 1):
+            self._announce()
+            try:
+                return (yield from self._send())
+            except CallFailed as exc:
+                error = exc
+            pause = self._pause(error, last=turn == SUBMIT_RETRIES)
+            if pause is None:
+                self._give_up(error)
+            self.terms.report(
+                Retrying(account=self.adapter.account, reason=str(error), seconds=pause)
+            )
+            with _holding(receipt=self.receipt if self.op is Op.RESEND else None):
+                yield Sleep(pause)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def _announce(self) -> None:
+        """Tell, before the first byte. Who cannot take note stops it: nothing was sent yet."""
+        if self.op is Op.RESEND:
+            self.receipt = evolve(self.receipt, last_sent_at=self.terms.now())
+            self.terms.report(Submitting(self.receipt))
+        else:
+            self.first_sent, now = self.terms.clock(), self.terms.now()
+            self.receipt = evolve(self.receipt, first_sent_at=now, last_sent_at=now)
+            self.terms.tell(Submitting(self.receipt))
+
+    def _send(self) -> Flow[tuple[Step, HttpResponse]]:
+        adapter = self.adapter
+        with _holding(receipt=self.receipt):
+            response = cast(
+                "HttpResponse",
+                (yield Send(account=adapter.account, request=self.message, billable=True)),
+            )
+        if (error := adapter.failure(response, op=self.op)) is not None:
+            raise error
+        step = _read(adapter, lambda: adapter.read_submission(response, self.request, key=self.key))
+        if isinstance(step, Missing):
+            raise adapter.malformed(response, f"a submit was answered with: {step.message}")
+        return step, response
+
+    def _pause(self, error: CallFailed, *, last: bool) -> float | None:
+        """Seconds until this submit may be sent again; None if it may not."""
+        again = False
+        pause = self.terms.jittered(self.backoff)
+        self.backoff = min(self.backoff * 2, MOST_BACKOFF)
+        if isinstance(error, ProviderError) and error.retry_after is not None:
+            pause = error.retry_after
+        if self.op is Op.SUBMIT and error.charge is Charge.NO:
+            again = isinstance(error, RateLimited | ProviderUnavailable | TransportFailed)
+        elif self.adapter.resend is Resend.SAME_KEY_IS_SAFE and error.elsewhere:
+            # The key makes it one purchase, however often it arrives.
+            self.op = Op.RESEND
+            age = self.terms.clock() - self.first_sent
+            pause = max(pause, RESEND_AFTER - age)
+            again = age + pause < RESEND_BEFORE
+        if last or not again or self.terms.clock() + pause >= self.until:
+            return None
+        return pause
+
+    def _give_up(self, error: CallFailed) -> NoReturn:
+        """Raise what a failed submit is to the caller: surely free, or uncertain."""
+        if error.charge is Charge.NO and self.op is Op.SUBMIT:
+            error.receipt = self.receipt
+            raise error
+        message = f"nobody knows whether this was accepted ({error.message})"
+        raise SubmissionUncertain(
+            self.adapter.account, message, Charge.MAYBE, None, self.receipt
+        ) from error
+
+
+# -- waiting -----------------------------------------------------------------------------
+
+
+def _look(adapter: Adapter, job: Job, terms: Terms) -> Flow[tuple[Step, CallFailed | None]]:
+    """One poll: the step, and the trouble if it says nothing of the job."""
+    if (reply := job.state.get(_REPLY)) is not None:
+        return _replay(adapter, job, reply), None
+    rate = adapter.offer(job.request.model).limits.rates.polls
+    try:
+        yield from _pace(adapter, "polls", rate, terms, None)
+        response = cast(
+            "HttpResponse", (yield Send(account=adapter.account, request=adapter.poll(job)))
+        )
+        if (error := adapter.failure(response, op=Op.POLL, job=job)) is not None:
+            raise error
+        return _read(adapter, lambda: adapter.read_poll(response, job)), None
+    except CallFailed as exc:
+        exc.job = job
+        if _ends(exc):
+            raise
+        asked = exc.retry_after if isinstance(exc, ProviderError) else None
+        return Pending(job, retry_after=asked), exc
+
+
+def _ends(error: CallFailed) -> bool:
+    """Whether a failed poll is the end of waiting, not just a bad moment on the line."""
+    if isinstance(error, ProviderError):
+        return error.final or isinstance(error, AuthenticationFailed)
+    return not isinstance(error, TransportFailed)
+
+
+def _replay(adapter: Adapter, job: Job, reply: dict[str, object]) -> Step:
+    """The step of a job that was done at once, from the reply it keeps."""
+    response = HttpResponse(
+        status=cast("int", reply["status"]),
+        body=cast("str", reply["body"]).encode(),
+        received_at=job.submitted_at,
+    )
+    return _read(adapter, lambda: adapter.read_submission(response, job.request, key=job.key))
+
+
+def _free(adapter: Adapter, message: HttpRequest, terms: Terms) -> Flow[HttpResponse]:
+    """Send a message that buys nothing, again if the line breaks."""
+    backoff = FIRST_BACKOFF
+    for turn in range(FREE_RETRIES + 1):
+        try:
+            return cast("HttpResponse", (yield Send(account=adapter.account, request=message)))
+        except TransportFailed as exc:
+            if turn == FREE_RETRIES:
+                raise
+            pause = terms.jittered(backoff)
+            backoff = min(backoff * 2, MOST_BACKOFF)
+            terms.report(Retrying(account=adapter.account, reason=str(exc), seconds=pause))
+            yield Sleep(pause)
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+def _read(adapter: Adapter, read: Callable[[], Step]) -> Step:
+    """What a reply means. An adapter's own mistake must not lose what was accepted."""
+    try:
+        return read()
+    except WanbridgeError:
+        raise
+    except Exception as exc:
+        message = f"the adapter cannot read this reply ({type(exc).__name__}: {exc})"
+        raise MalformedResponse(adapter.account, message) from exc
+
+
+def _pace(
+    adapter: Adapter, what: str, rate: float | None, terms: Terms, until: float | None
+) -> Flow[None]:
+    """Wait for this call's place in the account's rate."""
+    if rate is None:
+        return
+    pause = terms.gates.reserve((adapter.account, what), rate, terms.clock())
+    if until is not None and terms.clock() + pause >= until:
+        raise _too_busy(adapter, f"the account's {what} ({rate:g}/s) are taken until the deadline")
+    if pause > 0:
+        yield Sleep(pause)
+
+
+def _queue(place: Place, adapter: Adapter, terms: Terms, until: float) -> Flow[None]:
+    """Wait until one more generation may run on this account."""
+    while (pause := place.enter()) is not None:
+        if (left := until - terms.clock()) <= 0:
+            raise _too_busy(adapter, f"{place.limit} generations ran until the deadline")
+        yield Sleep(min(pause, left))
+
+
+def _too_busy(adapter: Adapter, message: str) -> RateLimited:
+    return RateLimited(adapter.account, f"{message}; nothing was sent", Charge.NO)
+
+
+def _age(job: Job, terms: Terms) -> float:
+    """Seconds since the job was accepted, by wall time: it may have been another process."""
+    return (terms.now() - job.submitted_at).total_seconds()
+
+
+# -- results and traces --------------------------------------------------------------------
+
+
+def _result(
+    adapter: Adapter,
+    request: ImageRequest,
+    delivery: Delivery,
+    job: Job | None,
+    terms: Terms,
+    notes: tuple[Note, ...],
+    submitted_at: datetime,
+    began: float,
+) -> Flow[ImageResult]:
+    cost, source = _cost(adapter, request, delivery, terms)
+    result = ImageResult(
+        provider=adapter.account,
+        model=request.model,
+        job_id=job.id if job else None,
+        images=delivery.images,
+        requested=request.n,
+        failures=delivery.failures,
+        cost=cost,
+        cost_source=source,
+        notes=(
+            *notes,
+            *delivery.notes,
+            *_short_notes(len(delivery.images), request.n),
+            *_cost_notes(cost, terms.price(adapter, request, None)),
+        ),
+        request_id=delivery.request_id,
+        submitted_at=submitted_at,
+        finished_at=terms.now(),
+        attempts=(
+            Attempt(
+                provider=adapter.account,
+                outcome="delivered",
+                charge=Charge.YES,
+                cost=cost,
+                seconds=terms.clock() - began,
+            ),
+        ),
+        raw=delivery.raw,
+    )
+    if not request.inline:
+        return result
+    with _holding(job=job, result=result):
+        images, missing = yield from fetch_inline(adapter.account, result.images, terms)
+    return evolve(result, images=images, notes=(*result.notes, *missing))
+
+
+def _cost(
+    adapter: Adapter, request: ImageRequest, delivery: Delivery, terms: Terms
+) -> tuple[Money | None, Literal["reply", "rule"] | None]:
+    if delivery.cost is not None:
+        return delivery.cost, "reply"
+    cost = terms.price(adapter, request, delivery)
+    return cost, "rule" if cost else None
+
+
+def _short_notes(delivered: int, asked: int) -> tuple[Note, ...]:
+    return (Note("n", "info", f"{delivered} of {asked} delivered"),) if delivered < asked else ()
+
+
+def _cost_notes(cost: Money | None, quoted: Money | None) -> tuple[Note, ...]:
+    if cost is None or quoted is None or cost.currency != quoted.currency or cost == quoted:
+        return ()
+    return (Note("cost", "info", f"{cost} instead of the quoted {quoted}"),)
+
+
+@contextmanager
+def _traced(adapter: Adapter, terms: Terms, job: Job | None = None) -> Iterator[None]:
+    """Errors that leave carry the attempt they were."""
+    began = terms.clock()
+    try:
+        yield
+    except CallFailed as exc:
+        exc.job = exc.job or job
+        exc.attempts = (
+            Attempt(
+                provider=adapter.account,
+                outcome=type(exc).__name__,
+                charge=exc.charge,
+                seconds=terms.clock() - began,
+                detail=exc.message,
+            ),
+        )
+        raise
+
+
+@contextmanager
+def _holding(
+    *, job: Job | None = None, receipt: Receipt | None = None, result: ImageResult | None = None
+) -> Iterator[None]:
+    """An interruption that passes (Ctrl-C, a cancelled task) carries the way to go on."""
+    try:
+        yield
+    except GeneratorExit:
+        raise
+    except BaseException as exc:
+        if not isinstance(exc, Exception):
+            attach(exc, job=job, receipt=receipt, result=result)
+        raise
+
+
+def attach(exc: BaseException, **handles: object) -> None:
+    """Put ``.job``, ``.receipt`` or ``.result`` on an interruption, where there is one."""
+    for name, handle in handles.items():
+        if handle is not None:
+            setattr(exc, name, handle)

@@ -1,0 +1,397 @@
+"""The one module that names the HTTP library, and what carries messages over it.
+
+httpx has had no release since 2024 and its 1.0 line drops async; httpx2 is its maintained
+continuation with the same API (read 2026-11-20). So: httpx2 if it is there, else httpx.
+
+A pool of either library walks all its connections at each request, and httpx 0.28 falls to a
+tenth of its throughput with 256 in flight. So a pool holds 16 connections, and more pools are
+opened as more is in flight. All share one TLS context, which takes 15 ms to make.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from ipaddress import ip_address
+from threading import Lock
+from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import urlsplit
+
+from attrs import Factory, define
+
+from wanbridge.adapter import LOOPBACK
+from wanbridge.effects import Fetch, Resolve, Send
+from wanbridge.errors import Charge, TransportFailed
+from wanbridge.fetch import origin
+from wanbridge.terms import Patience
+from wanbridge.version import __version__
+from wanbridge.wire import HttpRequest, HttpResponse
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    try:
+        import httpx2 as httpx
+    except ImportError:
+        import httpx
+
+__all__ = ["AsyncLine", "Line", "httpx"]
+
+USER_AGENT = f"wanbridge/{__version__}"
+CONNECTIONS = 16
+POOLS = 64
+# Twelve 4K pictures as base64 are some 500 MiB; a reply beyond that is not one.
+REPLY_MOST = 768 * 2**20
+# A reply that trickles: so many read timeouts in all.
+TRICKLE = 10
+
+C = TypeVar("C")
+
+# Failures before the first byte of a request can have left. All others may come after it.
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_BROKEN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+def _failed(account: str, exc: Exception, timeout: float | None = None) -> TransportFailed:
+    """What a broken line means for money: only the allow-list was surely not sent."""
+    unsent = isinstance(exc, _UNSENT)
+    what = {
+        "ConnectTimeout": "no connection in time",
+        "ConnectError": "no connection",
+        "PoolTimeout": "no free connection in time",
+        "ReadTimeout": "no reply in time",
+        "WriteTimeout": "could not send in time",
+        "RemoteProtocolError": "the connection was closed in the middle of the exchange",
+        "ReadError": "the connection broke while the reply was read",
+        "WriteError": "the connection broke while the request was sent",
+    }.get(type(exc).__name__, type(exc).__name__)
+    # str(exc) is the library's own text; a URL with a query may stand in it, so it stays out
+    # of the message and is reachable as __cause__.
+    waited = f" ({timeout:g} s)" if timeout and "in time" in what else ""
+    return TransportFailed(account, what + waited, Charge.NO if unsent else Charge.MAYBE)
+
+
+class _TooMuch(Exception):
+    """More bytes or more time than a reply may take."""
+
+
+@define(eq=False)
+class _Pool(Generic[C]):
+    client: C
+    in_flight: int = 0
+
+
+@define(eq=False)
+class _Pools(Generic[C]):
+    """Clients of one origin, as many as the calls in flight need."""
+
+    make: Callable[[], C]
+    pools: list[_Pool[C]] = Factory(list)
+    lock: Lock = Factory(Lock)
+
+    @contextmanager
+    def lease(self) -> Iterator[C]:
+        """A client with a free connection; beyond all of them, the least busy."""
+        with self.lock:
+            pool = next((p for p in self.pools if p.in_flight < CONNECTIONS), None)
+            if pool is None and len(self.pools) < POOLS:
+                self.pools.append(pool := _Pool(self.make()))
+            if pool is None:
+                pool = min(self.pools, key=lambda p: p.in_flight)
+            pool.in_flight += 1
+        try:
+            yield pool.client
+        finally:
+            with self.lock:
+                pool.in_flight -= 1
+
+
+class _Settings(Generic[C]):
+    """What both lines share: how clients are made, and what a message looks like."""
+
+    def __init__(
+        self, patience: Patience, *, http: C | None, now: Callable[[], datetime], kind: type[C]
+    ) -> None:
+        self._patience, self._http, self._now, self._kind = patience, http, now, kind
+        self._pools: dict[str, _Pools[C]] = {}
+
+    def _make(self, url: str, *, proxies: bool) -> C:
+        patience = self._patience
+        return self._kind(  # type: ignore[call-arg]
+            verify=_tls() if url.startswith("https:") else False,
+            timeout=httpx.Timeout(
+                patience.read_timeout, connect=patience.connect_timeout, pool=patience.deadline
+            ),
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            follow_redirects=False,
+            # A proxy would connect to an address of its own choosing.
+            trust_env=proxies and urlsplit(url).hostname not in LOOPBACK,
+        )
+
+    @contextmanager
+    def _lease(self, url: str) -> Iterator[C]:
+        if self._http is not None:
+            yield self._http
+            return
+        at = origin(url)
+        if (pools := self._pools.get(at)) is None:
+            pools = self._pools.setdefault(at, _Pools(lambda: self._make(url, proxies=True)))
+        with pools.lease() as client:
+            yield client
+
+    def _timeout(self, request: HttpRequest) -> httpx.Timeout:
+        return httpx.Timeout(
+            request.read_timeout or self._patience.read_timeout,
+            connect=self._patience.connect_timeout,
+            pool=self._patience.deadline,
+        )
+
+    def _response(self, status: int, headers: httpx.Headers, body: bytes) -> HttpResponse:
+        return HttpResponse(
+            status=status, headers=dict(headers), body=body, received_at=self._now()
+        )
+
+    def _fetch_request(self, fetch: Fetch) -> httpx.Request:
+        """A GET without credentials, to the address that was checked."""
+        url, headers, extensions = httpx.URL(fetch.url), {"User-Agent": USER_AGENT}, {}
+        if fetch.address is not None:
+            headers["Host"] = url.netloc.decode("ascii")
+            extensions["sni_hostname"] = url.host
+            url = url.copy_with(host=fetch.address)
+        if fetch.beginning:
+            headers["Range"] = f"bytes=0-{fetch.limit - 1}"
+        timeout = httpx.Timeout(
+            self._patience.read_timeout, connect=self._patience.connect_timeout
+        ).as_dict()
+        return httpx.Request(
+            "GET", url, headers=headers, extensions={**extensions, "timeout": timeout}
+        )
+
+
+class _Meter:
+    """Counts what a reply takes."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self.left, self.until = most, time.monotonic() + seconds
+
+    def take(self, chunk: bytes) -> bytes:
+        """The chunk, cut to what is left of the allowance; less than given means it is over."""
+        taken = chunk[: self.left]
+        self.left -= len(taken)
+        if time.monotonic() > self.until:
+            raise _TooMuch("it trickled in for too long")
+        return taken
+
+
+class Line(_Settings["httpx.Client"]):
+    """Carries effects out over blocking sockets; safe to share between threads.
+
+    Args:
+        http: A client of one's own for all calls; it must not retry or follow redirects.
+    """
+
+    def __init__(
+        self, patience: Patience, *, http: httpx.Client | None, now: Callable[[], datetime]
+    ) -> None:
+        super().__init__(patience, http=http, now=now, kind=httpx.Client)
+
+    def send(self, send: Send) -> HttpResponse:
+        """The reply, read to its end, or `TransportFailed` with what the line's end means."""
+        request, timeout = send.request, self._timeout(send.request)
+        try:
+            with self._lease(request.url) as http:
+                message = http.build_request(
+                    request.method,
+                    request.url,
+                    headers={"User-Agent": USER_AGENT, **request.headers},
+                    content=request.body,
+                    timeout=timeout,
+                )
+                response = http.send(message, stream=True, auth=None, follow_redirects=False)
+                try:
+                    body = self._read(response, timeout)
+                finally:
+                    response.close()
+                return self._response(response.status_code, response.headers, body)
+        except _TooMuch as exc:
+            raise TransportFailed(send.account, str(exc), Charge.MAYBE) from None
+        except _BROKEN as exc:
+            raise _failed(send.account, exc, timeout.read) from exc
+
+    def _read(self, response: httpx.Response, timeout: httpx.Timeout) -> bytes:
+        meter = _Meter(REPLY_MOST, (timeout.read or 0) * TRICKLE)
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            if len(taken := meter.take(chunk)) < len(chunk):
+                raise _TooMuch("the reply is too long")
+            body += taken
+        return bytes(body)
+
+    def resolve(self, resolve: Resolve) -> tuple[str, ...]:
+        """The addresses of a host."""
+        with contextlib.suppress(ValueError):
+            return (str(ip_address(resolve.host)),)
+        try:
+            found = socket.getaddrinfo(resolve.host, resolve.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as exc:
+            raise TransportFailed(resolve.host, f"{resolve.host} is not known", Charge.NO) from exc
+        return tuple(dict.fromkeys(str(info[4][0]) for info in found))
+
+    def fetch(self, fetch: Fetch) -> HttpResponse:
+        """The picture into its sink."""
+        try:
+            with self._fetching(fetch) as http:
+                response = http.send(
+                    self._fetch_request(fetch), stream=True, auth=None, follow_redirects=False
+                )
+                try:
+                    if response.is_success:
+                        self._pour(response, fetch)
+                finally:
+                    response.close()
+                return self._response(response.status_code, response.headers, b"")
+        except _TooMuch as exc:
+            raise TransportFailed(fetch.account, str(exc), Charge.MAYBE) from None
+        except _BROKEN as exc:
+            raise _failed(fetch.account, exc, self._patience.read_timeout) from exc
+
+    def _pour(self, response: httpx.Response, fetch: Fetch) -> None:
+        meter = _Meter(fetch.limit, self._patience.deadline)
+        for chunk in response.iter_bytes():
+            taken = meter.take(chunk)
+            fetch.sink.write(taken)
+            if len(taken) < len(chunk):
+                if fetch.beginning:
+                    return
+                raise _TooMuch(f"longer than {fetch.limit:,} bytes")
+
+    @contextmanager
+    def _fetching(self, fetch: Fetch) -> Iterator[httpx.Client]:
+        if fetch.address is None:
+            with self._lease(fetch.url) as http:
+                yield http
+        else:
+            # One client a picture: a pooled connection would be kept for the address, and
+            # handed to another host that is served there.
+            with self._make(fetch.url, proxies=False) as http:
+                yield http
+
+    def close(self) -> None:
+        """Close all connections; an injected client is its owner's."""
+        for pools in self._pools.values():
+            for pool in pools.pools:
+                pool.client.close()
+
+
+class AsyncLine(_Settings["httpx.AsyncClient"]):
+    """`Line` for asyncio; safe to share between tasks of one loop."""
+
+    def __init__(
+        self, patience: Patience, *, http: httpx.AsyncClient | None, now: Callable[[], datetime]
+    ) -> None:
+        super().__init__(patience, http=http, now=now, kind=httpx.AsyncClient)
+
+    async def send(self, send: Send) -> HttpResponse:
+        """As `Line.send`."""
+        request, timeout = send.request, self._timeout(send.request)
+        try:
+            with self._lease(request.url) as http:
+                message = http.build_request(
+                    request.method,
+                    request.url,
+                    headers={"User-Agent": USER_AGENT, **request.headers},
+                    content=request.body,
+                    timeout=timeout,
+                )
+                response = await http.send(message, stream=True, auth=None, follow_redirects=False)
+                try:
+                    body = await self._read(response, timeout)
+                finally:
+                    await response.aclose()
+                return self._response(response.status_code, response.headers, body)
+        except _TooMuch as exc:
+            raise TransportFailed(send.account, str(exc), Charge.MAYBE) from None
+        except _BROKEN as exc:
+            raise _failed(send.account, exc, timeout.read) from exc
+
+    async def _read(self, response: httpx.Response, timeout: httpx.Timeout) -> bytes:
+        meter = _Meter(REPLY_MOST, (timeout.read or 0) * TRICKLE)
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            if len(taken := meter.take(chunk)) < len(chunk):
+                raise _TooMuch("the reply is too long")
+            body += taken
+        return bytes(body)
+
+    async def resolve(self, resolve: Resolve) -> tuple[str, ...]:
+        """As `Line.resolve`."""
+        import asyncio
+
+        with contextlib.suppress(ValueError):
+            return (str(ip_address(resolve.host)),)
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                resolve.host, resolve.port, type=socket.SOCK_STREAM
+            )
+        except (OSError, UnicodeError) as exc:
+            raise TransportFailed(resolve.host, f"{resolve.host} is not known", Charge.NO) from exc
+        return tuple(dict.fromkeys(str(info[4][0]) for info in found))
+
+    async def fetch(self, fetch: Fetch) -> HttpResponse:
+        """As `Line.fetch`."""
+        try:
+            async with self._fetching(fetch) as http:
+                response = await http.send(
+                    self._fetch_request(fetch), stream=True, auth=None, follow_redirects=False
+                )
+                try:
+                    if response.is_success:
+                        await self._pour(response, fetch)
+                finally:
+                    await response.aclose()
+                return self._response(response.status_code, response.headers, b"")
+        except _TooMuch as exc:
+            raise TransportFailed(fetch.account, str(exc), Charge.MAYBE) from None
+        except _BROKEN as exc:
+            raise _failed(fetch.account, exc, self._patience.read_timeout) from exc
+
+    async def _pour(self, response: httpx.Response, fetch: Fetch) -> None:
+        meter = _Meter(fetch.limit, self._patience.deadline)
+        async for chunk in response.aiter_bytes():
+            taken = meter.take(chunk)
+            fetch.sink.write(taken)
+            if len(taken) < len(chunk):
+                if fetch.beginning:
+                    return
+                raise _TooMuch(f"longer than {fetch.limit:,} bytes")
+
+    @asynccontextmanager
+    async def _fetching(self, fetch: Fetch) -> AsyncIterator[httpx.AsyncClient]:
+        if fetch.address is None:
+            with self._lease(fetch.url) as http:
+                yield http
+        else:
+            async with self._make(fetch.url, proxies=False) as http:
+                yield http
+
+    async def close(self) -> None:
+        """As `Line.close`."""
+        for pools in self._pools.values():
+            for pool in pools.pools:
+                await pool.client.aclose()
+
+
+def utc_now() -> datetime:
+    """Wall time, aware."""
+    return datetime.now(UTC)

@@ -1,0 +1,204 @@
+"""What of a request one provider will be sent, and what becomes of the rest.
+
+Pure. Every canonical field that the caller has set is sent, noted or refused here, from the
+facts in the adapter's `Offer`; nothing has been sent by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import attrs
+from attrs import evolve, frozen
+
+from wanbridge.adapter import Adapter, Limits, Offer
+from wanbridge.errors import InvalidRequest, Problem, UnsupportedFeature
+from wanbridge.model import ImageRequest, InputImage, Note
+
+# Prompt and model are always sent; extra is checked by the adapter.
+_ALWAYS = frozenset({"prompt", "model", "extra"})
+_DEFAULTS = ImageRequest("x")
+_FIELDS = tuple(f.name for f in attrs.fields(ImageRequest) if f.name not in _ALWAYS)
+
+DROPPABLE = frozenset({*_FIELDS, "regions"}) - {"images", "n", "sequential"}
+
+
+@frozen(kw_only=True)
+class Plan:
+    """One request, fitted to one provider.
+
+    Attributes:
+        request: What the adapter is given: dropped and ignored fields are at their default.
+        notes: How fields were treated.
+        problems: Why it cannot be sent; empty if it can.
+    """
+
+    request: ImageRequest
+    offer: Offer
+    notes: tuple[Note, ...]
+    problems: tuple[UnsupportedFeature, ...]
+
+    def settle(self) -> Plan:
+        """This plan, or the first problem raised with the others in ``.also``."""
+        if self.problems:
+            first, *rest = self.problems
+            raise UnsupportedFeature(first.provider, first.field, first.reason, tuple(rest))
+        return self
+
+
+def plan(
+    adapter: Adapter,
+    request: ImageRequest,
+    *,
+    may_drop: Collection[str] = (),
+    check_limits: bool = True,
+) -> Plan:
+    """Fit *request* to *adapter*.
+
+    Args:
+        may_drop: Canonical fields that may be left out, with a note, where they cannot be said.
+        check_limits: False sends what breaks a documented limit anyway; limits age.
+
+    Raises:
+        UnsupportedFeature: the provider does not sell the model at all.
+        InvalidRequest: an extra field is wanbridge's own, or *may_drop* names a field that
+            cannot be dropped.
+    """
+    _check_may_drop(may_drop)
+    adapter.extras(request)
+    offer = adapter.offer(request.model)
+    notes: list[Note] = []
+    problems: list[UnsupportedFeature] = []
+
+    def take(remark: Note | UnsupportedFeature) -> None:
+        if isinstance(remark, Note):
+            notes.append(remark)
+        else:
+            problems.append(remark)
+
+    for name in fields_set(request):
+        if (remark := _field(adapter, request, offer, name)) is None:
+            continue
+        if isinstance(remark, UnsupportedFeature) and name in may_drop:
+            remark = Note(name, "dropped", remark.reason)
+        if isinstance(remark, Note) and remark.kind in ("dropped", "ignored"):
+            request = _without(request, name)
+        take(remark)
+    for remark in adapter.remarks(request, offer):
+        take(remark)
+    if check_limits:
+        problems += _beyond(adapter, request, offer.limits)
+    for remark in _size(adapter, request, offer, check_limits):
+        take(remark)
+    return Plan(request=request, offer=offer, notes=tuple(notes), problems=tuple(problems))
+
+
+def refuse_digests(request: ImageRequest) -> None:
+    """A stored request keeps pictures by their SHA-256 only: `InvalidRequest` names them."""
+    message = "only the SHA-256 of this picture was stored; give the picture again"
+    if gone := [i for i, image in enumerate(request.images) if image.is_digest]:
+        raise InvalidRequest(tuple(Problem(f"$.images[{i}].url", message) for i in gone))
+
+
+def fields_set(request: ImageRequest) -> list[str]:
+    """Canonical fields that differ from their default, ``regions`` among them."""
+    given = [name for name in _FIELDS if getattr(request, name) != getattr(_DEFAULTS, name)]
+    return [*given, "regions"] if request.has_regions else given
+
+
+def _check_may_drop(may_drop: Collection[str]) -> None:
+    if isinstance(may_drop, str):
+        raise InvalidRequest((Problem("$.may_drop", "give a tuple: may_drop=('seed',)"),))
+    if wrong := sorted(set(may_drop) - DROPPABLE):
+        known = ", ".join(sorted(DROPPABLE))
+        message = f"{', '.join(wrong)} cannot be dropped; {known} can"
+        raise InvalidRequest((Problem("$.may_drop", message),))
+
+
+def _field(
+    adapter: Adapter, request: ImageRequest, offer: Offer, name: str
+) -> Note | UnsupportedFeature | None:
+    """How one field that is set fares by the offer and the mode; None if it is simply sent."""
+    if name == "thinking" and request.mode != "text" and name in offer.fields:
+        return Note(name, "ignored", "thinking has effect only in text-to-image outside sets")
+    if name == "color_palette" and request.mode == "set":
+        return adapter.unsupported(name, "a palette has no effect in sets (sequential)")
+    if name == "regions" and request.mode == "set":
+        return adapter.unsupported(name, "regions are for editing, not for sets (sequential)")
+    if name in offer.fields:
+        return None
+    if name == "inline":
+        return Note(name, "adapted", "the reply carries links; the client downloads the bytes")
+    if name == "output_format" and request.output_format == offer.output:
+        return Note(name, "info", f"not sent: the output is always {offer.output} here")
+    if name == "output_format":
+        always = f"; it is always {offer.output}" if offer.output else ""
+        return adapter.unsupported(name, f"{request.output_format} cannot be asked for{always}")
+    if name == "callback_url":
+        return adapter.unsupported(name, "this provider calls nobody back; poll instead")
+    return adapter.unsupported(name, f"{offer.alias} has no such parameter here")
+
+
+def _without(request: ImageRequest, name: str) -> ImageRequest:
+    if name == "regions":
+        images = tuple(evolve(image, regions=()) for image in request.images)
+        return evolve(request, images=images)
+    return evolve(request, **{name: getattr(_DEFAULTS, name)})
+
+
+def _beyond(
+    adapter: Adapter, request: ImageRequest, limits: Limits
+) -> Iterator[UnsupportedFeature]:
+    """Documented limits that the request breaks."""
+    if len(request.prompt) > limits.prompt:
+        yield adapter.unsupported(
+            "prompt", f"{len(request.prompt)} characters; at most {limits.prompt} here"
+        )
+    if limits.prompt_required and not request.prompt.strip():
+        yield adapter.unsupported("prompt", "empty; required here also with images")
+    most = limits.n_set if request.sequential else limits.n
+    if request.n > most:
+        yield adapter.unsupported("n", f"{request.n}; at most {most} here")
+    for index, image in enumerate(request.images):
+        if reason := _image(adapter, image, limits):
+            yield adapter.unsupported("images", f"images[{index}]: {reason}")
+
+
+def _image(adapter: Adapter, image: InputImage, limits: Limits) -> str | None:
+    if image.ref is not None:
+        if "ref" not in limits.image_schemes:
+            return "a ref is not known here; give a URL"
+        if adapter.name not in image.ref:
+            return f"held by {', '.join(image.ref)}, not by {adapter.name}"
+        return None
+    if image.scheme not in limits.image_schemes:
+        taken = ", ".join(sorted(limits.image_schemes))
+        return f"a {image.scheme}: image is not taken here; {taken}"
+    if image.scheme == "data" and limits.data_bytes is not None:
+        assert image.url is not None
+        size = (len(image.url) - image.url.find(",") - 1) * 3 // 4
+        if size > limits.data_bytes:
+            return f"{size:,} bytes inline; at most {limits.data_bytes:,} here, else give a URL"
+    return None
+
+
+def _size(
+    adapter: Adapter, request: ImageRequest, offer: Offer, check_limits: bool
+) -> Iterator[Note | UnsupportedFeature]:
+    limits = offer.limits.sizes(request.mode)
+    size = request.size
+    if size.pixels is None and check_limits and size.tier not in limits.tiers:
+        where = {"text": "", "edit": " with images", "set": " in sets"}[request.mode]
+        sold = ", ".join(limits.tiers)
+        yield adapter.unsupported("size", f"{offer.alias} has no {size.tier}{where}; {sold}")
+        return
+    if size.pixels is not None and check_limits and (why := limits.problem(*size.pixels)):
+        yield adapter.unsupported("size", why)
+        return
+    try:
+        pixels = adapter.pixels(request, offer)
+    except UnsupportedFeature as exc:
+        yield exc
+        return
+    if pixels is not None and pixels.note:
+        yield Note("size", "adapted", pixels.note)

@@ -1,0 +1,7 @@
+"""The adapters that come with wanbridge, by name; each is imported when it is asked for."""
+
+BUILTIN = {
+    "runware": "wanbridge.providers.runware:Runware",
+    "reapi": "wanbridge.providers.reapi:ReApi",
+    "dashscope": "wanbridge.providers.dashscope:DashScope",
+}

@@ -1,0 +1,129 @@
+"""What a conversation is told and tells: its patience, its clock, its events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+from attrs import field, frozen
+
+from wanbridge.adapter import Adapter, Cadence, Delivery
+from wanbridge.gates import Gates
+from wanbridge.model import ImageRequest, Job, Money, Receipt
+
+log = logging.getLogger("wanbridge")
+
+
+@frozen
+class Submitting:
+    """Told before the first byte of a submit, and again before the same key is sent again."""
+
+    receipt: Receipt
+
+
+@frozen
+class Accepted:
+    """Told once the provider has accepted."""
+
+    job: Job
+
+
+@frozen(kw_only=True)
+class Polled:
+    """Told after each poll.
+
+    Attributes:
+        polls: How many so far.
+        progress: 0.0 to 1.0, None if the provider does not say.
+        seconds: Since the wait began.
+        trouble: Why this poll said nothing of the job; None if it was answered.
+    """
+
+    job: Job
+    polls: int
+    progress: float | None
+    seconds: float
+    trouble: str | None = None
+
+
+@frozen(kw_only=True)
+class Retrying:
+    """Told before a wait to send again.
+
+    Attributes:
+        seconds: How long the wait is.
+        reason: The failure that caused it.
+    """
+
+    account: str
+    reason: str
+    seconds: float
+
+
+Event = Submitting | Accepted | Polled | Retrying
+
+
+@frozen(kw_only=True)
+class Patience:
+    """How long to wait for what, in seconds.
+
+    Attributes:
+        connect_timeout: For a connection to stand.
+        read_timeout: For a reply to begin, and between its parts.
+        deadline: For a whole generation.
+        cadence: How often to poll; None is each adapter's own, from its manual.
+    """
+
+    connect_timeout: float = 5.0
+    read_timeout: float = 30.0
+    deadline: float = 600.0
+    cadence: Cadence | None = None
+
+
+def _no_price(adapter: Adapter, request: ImageRequest, delivery: Delivery | None) -> Money | None:
+    return None
+
+
+@frozen(kw_only=True)
+class Terms:
+    """What a conversation needs from outside, so that it holds no clock, socket or chance.
+
+    Attributes:
+        clock: Monotonic seconds, for waiting.
+        now: Wall time, aware, for what is stored.
+        chance: Numbers in [0, 1), for jitter.
+        tell: Told every `Event`.
+        gates: The account's rates.
+        price: What a request costs before (no delivery) or after; None if unknown.
+        origins: Origins of the configured base URLs, from which pictures may be fetched even
+            on this machine.
+        may_drop, check_limits: As in `wanbridge.plan.plan`.
+    """
+
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
+    chance: Callable[[], float] = lambda: 0.5
+    patience: Patience = Patience()
+    tell: Callable[[Event], None] = lambda event: None
+    gates: Gates = field(factory=Gates)
+    price: Callable[[Adapter, ImageRequest, Delivery | None], Money | None] = _no_price
+    origins: frozenset[str] = frozenset()
+    may_drop: Collection[str] = ()
+    check_limits: bool = True
+
+    @property
+    def until(self) -> float:
+        """The deadline of a generation that begins now, on `clock`."""
+        return self.clock() + self.patience.deadline
+
+    def jittered(self, seconds: float) -> float:
+        """*seconds* give or take a fifth, so that many callers do not return at once."""
+        return seconds * (0.8 + 0.4 * self.chance())
+
+    def report(self, event: Event) -> None:
+        """Tell *event*; whoever fails to listen must not cost the job."""
+        try:
+            self.tell(event)
+        except Exception:
+            log.exception("wanbridge: on_progress failed; the job goes on")
