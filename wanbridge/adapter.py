@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from wanbridge.errors import (
     AuthenticationFailed,
@@ -32,7 +32,17 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model import Failure, Image, ImageRequest, Job, Mode, Money, Note, Receipt
+from wanbridge.model import (
+    RESOLUTIONS,
+    Failure,
+    Image,
+    ImageRequest,
+    Job,
+    Mode,
+    Money,
+    Note,
+    Receipt,
+)
 from wanbridge.sizes import Pixels, SizeLimits, SizeUnsupported, resolve
 from wanbridge.structure import ShapeError, structure
 from wanbridge.wire import HttpRequest, HttpResponse
@@ -434,9 +444,15 @@ class Adapter(ABC):
         return {"Authorization": f"Bearer {self.api_key}"}
 
     def in_pixels(self, request: ImageRequest, offer: Offer) -> Pixels:
-        """The size of *request* as pixels by the rule of `wanbridge.sizes`."""
+        """The size of *request* as pixels by the rule of `wanbridge.sizes`.
+
+        A tier that is not sold is refused by `wanbridge.plan`, where limits are checked.
+        """
+        limits = offer.limits.sizes(request.mode)
+        if request.size.tier not in limits.tiers:
+            limits = evolve(limits, tiers=RESOLUTIONS)
         try:
-            return resolve(request.size, request.images, offer.limits.sizes(request.mode))
+            return resolve(request.size, request.images, limits)
         except SizeUnsupported as exc:
             raise self.unsupported("size", exc.reason) from None
 

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from attrs import field, frozen
 
+from wanbridge.errors import TransportFailed
 from wanbridge.model import brief_url
 from wanbridge.wire import HttpRequest
 
@@ -37,6 +38,10 @@ class Sleep:
     seconds: float
 
 
+class TooLong(TransportFailed):
+    """A picture is longer than its limit; fetching it again will not help."""
+
+
 class Sink(Protocol):
     """Where the bytes of a picture go."""
 
@@ -61,7 +66,7 @@ class Fetch:
 
     Attributes:
         address: To connect to, whatever the host's name says; None is as the URL says.
-        limit: Bytes at most. More is a `TransportFailed`.
+        limit: Bytes at most. More is `TooLong`.
         beginning: Only the first *limit* bytes are wanted; more is cut, not wrong.
     """
 

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from attrs import evolve
 
-from wanbridge.effects import Fetch, Flow, Resolve, Sink, Sleep
+from wanbridge.effects import Fetch, Flow, Resolve, Sink, Sleep, TooLong
 from wanbridge.errors import CallFailed, Charge, DownloadFailed, TransportFailed
 from wanbridge.model import Image, ImageRequest, InputImage, Note, brief_url
 from wanbridge.picture import from_data_uri, inspect
@@ -204,6 +204,8 @@ def _fetch(
 def _once(fetch: Fetch) -> Flow[tuple[HttpResponse | None, CallFailed | None]]:
     try:
         return cast("HttpResponse", (yield fetch)), None
+    except TooLong as exc:
+        raise _Refused(exc.message) from exc
     except TransportFailed as exc:
         return None, exc
 

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from attrs import Factory, define
 
 from wanbridge.adapter import LOOPBACK
-from wanbridge.effects import Fetch, Resolve, Send
+from wanbridge.effects import Fetch, Resolve, Send, TooLong
 from wanbridge.errors import Charge, TransportFailed
 from wanbridge.fetch import origin
 from wanbridge.terms import Patience
@@ -262,7 +262,7 @@ class Line(_Settings["httpx.Client"]):
                     response.close()
                 return self._response(response.status_code, response.headers, b"")
         except _TooMuch as exc:
-            raise TransportFailed(fetch.account, str(exc), Charge.MAYBE) from None
+            raise TooLong(fetch.account, str(exc), Charge.MAYBE) from None
         except _BROKEN as exc:
             raise _failed(fetch.account, exc, self._patience.read_timeout) from exc
 
@@ -362,7 +362,7 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
                     await response.aclose()
                 return self._response(response.status_code, response.headers, b"")
         except _TooMuch as exc:
-            raise TransportFailed(fetch.account, str(exc), Charge.MAYBE) from None
+            raise TooLong(fetch.account, str(exc), Charge.MAYBE) from None
         except _BROKEN as exc:
             raise _failed(fetch.account, exc, self._patience.read_timeout) from exc
 

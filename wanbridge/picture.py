@@ -1,0 +1,355 @@
+"""Pictures as bytes: what their first bytes say, ``data:`` URIs, and files written in one go.
+
+Nothing is decoded, so there is no imaging library here. Only the header is believed: a picture
+that is cut or damaged further on looks the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import errno
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from attrs import frozen
+
+# All spellings that a file name may keep; the first is the one we write.
+_EXTENSIONS = {
+    "image/png": (".png",),
+    "image/jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "image/webp": (".webp",),
+    "image/bmp": (".bmp", ".dib"),
+    "image/gif": (".gif",),
+    "image/avif": (".avif",),
+}
+_OF_PICTURES = {extension for spellings in _EXTENSIONS.values() for extension in spellings}
+
+# As many bytes as any of the formats needs to be known by.
+_HEAD = 32
+
+# Sizes of the headers that follow a BMP's first 14 bytes: IBM's of OS/2 1 (12) and 2 (16, 64),
+# Microsoft's BITMAPINFOHEADER (40) with its additions (52, 56) and versions 4 and 5 (108, 124).
+_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
+
+# A marker that begins a segment: not a stuffed zero, a fill byte, or one of those without a length
+# (TEM, RST0 to RST7, SOI). Of 0xC0 to 0xCF these start no frame: DHT, JPG, DAC. ITU-T T.81, B.1.
+_JPEG_SEGMENT = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])", re.DOTALL)
+_JPEG_NO_FRAME = {0xC4, 0xC8, 0xCC}
+
+_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)((?:;[^;,]*)*),(.*)", re.ASCII | re.DOTALL | re.I)
+
+
+@frozen
+class Facts:
+    """What the first bytes of a picture say.
+
+    Attributes:
+        mime: ``image/png`` and so on.
+        width, height: Pixels as stored; both None where the bytes end before them, or where
+            they are damaged. An EXIF orientation is not applied: none of the providers' pages
+            speaks of it (read 2026-11-20), and upstream counts boxes in the original's pixels.
+    """
+
+    mime: str
+    width: int | None
+    height: int | None
+
+    @property
+    def extension(self) -> str:
+        """The usual file name extension, with its dot; ``.bin`` for a type not known here."""
+        return _EXTENSIONS.get(self.mime, (".bin",))[0]
+
+
+def inspect(data: bytes) -> Facts | None:
+    """What *data*, a whole picture or the beginning of one, says about itself.
+
+    PNG, JPEG, WEBP, BMP and GIF; None for anything else, and for a beginning too short to tell
+    (18 bytes are always enough). Where width and height stand is another matter: within 30 bytes,
+    but in a JPEG after its metadata, which may take hundreds of kilobytes. Never raises.
+    """
+    mime = _mime(data)
+    if mime is None or mime not in _SIZES:
+        return None
+    width, height = _SIZES[mime](data) or (0, 0)
+    return Facts(mime, width, height) if width > 0 and height > 0 else Facts(mime, None, None)
+
+
+def _mime(head: bytes) -> str | None:
+    """The format of a picture by its first bytes; None if it is no picture that we know.
+
+    AVIF is known for the sake of its file name only: no provider takes it as an input.
+    """
+    match head[:4], head[8:12]:
+        case b"RIFF", b"WEBP":
+            return "image/webp"
+        case _, b"avif" | b"avis" if head[4:8] == b"ftyp":
+            return "image/avif"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    # Two letters alone would make a bitmap of any text that begins with them.
+    if head.startswith(b"BM") and len(head) >= 18 and _little(head, 14, 4) in _BMP_HEADERS:
+        return "image/bmp"
+    return None
+
+
+def _little(data: bytes, at: int, size: int, *, signed: bool = False) -> int:
+    """The little-endian number of *size* bytes at *at*; 0 if the bytes end before its end."""
+    number = data[at : at + size]
+    return int.from_bytes(number, "little", signed=signed) if len(number) == size else 0
+
+
+def _big(data: bytes, at: int, size: int) -> int:
+    """The big-endian number of *size* bytes at *at*; 0 if the bytes end before its end."""
+    number = data[at : at + size]
+    return int.from_bytes(number, "big") if len(number) == size else 0
+
+
+def _png(data: bytes) -> tuple[int, int] | None:
+    if data[12:16] != b"IHDR":
+        return None
+    return _big(data, 16, 4), _big(data, 20, 4)
+
+
+def _gif(data: bytes) -> tuple[int, int] | None:
+    return _little(data, 6, 2), _little(data, 8, 2)
+
+
+def _bmp(data: bytes) -> tuple[int, int] | None:
+    if _little(data, 14, 4) == 12:
+        return _little(data, 18, 2), _little(data, 20, 2)
+    # A negative height says that the rows run from top to bottom.
+    return _little(data, 18, 4, signed=True), abs(_little(data, 22, 4, signed=True))
+
+
+def _webp(data: bytes) -> tuple[int, int] | None:
+    """Lossy, lossless or extended: the first chunk tells, RFC 9649."""
+    match data[12:16]:
+        case b"VP8 " if data[23:26] == b"\x9d\x01\x2a":
+            # The upper two bits of each side are a scale for display.
+            return _little(data, 26, 2) & 0x3FFF, _little(data, 28, 2) & 0x3FFF
+        case b"VP8L" if data[20:21] == b"\x2f" and len(data) >= 25:
+            sides = _little(data, 21, 4)
+            return (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
+        case b"VP8X" if len(data) >= 30:
+            return _little(data, 24, 3) + 1, _little(data, 27, 3) + 1
+    return None
+
+
+def _jpeg(data: bytes) -> tuple[int, int] | None:
+    """From the frame header, wherever metadata has pushed it; thumbnails inside are passed over."""
+    at = 2
+    # Decoders skip what stands between segments, and so do we.
+    while match := _JPEG_SEGMENT.search(data, at):
+        at, code = match.end(), match[1][0]
+        if code in (0xD9, 0xDA):
+            return None
+        if 0xC0 <= code <= 0xCF and code not in _JPEG_NO_FRAME:
+            return _big(data, at + 5, 2), _big(data, at + 3, 2)
+        at += max(2, _big(data, at, 2))
+    return None
+
+
+_SIZES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
+    "image/png": _png,
+    "image/jpeg": _jpeg,
+    "image/webp": _webp,
+    "image/bmp": _bmp,
+    "image/gif": _gif,
+}
+
+
+def data_uri(data: bytes, mime: str) -> str:
+    """*data* as ``data:<mime>;base64,...``."""
+    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def from_data_uri(uri: str) -> tuple[bytes, str]:
+    """The bytes and the media type, in lower case and without parameters, of a ``data:`` URI.
+
+    Raises:
+        ValueError: it names no media type, is not base64 or not the standard alphabet with its
+            padding, without blanks or percent signs. The message never shows the payload.
+    """
+    shown = repr(re.split("[,?]", uri, maxsplit=1)[0][:60])
+    if not (match := _URI.fullmatch(uri)):
+        raise ValueError(f"{shown} is not the beginning of data:<type>/<subtype>;base64,<data>")
+    mime, parameters, payload = match[1].lower(), match[2].lower().split(";"), match[3]
+    if "sha256" in parameters:
+        raise ValueError(f"{shown}: only the SHA-256 of this picture was stored, not its bytes")
+    if parameters[-1] != "base64":
+        raise ValueError(f"{shown}: data: URIs of pictures are base64")
+    try:
+        return base64.b64decode(payload.encode("ascii"), validate=True), mime
+    except (binascii.Error, UnicodeEncodeError) as exc:
+        said = "a character outside ASCII" if isinstance(exc, UnicodeError) else str(exc)
+        raise ValueError(f"{shown}: the payload is not base64: {said}") from None
+
+
+class PictureFile:
+    """A picture on its way to the disk; nothing is seen under its name before it is complete.
+
+    ::
+
+        with PictureFile(Path("kite.png"), force=False) as file:
+            async for chunk in reply:
+                file.write(chunk)
+            path = file.commit()
+
+    The bytes go to a hidden file beside the target. Leaving the block without `commit`, by
+    whatever exception, removes it. Not for several threads at once.
+    """
+
+    def __init__(self, path: Path, *, force: bool) -> None:
+        """Begin a picture that is to become *path*, replacing what is there only with *force*.
+
+        Raises:
+            FileNotFoundError: there is no such directory; ``.filename`` names it.
+            IsADirectoryError: *path* is a directory.
+            OSError: the directory does not take files; ``.filename`` names it.
+        """
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "A directory, not a file name", str(path))
+        self._path = path
+        self._force = force
+        self._head = b""
+        self._target: Path | None = None
+        self._temporary = path.parent / f".wanbridge-{secrets.token_hex(8)}.part"
+        try:
+            # "x" is exclusive, and leaves the permissions to the umask.
+            self._file = self._temporary.open("xb")
+        except OSError as exc:
+            exc.filename = str(path.parent)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Closing writes what is buffered and fails again on a full disk; the first error counts.
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes; a wrong beginning or a taken name is found at the first of them.
+
+        Raises:
+            ValueError: this is no picture; says what it begins with.
+            FileExistsError: a picture of that name exists.
+            OSError: the disk is full, and the like.
+        """
+        self._file.write(chunk)
+        if len(self._head) < _HEAD:
+            self._head += chunk[: _HEAD - len(self._head)]
+            if len(self._head) == _HEAD:
+                self._settle()
+
+    def restart(self) -> None:
+        """Forget what was written: the transfer begins anew."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._head, self._target = b"", None
+
+    def commit(self) -> Path:
+        """Make the picture appear under its name, all of it or not at all; once.
+
+        Returns:
+            Where it is: the extension follows the content. ``kite.jpg`` with a PNG inside becomes
+            ``kite.png``, ``kite`` and ``kite.v2`` become ``kite.png`` and ``kite.v2.png``.
+
+        Raises:
+            ValueError: this is no picture; says what it begins with.
+            FileExistsError: a picture of that name exists, perhaps since a moment ago.
+            OSError: the disk is full, and the like.
+        """
+        target = self._settle()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        if self._force:
+            self._temporary.replace(target)
+        else:
+            _appear(self._temporary, target)
+        return target
+
+    def _settle(self) -> Path:
+        """The final name, once the first bytes have told it."""
+        if self._target is None:
+            mime = _mime(self._head)
+            if mime is None:
+                begins = f"it begins with {self._head!r}" if self._head else "it is empty"
+                raise ValueError(f"not a picture: {begins}")
+            self._target = _named(self._path, mime)
+            # Early, to spare the rest of the download; what counts is `_appear`.
+            if not self._force and os.path.lexists(self._target):
+                raise _exists(self._target)
+        return self._target
+
+
+def _named(path: Path, mime: str) -> Path:
+    """*path* with the extension that belongs to the content; a foreign one is kept before it."""
+    spellings = _EXTENSIONS[mime]
+    suffix = path.suffix.lower()
+    if suffix in spellings:
+        return path
+    if suffix in _OF_PICTURES:
+        return path.with_suffix(spellings[0])
+    return path.with_name(path.name + spellings[0])
+
+
+def _exists(target: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, "Exists, and is not replaced without force", str(target))
+
+
+def _appear(temporary: Path, target: Path) -> None:
+    """Give the file its name, and never take it from another; the temporary name may remain."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise _exists(target) from None
+    except OSError:
+        # No hard links on FAT, exFAT and some network file systems, under half a dozen error
+        # codes. There the name is taken by an empty file first.
+        try:
+            target.open("xb").close()
+        except FileExistsError:
+            raise _exists(target) from None
+        try:
+            temporary.replace(target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
+
+def save(chunks: Iterable[bytes], path: Path, *, force: bool) -> Path:
+    """Write a picture to *path* as its bytes come; the file appears when it is complete.
+
+    Returns:
+        Where it is: the extension follows the content, see `PictureFile.commit`.
+
+    Raises:
+        ValueError: this is no picture; says what it begins with.
+        FileExistsError: it exists, and *force* is not set.
+        OSError: as `PictureFile` says. On any error, also of *chunks*, no file is left behind.
+    """
+    with PictureFile(path, force=force) as file:
+        for chunk in chunks:
+            file.write(chunk)
+        return file.commit()
