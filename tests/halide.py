@@ -31,7 +31,13 @@ from wanbridge.adapter import (
     Step,
     StillUnknown,
 )
-from wanbridge.errors import Charge, ContentRefused, CreditExhausted, GenerationFailed, ProviderError
+from wanbridge.errors import (
+    Charge,
+    ContentRefused,
+    CreditExhausted,
+    GenerationFailed,
+    ProviderError,
+)
 from wanbridge.model import Image, ImageRequest, Job, Receipt
 from wanbridge.sizes import SizeLimits
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
@@ -78,7 +84,12 @@ class Halide(Adapter):
     @property
     def offers(self) -> tuple[Offer, ...]:
         limits = Limits(
-            text=SQUARE, edit=SQUARE, set=SQUARE, source=SOURCE, prompt=100, rates=self.options.rates
+            text=SQUARE,
+            edit=SQUARE,
+            set=SQUARE,
+            source=SOURCE,
+            prompt=100,
+            rates=self.options.rates,
         )
         return (
             Offer(

@@ -38,11 +38,13 @@ FAULTS: list[tuple[str, dict[str, Any], str | dict[str, str]]] = [
     ("error_in_200", {}, {"runware": "delivered", "*": "SubmissionUncertain"}),
     ("no_credit", {}, "CreditExhausted"),
     ("unauthorized", {}, "AuthenticationFailed"),
-    ("empty_success", {}, "GenerationFailed"),
+    # Runware's polls say an empty list both for "nothing came" and for "no such task".
+    ("empty_success", {}, {"runware": "TaskLost", "*": "GenerationFailed"}),
     ("fewer_images", {}, "delivered"),
     ("slow_body", {}, "delivered"),
     ("refuse_content", {}, "ContentRefused"),
-    ("fail_generation", {}, "GenerationFailed"),
+    # DashScope's failed task names its own server fault.
+    ("fail_generation", {}, {"dashscope": "ProviderUnavailable", "*": "GenerationFailed"}),
     ("lost_task", {"times": None}, "TaskLost"),
     ("accept_then_drop", {"op": "poll", "times": 3}, "delivered"),
     ("hang", {"op": "poll", "times": 3}, "delivered"),

@@ -283,6 +283,14 @@ def _base_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _sendable(adapter: Adapter, _: object, key: str | None) -> None:
+    """A key that a header can carry; the message does not show it."""
+    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+        raise ConfigurationError(
+            f"{adapter.name}: the API key holds a blank, a line break or a non-ASCII character"
+        )
+
+
 @frozen
 class NoOptions:
     """This adapter has no options of its own."""
@@ -317,7 +325,7 @@ class Adapter(ABC):
     # Statuses which say so even without one: an edge in front of the service answered.
     edge: ClassVar[frozenset[int]] = frozenset({403})
 
-    api_key: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False, validator=_sendable)
     base_url: str = field(
         default=Factory(lambda self: self.default_url, takes_self=True), converter=_base_url
     )

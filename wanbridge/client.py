@@ -25,7 +25,7 @@ from wanbridge.play import Conversation, Interrupts
 from wanbridge.registry import Registry
 
 if TYPE_CHECKING:
-    from wanbridge.http import httpx
+    from wanbridge.httplib import httpx
     from wanbridge.sandbox import Sandbox
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Client(Accounts):
         Args:
             sandbox: To look into its ledger or to give it faults; a new one by default.
         """
-        from wanbridge.http import httpx
+        from wanbridge.httplib import httpx
         from wanbridge.sandbox.transport import SandboxTransport
 
         registry = Registry()
@@ -234,7 +234,7 @@ class AsyncClient(Accounts):
     @classmethod
     def sandbox(cls, sandbox: Sandbox | None = None, **options: Any) -> AsyncClient:
         """As `Client.sandbox`."""
-        from wanbridge.http import httpx
+        from wanbridge.httplib import httpx
         from wanbridge.sandbox.transport import SandboxTransport
 
         registry = Registry()

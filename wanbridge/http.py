@@ -1,7 +1,4 @@
-"""The one module that names the HTTP library, and what carries messages over it.
-
-httpx has had no release since 2024 and its 1.0 line drops async; httpx2 is its maintained
-continuation with the same API (read 2026-11-20). So: httpx2 if it is there, else httpx.
+"""Carrying messages over HTTP: pools, timeouts, and what a broken line means for money.
 
 A pool of either library walks all its connections at each request, and httpx 0.28 falls to a
 tenth of its throughput with 256 in flight. So a pool holds 16 connections, and more pools are
@@ -20,28 +17,19 @@ from datetime import UTC, datetime
 from functools import cache
 from ipaddress import ip_address
 from threading import Lock
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import Factory, define
 
 from wanbridge.adapter import LOOPBACK
 from wanbridge.effects import Fetch, Resolve, Send, TooLong
-from wanbridge.errors import Charge, TransportFailed
+from wanbridge.errors import Charge, ConfigurationError, TransportFailed, WanbridgeError
 from wanbridge.fetch import origin
+from wanbridge.httplib import httpx
 from wanbridge.terms import Patience
 from wanbridge.version import __version__
 from wanbridge.wire import HttpRequest, HttpResponse
-
-if TYPE_CHECKING:
-    import httpx
-else:
-    try:
-        import httpx2 as httpx
-    except ImportError:
-        import httpx
-
-__all__ = ["AsyncLine", "Line", "httpx"]
 
 USER_AGENT = f"wanbridge/{__version__}"
 CONNECTIONS = 16
@@ -55,7 +43,7 @@ C = TypeVar("C")
 
 # Failures before the first byte of a request can have left. All others may come after it.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_BROKEN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+_BROKEN = (httpx.HTTPError, httpx.StreamError)
 
 
 @cache
@@ -65,6 +53,8 @@ def _tls() -> ssl.SSLContext:
 
 def _failed(account: str, exc: Exception, timeout: float | None = None) -> TransportFailed:
     """What a broken line means for money: only the allow-list was surely not sent."""
+    if isinstance(exc, _TooMuch):
+        return TransportFailed(account, str(exc), Charge.MAYBE)
     unsent = isinstance(exc, _UNSENT)
     what = {
         "ConnectTimeout": "no connection in time",
@@ -125,6 +115,7 @@ class _Settings(Generic[C]):
     ) -> None:
         self._patience, self._http, self._now, self._kind = patience, http, now, kind
         self._pools: dict[str, _Pools[C]] = {}
+        self._closed = False
 
     def _make(self, url: str, *, proxies: bool) -> C:
         patience = self._patience
@@ -141,6 +132,8 @@ class _Settings(Generic[C]):
 
     @contextmanager
     def _lease(self, url: str) -> Iterator[C]:
+        if self._closed:
+            raise ConfigurationError("this client is closed")
         if self._http is not None:
             yield self._http
             return
@@ -156,6 +149,24 @@ class _Settings(Generic[C]):
             connect=self._patience.connect_timeout,
             pool=self._patience.deadline,
         )
+
+    def _message(
+        self, http: httpx.Client | httpx.AsyncClient, send: Send, timeout: httpx.Timeout
+    ) -> httpx.Request:
+        request = send.request
+        try:
+            return http.build_request(
+                request.method,
+                request.url,
+                headers={"User-Agent": USER_AGENT, **request.headers},
+                content=request.body,
+                timeout=timeout,
+            )
+        except (ValueError, TypeError, httpx.InvalidURL):
+            # The library's own text could show the header, and so the key.
+            raise ConfigurationError(
+                f"{send.account}: the URL or a header holds what HTTP cannot carry"
+            ) from None
 
     def _response(self, status: int, headers: httpx.Headers, body: bytes) -> HttpResponse:
         return HttpResponse(
@@ -211,22 +222,16 @@ class Line(_Settings["httpx.Client"]):
         request, timeout = send.request, self._timeout(send.request)
         try:
             with self._lease(request.url) as http:
-                message = http.build_request(
-                    request.method,
-                    request.url,
-                    headers={"User-Agent": USER_AGENT, **request.headers},
-                    content=request.body,
-                    timeout=timeout,
-                )
+                message = self._message(http, send, timeout)
                 response = http.send(message, stream=True, auth=None, follow_redirects=False)
                 try:
                     body = self._read(response, timeout)
                 finally:
                     response.close()
                 return self._response(response.status_code, response.headers, body)
-        except _TooMuch as exc:
-            raise TransportFailed(send.account, str(exc), Charge.MAYBE) from None
-        except _BROKEN as exc:
+        except WanbridgeError:
+            raise
+        except Exception as exc:
             raise _failed(send.account, exc, timeout.read) from exc
 
     def _read(self, response: httpx.Response, timeout: httpx.Timeout) -> bytes:
@@ -289,6 +294,7 @@ class Line(_Settings["httpx.Client"]):
 
     def close(self) -> None:
         """Close all connections; an injected client is its owner's."""
+        self._closed = True
         for pools in self._pools.values():
             for pool in pools.pools:
                 pool.client.close()
@@ -307,22 +313,16 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
         request, timeout = send.request, self._timeout(send.request)
         try:
             with self._lease(request.url) as http:
-                message = http.build_request(
-                    request.method,
-                    request.url,
-                    headers={"User-Agent": USER_AGENT, **request.headers},
-                    content=request.body,
-                    timeout=timeout,
-                )
+                message = self._message(http, send, timeout)
                 response = await http.send(message, stream=True, auth=None, follow_redirects=False)
                 try:
                     body = await self._read(response, timeout)
                 finally:
                     await response.aclose()
                 return self._response(response.status_code, response.headers, body)
-        except _TooMuch as exc:
-            raise TransportFailed(send.account, str(exc), Charge.MAYBE) from None
-        except _BROKEN as exc:
+        except WanbridgeError:
+            raise
+        except Exception as exc:
             raise _failed(send.account, exc, timeout.read) from exc
 
     async def _read(self, response: httpx.Response, timeout: httpx.Timeout) -> bytes:
@@ -387,6 +387,7 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
 
     async def close(self) -> None:
         """As `Line.close`."""
+        self._closed = True
         for pools in self._pools.values():
             for pool in pools.pools:
                 await pool.client.aclose()

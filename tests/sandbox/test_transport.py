@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.sandbox.conftest import Caller, Clock
-from wanbridge.http import httpx
+from wanbridge.httplib import httpx
 from wanbridge.sandbox import Sandbox, SandboxTransport
 
 KITE = {"model": "wan2.7-image", "prompt": "a red kite"}

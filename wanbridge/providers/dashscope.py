@@ -115,8 +115,8 @@ _ZONE = timezone(timedelta(hours=8))
 # Of the list of tasks: its default page size (tasks), and how many pages are looked at.
 _PAGE_SIZE, _PAGES = 10, 5
 
-# Codes as `_plain` has them: in lower case without "_", since their spelling varies; each also stands for all that
-# follow it with a dot (error-code). "throttling" does so with any status (third parties).
+# Codes as `_plain` has them, for their spelling varies; each also stands for all that follow it
+# with a dot (error-code). "throttling" does so with any status (third parties).
 _CODES: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = tuple(
     (re.compile(rf"({codes})(\..*)?"), cls)
     for codes, cls in (
@@ -478,6 +478,7 @@ class DashScope(Adapter):
 
 
 def _plain(code: str) -> str:
+    """``data_inspection_failed`` and ``DataInspectionFailed`` are the same code."""
     return code.replace("_", "").lower()
 
 

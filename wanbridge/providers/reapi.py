@@ -249,7 +249,7 @@ class ReApi(Adapter):
 
     def error_detail(self, body: Any) -> ErrorDetail | None:
         """``{"error": {code, message, request_id}}``; one client also knows bare texts."""
-        said = body.get("error", body.get("detail")) if isinstance(body, dict) else None
+        said = (body.get("error") or body.get("detail")) if isinstance(body, dict) else None
         error = {"message": said} if isinstance(said, str) else said
         if not error or not isinstance(error, dict):
             return None
@@ -268,10 +268,10 @@ class ReApi(Adapter):
         return super().classify(status, code)
 
     def balance(self) -> Exchange[Money]:
+        """Whole credits of 0.001 USD each (balance)."""
         response = yield json_request("GET", f"{self.base_url}/balance", headers=self.bearer())
         if (error := self.failure(response, op=Op.BALANCE)) is not None:
             raise error
-        # Whole credits of 0.001 USD (balance).
         return Money(self.structure(response, _Balance).balance, "REAPI-CREDITS")
 
     def find(self, receipt: Receipt) -> Exchange[Found]:

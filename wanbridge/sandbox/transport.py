@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wanbridge.http import httpx
+from wanbridge.httplib import httpx
 from wanbridge.sandbox.reply import Reply
 from wanbridge.sandbox.world import Sandbox
 from wanbridge.wire import HttpRequest

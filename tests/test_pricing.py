@@ -1,0 +1,490 @@
+"""Prices to the last digit, where they come from, and what stays unknown."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from decimal import Decimal, localcontext
+from pathlib import Path
+from threading import Barrier
+from timeit import repeat
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+
+from wanbridge import pricing
+from wanbridge.errors import ConfigurationError
+from wanbridge.model import MODELS, ImageRequest, Money
+from wanbridge.pricing import PriceBook, Quote
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "wanbridge" / "prices").glob("*.json"))
+SCHEMA = json.loads((ROOT / "schemas" / "prices.schema.json").read_text("utf-8"))
+
+STANDARD, PRO = MODELS
+BOOK = PriceBook.builtin()
+KITE = ImageRequest("a red kite")
+
+# reAPI's credits by n, worked by hand: ceil(23.76 n) and ceil(59.84 n).
+REAPI_CREDITS = {
+    STANDARD: (24, 48, 72, 96, 119, 143, 167, 191, 214, 238, 262, 286),
+    PRO: (60, 120, 180, 240, 300, 360, 419, 479, 539, 599, 659, 719),
+}
+# Provider, region, model: one picture, four, and a set of twelve.
+PER_IMAGE = {
+    ("runware", None, STANDARD): ("0.03", "0.12", "0.36", "USD"),
+    ("runware", None, PRO): ("0.075", "0.3", "0.9", "USD"),
+    ("dashscope", "singapore", STANDARD): ("0.03", "0.12", "0.36", "USD"),
+    ("dashscope", "singapore", PRO): ("0.075", "0.3", "0.9", "USD"),
+    ("dashscope", "beijing", STANDARD): ("0.2", "0.8", "2.4", "CNY"),
+    ("dashscope", "beijing", PRO): ("0.5", "2", "6", "CNY"),
+}
+
+
+def asking(n: int, model: str = STANDARD) -> ImageRequest:
+    """A request for *n* pictures; a set where only a set can have as many."""
+    return ImageRequest("a red kite", model=model, n=n, sequential=n > 4)
+
+
+def quote(request: ImageRequest, provider: str, region: str | None = None) -> Quote:
+    return BOOK.quote(provider, provider, request, region=region)
+
+
+def a_file(**changed: Any) -> dict[str, Any]:
+    """A small price file; *changed* replaces keys of its row, `...` leaves one out."""
+    row = {
+        "model": STANDARD,
+        "unit": "image",
+        "amount": "0.05",
+        "currency": "USD",
+        "charging": "per_image_delivered",
+        "source": "https://halide.example/prices",
+        "read": "2026-08-22",
+        "confidence": "published",
+    } | changed
+    kept = {key: value for key, value in row.items() if value is not ...}
+    return {"provider": "halide", "read": "2026-08-22", "rows": [kept]}
+
+
+def a_book(document: Any) -> PriceBook:
+    """A book whose only file is Halide's."""
+    text = document if isinstance(document, str) else json.dumps(document)
+    return PriceBook(lambda provider: text if provider == "halide" else None)
+
+
+def fails_schema(document: Any) -> bool:
+    validator = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return not validator.is_valid(document)
+
+
+@pytest.mark.parametrize(("provider", "region", "model"), PER_IMAGE)
+def test_a_price_per_image_is_times_n(provider: str, region: str | None, model: str) -> None:
+    """The whole request is quoted, not one picture of it."""
+    one, four, twelve, currency = PER_IMAGE[provider, region, model]
+
+    quotes = [quote(asking(n, model), provider, region) for n in (1, 4, 12)]
+
+    assert [Money(one, currency), Money(four, currency), Money(twelve, currency)] == [
+        q.money for q in quotes
+    ]
+    assert [None, None, None] == [q.credits for q in quotes]
+
+
+@pytest.mark.parametrize("n", range(1, 13))
+@pytest.mark.parametrize("model", MODELS)
+def test_reapi_rounds_credits_once_after_the_multiplication(model: str, n: int) -> None:
+    """Rounding each picture would charge 144 for six; binary fractions could tip a whole one."""
+    charged = REAPI_CREDITS[model][n - 1]
+
+    quoted = quote(asking(n, model), "reapi")
+
+    assert charged == quoted.credits
+    assert Decimal(charged).scaleb(-3) == quoted.amount
+    assert "USD" == quoted.currency
+
+
+def test_size_inputs_and_thinking_change_no_price() -> None:
+    """All three charge by the picture, whatever it is made of."""
+    plain = asking(2, PRO)
+    rich = ImageRequest(
+        "a red kite", model=PRO, n=2, size="4K", images=("https://x/1.png",), thinking=True
+    )
+
+    for provider in ("runware", "reapi", "dashscope"):
+        assert quote(plain, provider) == quote(rich, provider)
+
+
+def test_a_whole_number_of_credits_is_not_rounded_up() -> None:
+    """0.05 dollars at 1000 credits are 50, not 51."""
+    book = a_book(a_file(credits={"per_usd": 1000, "rounding": "ceil_total"}))
+
+    assert 150 == book.quote("halide", "halide", asking(3)).credits
+
+
+def test_amounts_do_not_depend_on_the_callers_decimal_context() -> None:
+    """An application that rounds to two digits must not be billed by them."""
+    with localcontext() as context:
+        context.prec = 2
+        coarse = [quote(asking(12, PRO), name) for name in ("runware", "reapi", "dashscope")]
+
+    assert [Decimal("0.9"), Decimal("0.719"), Decimal("0.9")] == [q.amount for q in coarse]
+
+
+def test_a_region_that_nobody_named_is_said_to_be_assumed() -> None:
+    """Singapore is a guess, and the caller may well be in Beijing."""
+    assert ("region singapore",) == quote(KITE, "dashscope").assumes
+    assert () == quote(KITE, "dashscope", "singapore").assumes
+    assert "USD" == quote(KITE, "dashscope").currency
+
+
+def test_a_region_without_a_price_is_unknown() -> None:
+    """Another region's price would be a guess in the wrong currency."""
+    assert None is quote(KITE, "dashscope", "tokyo").amount
+    assert None is BOOK.cost("dashscope", KITE, delivered=1, region="tokyo")
+
+
+def test_a_price_without_region_holds_in_any() -> None:
+    """Runware has one price; an account's region does not hide it."""
+    assert quote(KITE, "runware") == quote(KITE, "runware", "beijing")
+
+
+def test_a_regional_price_without_a_default_is_unknown_until_a_region_is_named() -> None:
+    """No region is taken for granted that the file does not name."""
+    book = a_book(a_file(region="beijing"))
+
+    assert None is book.quote("halide", "halide", KITE).amount
+    assert Decimal("0.05") == book.quote("halide", "halide", KITE, region="beijing").amount
+
+
+def test_a_set_is_quoted_at_its_upper_bound_and_says_so() -> None:
+    """The model decides how many pictures a set has."""
+    series = ImageRequest("a red kite", n=3, sequential=True)
+
+    assert Decimal("0.09") == quote(series, "runware").amount
+    assert ("a set may deliver fewer",) == quote(series, "runware").assumes
+    assert () == quote(asking(3), "runware").assumes
+
+
+def test_a_set_of_one_assumes_nothing() -> None:
+    """Fewer than one picture is an error, not a smaller set."""
+    assert () == quote(ImageRequest("a red kite", sequential=True), "runware").assumes
+
+
+@pytest.mark.parametrize(
+    ("provider", "region", "host", "read", "confidence"),
+    [
+        ("runware", None, "runware.ai", date(2026, 11, 20), "published"),
+        ("reapi", None, "github.com", date(2026, 7, 28), "reported"),
+        ("dashscope", "singapore", "github.com", date(2026, 4, 30), "published"),
+        ("dashscope", "beijing", "help.aliyun.com", date(2026, 9, 24), "reported"),
+    ],
+)
+@pytest.mark.parametrize("model", MODELS)
+def test_a_quote_says_where_its_price_is_from(
+    provider: str, region: str | None, host: str, read: date, confidence: str, model: str
+) -> None:
+    """Prices age, and third parties err."""
+    quoted = quote(asking(1, model), provider, region)
+
+    assert quoted.source is not None
+    assert host == quoted.source.split("/")[2]
+    assert (read, confidence, model) == (quoted.read, quoted.confidence, quoted.model)
+
+
+def test_a_quote_is_named_for_the_account() -> None:
+    """Two accounts with one provider are told apart."""
+    assert "runware-eu" == BOOK.quote("runware", "runware-eu", KITE).provider
+
+
+def test_what_was_assumed_already_comes_first() -> None:
+    """The caller's assumptions are kept, ours and the price file's follow."""
+    series = ImageRequest("a red kite", model=PRO, n=2, sequential=True)
+
+    quoted = BOOK.quote("runware", "runware", series, assumes=("host of last week",))
+
+    assert (
+        "host of last week",
+        "a set may deliver fewer",
+        "the price page says per run; read as per image",
+    ) == quoted.assumes
+
+
+@pytest.mark.parametrize("provider", ["halide", "../prices/runware", "", "RUNWARE"])
+def test_an_unknown_provider_is_quoted_without_an_amount(provider: str) -> None:
+    """Unknown is not zero, and no name reaches another file."""
+    quoted = BOOK.quote(provider, "mine", KITE, assumes=("as before",))
+
+    assert Quote(provider="mine", model=STANDARD, assumes=("as before",)) == quoted
+    assert None is quoted.amount
+    assert None is quoted.money
+    assert None is BOOK.cost(provider, KITE, delivered=1)
+
+
+def test_a_model_without_a_price_is_quoted_without_an_amount() -> None:
+    """A provider may sell a model whose price nobody has read."""
+    book = a_book(a_file())
+
+    assert Decimal("0.05") == book.quote("halide", "halide", KITE).amount
+    assert None is book.quote("halide", "halide", asking(1, PRO)).money
+    assert None is book.cost("halide", asking(1, PRO), delivered=1)
+
+
+@pytest.mark.parametrize(
+    ("provider", "region", "delivered", "billed", "cost"),
+    [
+        ("runware", None, 4, None, Money("0.12", "USD")),
+        ("runware", None, 3, None, Money("0.09", "USD")),
+        ("runware", None, 5, None, Money("0.15", "USD")),
+        ("dashscope", None, 4, 4, Money("0.12", "USD")),
+        ("dashscope", "beijing", 3, 3, Money("0.6", "CNY")),
+        ("dashscope", "beijing", 3, 4, Money("0.8", "CNY")),
+        ("dashscope", "singapore", 3, None, Money("0.09", "USD")),
+        ("dashscope", "singapore", 3, 0, None),
+        ("reapi", None, 4, None, Money("0.096", "USD")),
+        ("reapi", None, 5, None, Money("0.096", "USD")),
+        ("reapi", None, 3, None, None),
+        ("reapi", None, 3, 4, Money("0.096", "USD")),
+        ("runware", None, 0, None, None),
+        ("reapi", None, 0, None, None),
+    ],
+)
+def test_the_cost_follows_the_charging_rule(
+    provider: str, region: str | None, delivered: int, billed: int | None, cost: Money | None
+) -> None:
+    """Four were asked for. What the reply bills counts first; reAPI takes n, refunds unknown."""
+    assert cost == BOOK.cost(provider, asking(4), delivered=delivered, billed=billed, region=region)
+
+
+@pytest.mark.parametrize("provider", ["runware", "reapi", "dashscope"])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("n", range(1, 13))
+def test_a_whole_delivery_costs_what_was_quoted(provider: str, model: str, n: int) -> None:
+    """Quote and cost are one rule; a difference would be a note on every result."""
+    request = asking(n, model)
+
+    assert quote(request, provider).money == BOOK.cost(provider, request, delivered=n)
+
+
+def test_the_schema_is_a_schema_and_every_part_is_described() -> None:
+    """People write these files by hand from the schema."""
+    Draft202012Validator.check_schema(SCHEMA)
+
+    assert "https://json-schema.org/draft/2020-12/schema" == SCHEMA["$schema"]
+    assert [] == [
+        (path, key)
+        for path, part in _parts("$", SCHEMA)
+        for key in ("title", "description", "examples")
+        if key not in part and "$ref" not in part
+    ]
+
+
+def _parts(path: str, part: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, part
+    for key in ("properties", "$defs"):
+        for name, inner in part.get(key, {}).items():
+            yield from _parts(f"{path}.{name}", inner)
+
+
+def test_the_examples_of_the_schema_are_valid() -> None:
+    """An example that is refused teaches the wrong thing."""
+    validator = Draft202012Validator(SCHEMA)
+
+    for path, part in _parts("$", SCHEMA):
+        for example in part.get("examples", []):
+            assert (path, []) == (path, list(validator.evolve(schema=part).iter_errors(example)))
+
+
+def test_each_provider_with_known_prices_has_a_file() -> None:
+    """A file that went missing would make its prices unknown without a word."""
+    assert {"dashscope", "reapi", "runware"} <= {path.stem for path in FILES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_packaged_file_is_valid(path: Path) -> None:
+    """By the schema, and by what reads it."""
+    document = json.loads(path.read_text("utf-8"))
+
+    Draft202012Validator(SCHEMA, format_checker=FormatChecker()).validate(document)
+    assert path.stem == document["provider"]
+    for row in document["rows"]:
+        request = asking(1, row["model"])
+        assert row["source"] == quote(request, path.stem, row.get("region")).source
+
+
+BROKEN: dict[str, Any] = {
+    "a number for an amount": a_file(amount=0.05),
+    "a zero price": a_file(amount="0.00"),
+    "a negative price": a_file(amount="-0.05"),
+    "an exponent": a_file(amount="5E-2"),
+    "an unknown model": a_file(model="wan3"),
+    "an unknown unit": a_file(unit="megapixel"),
+    "an unknown charging rule": a_file(charging="per_mood"),
+    "an unknown confidence": a_file(confidence="hoped"),
+    "no currency code": a_file(currency="dollars"),
+    "a currency that is no text": a_file(currency=7),
+    "an empty region": a_file(region=""),
+    "plain http": a_file(source="http://halide.example/prices"),
+    "a day that never was": a_file(read="2026-02-30"),
+    "a day in another form": a_file(read="20260822"),
+    "a day that is no text": a_file(read=20260822),
+    "no source": a_file(source=...),
+    "an unknown key": a_file(colour="red"),
+    "assumptions as one text": a_file(assumes="none"),
+    "an empty assumption": a_file(assumes=[""]),
+    "credits without rounding": a_file(credits={"per_usd": 1000}),
+    "credits rounded somehow": a_file(credits={"per_usd": 1000, "rounding": "half_up"}),
+    "credits of a crooked rate": a_file(credits={"per_usd": 3, "rounding": "ceil_total"}),
+    "credits of no number": a_file(credits={"per_usd": True, "rounding": "ceil_total"}),
+    "credits for another currency": a_file(
+        currency="CNY", credits={"per_usd": 1000, "rounding": "ceil_total"}
+    ),
+    "credits that are no object": a_file(credits=1000),
+    "an unknown key at the top": a_file() | {"currency": "USD"},
+    "no rows": {"provider": "halide", "read": "2026-08-22"},
+    "rows that are no list": a_file() | {"rows": {}},
+    "a row that is no object": a_file() | {"rows": ["0.05"]},
+    "a default region that is no text": a_file() | {"default_region": 1},
+    "a list": [],
+}
+
+
+@pytest.mark.parametrize("document", BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_is_refused_by_schema_and_reader_alike(document: Any) -> None:
+    """A price that is half read is worse than none."""
+    assert fails_schema(document)
+    with pytest.raises(ConfigurationError, match=r"^prices of halide: "):
+        a_book(document).quote("halide", "halide", KITE)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("{", "prices of halide: Expecting"),
+        (a_file() | {"provider": "cyano"}, "prices of halide: provider: 'cyano'; 'halide'"),
+        (
+            a_file() | {"rows": a_file()["rows"] * 2},
+            r"prices of halide: rows\[1\]: model: 'wan2.7-image'; stands once per region",
+        ),
+    ],
+)
+def test_what_a_schema_cannot_say_is_refused_too(document: Any, message: str) -> None:
+    """A file under another's name, two prices for one thing, no JSON at all."""
+    with pytest.raises(ConfigurationError, match=message):
+        a_book(document).quote("halide", "halide", KITE)
+
+
+def test_credits_as_a_currency_can_be_quoted() -> None:
+    """A provider whose credits have no known rate is priced in them."""
+    book = a_book(a_file(amount="12", currency="HALIDE-CREDITS"))
+
+    assert Money(24, "HALIDE-CREDITS") == book.quote("halide", "halide", asking(2)).money
+
+
+def test_a_file_is_read_once_and_only_when_asked_for() -> None:
+    """A client of one provider does not pay for seven."""
+    asked: list[str] = []
+
+    def read(provider: str) -> str:
+        asked.append(provider)
+        return json.dumps(a_file())
+
+    book = PriceBook(read)
+    assert [] == asked
+    for _ in range(3):
+        book.quote("halide", "halide", KITE)
+        book.cost("halide", KITE, delivered=1)
+
+    assert ["halide"] == asked
+
+
+def test_the_builtin_book_is_one() -> None:
+    """Many clients in one process read each file once."""
+    assert PriceBook.builtin() is PriceBook.builtin()
+
+
+def test_threads_that_meet_at_the_first_quote_agree() -> None:
+    """Reading twice is allowed, differing is not."""
+    together = Barrier(8)
+
+    def read(provider: str) -> str:
+        return json.dumps(a_file())
+
+    book = PriceBook(read)
+
+    def ask(_: int) -> Quote:
+        together.wait()
+        return book.quote("halide", "halide", KITE)
+
+    with ThreadPoolExecutor(8) as pool:
+        quotes = set(pool.map(ask, range(8)))
+
+    assert {book.quote("halide", "halide", KITE)} == quotes
+
+
+def test_importing_reads_no_price_file() -> None:
+    """No file is read at import; the first quote reads one."""
+    program = """
+import sys
+opened = []
+def hook(event, args):
+    if event == "open" and "prices" in str(args[0]) and str(args[0]).endswith(".json"):
+        opened.append(str(args[0]).replace("\\\\", "/").rpartition("/")[2])
+sys.addaudithook(hook)
+from wanbridge.model import ImageRequest
+from wanbridge.pricing import PriceBook
+book = PriceBook.builtin()
+before = list(opened)
+book.quote("reapi", "reapi", ImageRequest("a red kite"))
+print(before, opened)
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert "[] ['reapi.json']" == out.stdout.strip()
+
+
+def test_importing_is_quick(tmp_path: Path) -> None:
+    """Under 2 ms beyond the modules it needs, once compiled; a client imports those anyway."""
+    program = f"""
+import sys, time, types
+package = types.ModuleType("wanbridge")
+package.__path__ = [{str(ROOT / "wanbridge")!r}]
+sys.modules["wanbridge"] = package
+sys.dont_write_bytecode = False
+sys.pycache_prefix = {str(tmp_path)!r}
+import wanbridge.model
+def once():
+    sys.modules.pop("wanbridge.pricing", None)
+    began = time.perf_counter()
+    import wanbridge.pricing
+    return time.perf_counter() - began
+print(min(once() for _ in range(40)))
+"""
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    assert 0.002 > float(out.stdout)
+
+
+def test_a_quote_takes_under_twenty_microseconds() -> None:
+    """A router ranks by price before each call."""
+    request = asking(6, PRO)
+    quote(request, "reapi")
+
+    assert 20e-6 > min(repeat(lambda: quote(request, "reapi"), number=1000, repeat=7)) / 1000
+
+
+def test_no_binary_fraction_comes_near_money() -> None:
+    """Not in the module, and not as a number in a file."""
+    assert "float" not in Path(pricing.__file__).read_text("utf-8")
+    for path in FILES:
+        json.loads(path.read_text("utf-8"), parse_float=_refuse)
+
+
+def _refuse(text: str) -> Any:
+    raise AssertionError(f"{text} should be text")

@@ -1,0 +1,130 @@
+"""Accounts and clients from flags: a configuration file, the environment, or a sandbox."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from wanbridge import config
+from wanbridge.adapter import Adapter, Cadence
+from wanbridge.cli.options import AccountOptions
+from wanbridge.cli.session import Session
+from wanbridge.cli.usage import UsageError
+from wanbridge.client import AsyncClient, Client
+from wanbridge.registry import Registry
+from wanbridge.terms import Patience
+
+if TYPE_CHECKING:
+    from wanbridge.sandbox import Sandbox
+
+C = TypeVar("C", Client, AsyncClient)
+
+# The sandbox is on this machine and minds nothing.
+QUICK = Patience(cadence=Cadence(first=0.2, factor=1.3, most=1.0))
+SANDBOX_DEFAULT = "runware"
+
+
+@contextmanager
+def opened(
+    file: Path | None, session: Session, *, provider: str | None = None
+) -> Iterator[Client]:
+    """A client with the configured accounts.
+
+    Args:
+        provider: The account to be used, for the advice that names the others.
+    """
+    session.config = file
+    settings = read_settings(file)
+    session.keep_secret(a.api_key for a in settings.adapters)
+    session.accounts = tuple(a.account for a in settings.adapters if a.api_key)
+    chosen = provider or settings.default
+    with Client(settings.adapters, default=settings.default, patience=settings.patience) as client:
+        session.accounts = tuple(a for a in session.accounts if a != chosen)
+        yield client
+
+
+@contextmanager
+def chosen(options: AccountOptions, session: Session) -> Iterator[tuple[Client, str | None]]:
+    """A client as the flags say, and the account to use; None is the configured one."""
+    if not options.sandbox:
+        with opened(options.config, session, provider=options.provider) as client:
+            yield client, options.provider
+        return
+    session.sandbox = True
+    with sandbox_running(session) as sandbox, sandbox_client(Client, sandbox) as client:
+        yield client, options.provider or SANDBOX_DEFAULT
+
+
+@contextmanager
+def sandbox_running(session: Session, *, latency: float = 0.3) -> Iterator[Sandbox]:
+    """A sandbox on a socket of this machine; other ids each time.
+
+    Raises:
+        UsageError: its libraries are not installed.
+    """
+    need_sandbox()
+    from wanbridge.sandbox import Sandbox, running
+
+    with running(Sandbox(latency=latency, seed=secrets.randbits(32))) as sandbox:
+        yield sandbox
+
+
+def need_sandbox() -> None:
+    """Raise `UsageError` if the sandbox's libraries are missing, before it needs them."""
+    try:
+        import wanbridge.sandbox.drawing
+        import wanbridge.sandbox.server  # noqa: F401
+    except ImportError as exc:
+        raise UsageError(str(exc)) from None
+
+
+def sandbox_client(kind: type[C], sandbox: Sandbox) -> C:
+    """A client with an account for every provider of *sandbox*."""
+    registry = Registry()
+    adapters = [
+        registry.build(name, api_key=sandbox.api_key(name), base_url=sandbox.base_url(name))
+        for name in sandbox.providers
+    ]
+    return kind(adapters, patience=QUICK)
+
+
+def read_settings(file: Path | None) -> config.Settings:
+    """Settings from *file*, else from the environment; warnings go to standard error."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        settings = config.load(file) if file is not None else config.from_env()
+    for warning in told:
+        print(f"wanbridge: warning: {warning.message}", file=sys.stderr)
+    return settings
+
+
+def every_adapter(file: Path | None, session: Session) -> tuple[Adapter, ...]:
+    """The accounts of *file*; without one every adapter there is, with a key or without."""
+    settings = read_settings(file)
+    session.keep_secret(a.api_key for a in settings.adapters)
+    if file is not None:
+        return settings.adapters
+    registry = Registry()
+    named = {a.name: a for a in settings.adapters}
+    return tuple(named.get(n) or registry.build(n) for n in registry.names())
+
+
+def limited(adapters: Iterable[Adapter], provider: str | None) -> tuple[Adapter, ...]:
+    """Only the account that ``--provider`` names, if it does.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    adapters = tuple(adapters)
+    if provider is None:
+        return adapters
+    found = tuple(a for a in adapters if a.account == provider)
+    if not found:
+        known = ", ".join(a.account for a in adapters) or "none"
+        raise UsageError(f"no account is called {provider!r}; there are: {known}")
+    return found

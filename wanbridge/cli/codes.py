@@ -1,0 +1,69 @@
+"""Exit codes: what a script may rely on."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from wanbridge.errors import (
+    AllProvidersFailed,
+    AuthenticationFailed,
+    CallFailed,
+    ContentRefused,
+    CreditExhausted,
+    GenerationFailed,
+    JobCancelled,
+    RequestRejected,
+    SubmissionUncertain,
+    WanbridgeError,
+)
+
+
+class Exit(IntEnum):
+    """How a command ended."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    REFUSED = 3
+    UNAVAILABLE = 4
+    UNCERTAIN = 5
+    INTERRUPTED = 130
+
+
+MEANING = {
+    Exit.OK: "done",
+    Exit.INTERNAL: "a fault in wanbridge itself; please report it",
+    Exit.USAGE: "wrong usage, request, configuration or file; nothing was sent",
+    Exit.REFUSED: "the provider refused, or the generation failed",
+    Exit.UNAVAILABLE: "unavailable, timed out, or a paid picture not saved; "
+    "what was accepted is kept in a file for `wanbridge fetch`",
+    Exit.UNCERTAIN: "nobody knows whether it was accepted; "
+    "the receipt is kept in a file for `wanbridge reconcile`",
+    Exit.INTERRUPTED: "stopped by Ctrl-C or SIGTERM; what was accepted is kept for `wanbridge fetch`",
+}
+
+_REFUSALS = (
+    AuthenticationFailed,
+    RequestRejected,
+    ContentRefused,
+    CreditExhausted,
+    GenerationFailed,
+    JobCancelled,
+)
+
+
+def code_of(error: WanbridgeError) -> Exit:
+    """The exit code of an error that wanbridge raises on purpose."""
+    if isinstance(error, SubmissionUncertain):
+        return Exit.UNCERTAIN
+    if isinstance(error, _REFUSALS):
+        return Exit.REFUSED
+    if isinstance(error, CallFailed | AllProvidersFailed):
+        return Exit.UNAVAILABLE
+    return Exit.USAGE
+
+
+def epilogue() -> str:
+    """The codes for the end of the help page, as Markdown."""
+    rows = "\n".join(f"- **{code.value}** {meaning}" for code, meaning in MEANING.items())
+    return f"Exit codes:\n\n{rows}"

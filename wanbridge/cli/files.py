@@ -1,0 +1,142 @@
+"""Jobs, receipts and results as files: what a later command goes on from."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from attrs import frozen
+
+from wanbridge.cli.usage import UsageError
+from wanbridge.model import ImageResult, Job, Receipt
+
+Stored = Job | Receipt | ImageResult
+
+
+def safe(name: str, limit: int = 80) -> str:
+    """*name* as part of a file name: ids come from elsewhere."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:limit].strip("_") or "x"
+
+
+def short(id: str) -> str:
+    """The beginning of an id, without a word like ``task_`` before it."""
+    return safe(safe(id).rpartition("_")[2], 8)
+
+
+def name_of(value: Stored, key: str = "") -> str:
+    """The usual file name of a job, receipt or result.
+
+    Args:
+        key: Stands in for the id of a result that has none.
+    """
+    match value:
+        case Job():
+            return f"{safe(value.account)}-{safe(value.id)}.job.json"
+        case Receipt():
+            return f"{safe(value.account)}-{short(value.key)}.receipt.json"
+        case ImageResult():
+            return f"{safe(value.provider)}-{safe(value.job_id or short(key))}.result.json"
+
+
+def write(path: Path, text: str, *, force: bool = False) -> Path:
+    """Write *text* to a file that only its owner may read; it appears when it is complete.
+
+    Raises:
+        FileExistsError: it is there already and *force* is False.
+    """
+    part = path.with_name(f".wanbridge-{secrets.token_hex(8)}.part")
+    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if force:
+            part.replace(path)
+        else:
+            os.link(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def leave(value: Stored, folder: Path, *, key: str = "") -> Path | None:
+    """Write *value* under its usual name where that is possible: it is paid for.
+
+    Returns:
+        Where it is: in *folder*, else here, else among the temporary files. None if nowhere.
+    """
+    name, text = name_of(value, key), value.to_json()
+    for place in (folder, Path(), Path(tempfile.gettempdir())):
+        for candidate in _numbered(place / name):
+            with contextlib.suppress(FileExistsError):
+                try:
+                    return write(candidate, text)
+                except FileExistsError:
+                    raise
+                except OSError:
+                    break
+    return None
+
+
+def _numbered(path: Path) -> Iterable[Path]:
+    base, _, ending = path.name.partition(".")
+    return (path, *(path.with_name(f"{base}-{n}.{ending}") for n in range(2, 100)))
+
+
+@frozen
+class DocumentTarget:
+    """Where the user wants a job: a file, or None for its usual name in *folder*."""
+
+    folder: Path
+    path: Path | None
+    force: bool
+
+    @classmethod
+    def of(cls, given: str | None, *, force: bool) -> DocumentTarget:
+        """Judge ``-o`` before anything is bought.
+
+        Raises:
+            UsageError: it exists, or its directory does not or is not writable.
+        """
+        path = Path(given) if given else Path()
+        if path.is_dir():
+            check_folder(path)
+            return cls(path, None, force)
+        check_folder(path.parent)
+        if not force and os.path.lexists(path):
+            raise exists(path)
+        return cls(path.parent, path, force)
+
+    def write(self, value: Stored) -> Path:
+        """Write *value*; a usual name that is taken gives way to a numbered one."""
+        text = value.to_json()
+        if self.path is not None:
+            return write(self.path, text, force=self.force)
+        usual = self.folder / name_of(value)
+        if self.force or not os.path.lexists(usual):
+            return write(usual, text, force=True)
+        for path in _numbered(usual):
+            with contextlib.suppress(FileExistsError):
+                return write(path, text)
+        raise exists(usual)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `UsageError` unless files can be made there."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such directory; nothing was sent")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as exc:
+        raise UsageError(f"{folder}: {exc.strerror}; nothing was sent") from None
+
+
+def exists(path: Path) -> UsageError:
+    """The refusal to replace a file."""
+    return UsageError(f"{path} exists", "--force replaces it, -o names another")

@@ -1,0 +1,115 @@
+"""From flags to the canonical request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from wanbridge.cli.options import RequestOptions
+from wanbridge.cli.usage import UsageError, read_file
+from wanbridge.errors import InvalidRequest, Problem
+from wanbridge.model import MODELS, ImageRequest, InputImage
+
+_MODELS = {"standard": MODELS[0], "pro": MODELS[1]}
+_URL = re.compile(r"(https?|oss)://|data:", re.IGNORECASE)
+_REGION = re.compile(r"(?:([0-9]{1,4}):)?(-?[0-9]{1,6}(?:,-?[0-9]{1,6}){3})")
+
+# Flags that are a field of the request under another name or as they are.
+_PLAIN = {
+    "n": "n",
+    "size": "size",
+    "negative_prompt": "negative_prompt",
+    "seed": "seed",
+    "thinking": "thinking",
+    "sequential": "sequential",
+    "watermark": "watermark",
+    "format": "output_format",
+}
+
+
+def build_request(prompt: str | None, options: RequestOptions) -> ImageRequest:
+    """The request that prompt and flags describe, on top of the file if one is named.
+
+    Raises:
+        UsageError: a flag cannot be read.
+        InvalidRequest: the request breaks the canonical schema.
+    """
+    base = _from_file(options.request) if options.request else None
+    fields: dict[str, Any] = {
+        field: value
+        for flag, field in _PLAIN.items()
+        if (value := getattr(options, flag)) is not None
+    }
+    if prompt is not None:
+        fields["prompt"] = prompt
+    if options.model is not None:
+        fields["model"] = _MODELS.get(options.model, options.model)
+    if options.palette is not None:
+        fields["color_palette"] = _palette(options.palette)
+    images = tuple(map(_image, options.image)) or (base.images if base else ())
+    if images:
+        fields["images"] = _with_regions(images, options.region)
+    elif options.region:
+        raise UsageError("--region: there is no image to put it on; give --image")
+    return evolve(base, **fields) if base else ImageRequest(**fields)
+
+
+def _from_file(path: Path) -> ImageRequest:
+    try:
+        return ImageRequest.from_json(read_file(path))
+    except InvalidRequest as exc:
+        # Whose problem it is: the flags are judged in the same breath.
+        raise InvalidRequest(Problem(f"{path}: {p.path}", p.message) for p in exc.problems) from None
+
+
+def _image(given: str) -> InputImage:
+    return InputImage(given) if _URL.match(given) else InputImage.from_file(given)
+
+
+def _palette(given: str) -> list[tuple[str, str]]:
+    """``#1E2A39:34,#C6A15B:66`` as pairs; the request judges colours and shares."""
+    colors = []
+    for part in given.split(","):
+        color, colon, share = part.strip().partition(":")
+        if not colon:
+            raise UsageError(f"--palette: {part!r} is not a colour and its percentage: '#1E2A39:34'")
+        colors.append((color, share))
+    return colors
+
+
+def _with_regions(
+    images: tuple[InputImage, ...], regions: Iterable[str]
+) -> tuple[InputImage, ...]:
+    """The images with their boxes; those of the file stay where no flag names their image."""
+    boxes: dict[int, list[list[int]]] = {}
+    for text in regions:
+        number, box = _region(text, len(images))
+        boxes.setdefault(number, []).append(box)
+    return tuple(
+        _boxed(image, number, boxes[number]) if number in boxes else image
+        for number, image in enumerate(images, 1)
+    )
+
+
+def _region(text: str, count: int) -> tuple[int, list[int]]:
+    match = _REGION.fullmatch(text.replace(" ", ""))
+    if match is None:
+        raise UsageError(f"--region: {text!r} is not a box N:x1,y1,x2,y2, like 1:40,40,300,300")
+    if match[1] is None and count > 1:
+        raise UsageError(f"--region: {text!r} is on which of {count} images? write 1:{text}")
+    number = int(match[1] or 1)
+    if not 1 <= number <= count:
+        raise UsageError(f"--region: {text!r}: there is no image {number}, but {count}")
+    return number, [int(part) for part in match[2].split(",")]
+
+
+def _boxed(image: InputImage, number: int, boxes: list[list[int]]) -> InputImage:
+    try:
+        return evolve(image, regions=boxes)
+    except InvalidRequest as exc:
+        prefix = f"$.images[{number - 1}]"
+        raise InvalidRequest(p.under(prefix) for p in exc.problems) from None

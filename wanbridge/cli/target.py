@@ -1,0 +1,99 @@
+"""Where pictures go, judged before any money is spent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from attrs import frozen
+
+from wanbridge.cli.files import check_folder, exists, safe, short
+from wanbridge.cli.usage import UsageError
+from wanbridge.model import Image, ImageResult
+
+_ENDINGS = (".png", ".jpg", ".webp")
+_KNOWN = frozenset({*_ENDINGS, ".jpeg", ".jpe", ".jfif"})
+
+
+@frozen
+class Target:
+    """A directory, or one file name in it.
+
+    Attributes:
+        name: As given; None in a directory, where names are made from the job.
+        force: Whether what exists is replaced.
+    """
+
+    folder: Path
+    name: str | None
+    force: bool
+
+    @classmethod
+    def of(cls, given: str, *, force: bool) -> Target:
+        """Judge ``-o``.
+
+        Raises:
+            UsageError: it is ``-``, or its directory is missing or not writable.
+        """
+        if given == "-":
+            raise UsageError("-o -: pictures go into files; --json prints the result")
+        path = Path(given)
+        if path.is_dir() or given.endswith(("/", os.sep)):
+            target = cls(path, None, force)
+        else:
+            target = cls(path.parent, path.name, force)
+        check_folder(target.folder)
+        return target
+
+    def check(self, pictures: int, stem: str | None = None) -> None:
+        """Raise `UsageError` if one of so many pictures would meet a file that exists.
+
+        Args:
+            stem: Of the names in a directory; None while no job is known to name them by.
+        """
+        if self.force or (self.name is None and stem is None):
+            return
+        for path, _ in zip(self.paths(stem or ""), range(pictures), strict=False):
+            endings = ("",) if path.suffix.lower() in _KNOWN else ("", *_ENDINGS)
+            for ending in endings:
+                if os.path.lexists(taken := path.with_name(path.name + ending)):
+                    raise exists(taken)
+
+    def paths(self, stem: str) -> Iterator[Path]:
+        """Names for one picture after the other, without end."""
+        if self.name is None:
+            return (self.folder / f"{stem}-{n}" for n in count(1))
+        path = self.folder / self.name
+        more = (path.with_name(f"{path.stem}-{n}{path.suffix}") for n in count(2))
+        return (p for group in ((path,), more) for p in group)
+
+
+def stem_of(account: str, id: str) -> str:
+    """``<provider>-<job id short>``, what names in a directory begin with."""
+    return f"{safe(account)}-{short(id)}"
+
+
+@frozen
+class Saved:
+    """One delivered picture, and where it is.
+
+    Attributes:
+        path: None if it could not be saved.
+        error: Why.
+    """
+
+    image: Image
+    path: Path | None
+    error: Exception | None = None
+
+
+def shown(path: Path) -> str:
+    """A path as the user would type it."""
+    return os.fspath(path)
+
+
+def result_stem(result: ImageResult, key: str) -> str:
+    """`stem_of` for a result; its call's *key* where the provider gave no id."""
+    return stem_of(result.provider, result.job_id or key)
