@@ -8,6 +8,7 @@ import sys
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,9 @@ RESULT = ImageResult(
 
 def told(cls: type[Any], document: object) -> list[str]:
     """The problems of a document, or of JSON text, as text."""
+    text = document if isinstance(document, str | bytes) else None
     with pytest.raises(InvalidRequest) as caught:
-        if isinstance(document, str | bytes):
-            codec.load(cls, document)
-        else:
-            codec.from_document(cls, document)
+        codec.from_document(cls, document) if text is None else codec.load(cls, text)
     return [str(p) for p in caught.value.problems]
 
 
@@ -90,28 +89,30 @@ def asked(**given: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
-def test_a_request_file_loads_and_comes_back_as_it_was(path):
+def test_a_request_file_loads_and_comes_back_as_it_was(path: Path) -> None:
     """What people keep in files is already in the shortest form, but for the order."""
     request = codec.load(ImageRequest, path.read_bytes())
 
     document = json.loads(path.read_text("utf-8"))
-    if path.stem == "pixels-palette":
-        document["images"] = [image["url"] for image in document["images"]]
-    written = {"n": 1, "sequential": False} | document
-    for name, default in {"n": 1, "sequential": False}.items():
-        if written[name] == default:
-            del written[name]
-    assert written == codec.to_document(request)
+    if "images" in document:
+        plain = [i["url"] if list(i) == ["url"] else i for i in map(as_object, document["images"])]
+        document["images"] = plain
+    assert document == codec.to_document(request)
     assert request == codec.load(ImageRequest, codec.dump(request))
     assert request == ImageRequest.from_json(request.to_json())
 
 
-def test_there_are_twelve_request_files():
+def as_object(image: Any) -> Any:
+    """An image as an object, also where it is plain text."""
+    return {"url": image} if isinstance(image, str) else image
+
+
+def test_there_are_twelve_request_files() -> None:
     """Other tests and benchmarks read them too."""
     assert 12 == len(FIXTURES)
 
 
-def test_fields_at_their_default_stay_out_of_a_request():
+def test_fields_at_their_default_stay_out_of_a_request() -> None:
     """A stored request keeps its meaning when wanbridge learns a new field."""
     assert '{"prompt": "a red kite", "seed": 0}' == codec.dump(evolve(KITE, seed=0))
     assert "{}" == codec.dump(ImageRequest("", images=["https://x"])).replace(
@@ -119,7 +120,7 @@ def test_fields_at_their_default_stay_out_of_a_request():
     )
 
 
-def test_every_part_of_a_request_has_its_json_form():
+def test_every_part_of_a_request_has_its_json_form() -> None:
     """Boxes are lists, decimals are text, images with only a url are text."""
     request = ImageRequest(
         "naïve 🪁",
@@ -151,7 +152,7 @@ def test_every_part_of_a_request_has_its_json_form():
     assert "naïve 🪁" in codec.dump(request)
 
 
-def test_a_document_shares_nothing_with_its_request():
+def test_a_document_shares_nothing_with_its_request() -> None:
     """A caller may change what it was given."""
     request = evolve(KITE, extra={"kie": {"list": [1]}})
 
@@ -160,7 +161,7 @@ def test_a_document_shares_nothing_with_its_request():
     assert {"kie": {"list": [1]}} == request.extra
 
 
-def test_sizes_and_ratios_are_read_in_all_their_spellings():
+def test_sizes_and_ratios_are_read_in_all_their_spellings() -> None:
     """What people write by hand."""
     read = [codec.load(ImageRequest, json.dumps({"prompt": "a", "size": s})).size for s in SIZES]
     ratios = [
@@ -178,7 +179,7 @@ def test_sizes_and_ratios_are_read_in_all_their_spellings():
 SIZES: list[Any] = ["3x4", {"width": 3, "height": 4}, "3:2", {"aspect_ratio": "3:2"}]
 
 
-def test_null_is_read_as_absent_where_none_is_the_default():
+def test_null_is_read_as_absent_where_none_is_the_default() -> None:
     """Serialisers of other languages write it."""
     document = dict.fromkeys(
         ["negative_prompt", "thinking", "seed", "output_format", "callback_url"]
@@ -294,7 +295,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"prompt": "a", "extra": {"kie": 5, "a b": []}},
-        ['$.extra["a b"]: [] is not {field: value}', "$.extra.kie: 5 is not {field: value}"],
+        ["$.extra.kie: 5 is not {field: value}", '$.extra["a b"]: [] is not {field: value}'],
     ),
     (
         {"prompt": 5, "watermark": "no", "thinking": 0, "inline": None, "extra": []},
@@ -310,7 +311,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("document", "said"), [pair for pair in BAD if pair[1]])
-def test_a_bad_document_tells_everything_that_is_wrong_with_it(document, said):
+def test_a_bad_document_tells_everything_that_is_wrong_with_it(document: Any, said: Any) -> None:
     """Each problem once, in the order of paths, with what would be right."""
     found = told(ImageRequest, document)
 
@@ -318,14 +319,14 @@ def test_a_bad_document_tells_everything_that_is_wrong_with_it(document, said):
     assert [] == [(s, f) for s, f in zip(said, found, strict=True) if not f.startswith(s)]
 
 
-def test_problems_are_in_the_order_of_places():
+def test_problems_are_in_the_order_of_places() -> None:
     """[10] comes after [9]."""
     found = codec.problems({"prompt": "a", "images": [5] * 11}, "request")
 
     assert [f"$.images[{i}]" for i in range(11)] == [p.path for p in found][1:]
 
 
-def test_a_data_uri_is_never_shown_whole():
+def test_a_data_uri_is_never_shown_whole() -> None:
     """A message of ten megabytes helps nobody."""
     found = asked(size=URI, model="x" * 500, images=[{"url": URI, "size": URI}], extra={"kie": URI})
 
@@ -335,7 +336,7 @@ def test_a_data_uri_is_never_shown_whole():
     assert f"$.model: '{'x' * 60}'… is unknown" in found[2]
 
 
-def test_large_values_are_only_counted():
+def test_large_values_are_only_counted() -> None:
     """A list for a text is shown by its length, an object not at all."""
     found = asked(prompt=["x" * 50] * 3, negative_prompt={"a": "x" * 99}, watermark=[[]], model={})
 
@@ -371,12 +372,12 @@ def test_large_values_are_only_counted():
         (b"\xff\xfe{}", "$: not UTF-8 at byte 0"),
     ],
 )
-def test_text_that_is_no_json_is_one_clear_problem(text, said):
+def test_text_that_is_no_json_is_one_clear_problem(text: Any, said: Any) -> None:
     """Before any schema: where it stops being JSON."""
     assert "; ".join(told(ImageRequest, text)).startswith(said)
 
 
-def test_a_byte_order_mark_is_no_mistake():
+def test_a_byte_order_mark_is_no_mistake() -> None:
     """Editors on Windows put one there."""
     assert KITE == codec.load(ImageRequest, "\ufeff" + codec.dump(KITE))
     assert KITE == codec.load(ImageRequest, b"\xef\xbb\xbf" + codec.dump(KITE).encode())
@@ -392,7 +393,7 @@ def test_a_byte_order_mark_is_no_mistake():
         (float("nan"), "$.extra.kie.x: is no finite number"),
     ],
 )
-def test_values_that_json_cannot_hold_are_refused(value, said):
+def test_values_that_json_cannot_hold_are_refused(value: Any, said: Any) -> None:
     """Parsed documents come from YAML and TOML too."""
     document = {"prompt": "a", "extra": {"kie": {"x": value}}}
 
@@ -411,7 +412,7 @@ def test_values_that_json_cannot_hold_are_refused(value, said):
         ({None: 1}, "$.extra.kie.x: None is no key for a JSON object"),
     ],
 )
-def test_what_cannot_be_written_is_refused_with_its_path(value, said):
+def test_what_cannot_be_written_is_refused_with_its_path(value: Any, said: Any) -> None:
     """Better here than in the process that reads it."""
     with pytest.raises(InvalidRequest) as caught:
         codec.dump(evolve(KITE, extra={"kie": {"x": value}}))
@@ -419,7 +420,7 @@ def test_what_cannot_be_written_is_refused_with_its_path(value, said):
     assert said == str(caught.value)
 
 
-def test_an_endless_value_is_refused():
+def test_an_endless_value_is_refused() -> None:
     """A list that holds itself has no JSON."""
     knot: list[Any] = []
     knot.append(knot)
@@ -428,7 +429,7 @@ def test_an_endless_value_is_refused():
         codec.dump(evolve(KITE, extra={"kie": {"x": knot}}))
 
 
-def test_other_classes_have_no_json_form():
+def test_other_classes_have_no_json_form() -> None:
     """A programmer's mistake, not a document's."""
     with pytest.raises(TypeError, match="Money has no JSON form; ImageRequest, ImageResult, Job"):
         codec.dump(Money("1", "USD"))
@@ -437,7 +438,7 @@ def test_other_classes_have_no_json_form():
 
 
 @pytest.mark.parametrize("value", [JOB, RECEIPT, RESULT], ids=lambda v: type(v).__name__)
-def test_what_is_stored_says_its_version_first(value):
+def test_what_is_stored_says_its_version_first(value: Any) -> None:
     """A later wanbridge must know what it reads."""
     text = codec.dump(value)
 
@@ -449,7 +450,7 @@ def test_what_is_stored_says_its_version_first(value):
 @pytest.mark.parametrize(
     ("cls", "name"), [(Job, "job"), (Receipt, "receipt"), (ImageResult, "result")]
 )
-def test_a_newer_version_is_refused_by_name(cls, name):
+def test_a_newer_version_is_refused_by_name(cls: type[Any], name: str) -> None:
     """Its other members mean nothing to us, so nothing else is said."""
     assert [
         f"$.version: {name}: version 2 is newer than this wanbridge (1); upgrade wanbridge"
@@ -460,12 +461,12 @@ def test_a_newer_version_is_refused_by_name(cls, name):
     ("version", "said"),
     [(0, "$.version: 0 is not 1"), ("2", "$.version: '2' is not 1"), (True, "true is not 1")],
 )
-def test_a_version_that_never_was_is_refused(version, said):
+def test_a_version_that_never_was_is_refused(version: Any, said: Any) -> None:
     """Versions are whole numbers from 1."""
     assert said in told(Job, codec.to_document(JOB) | {"version": version})[0]
 
 
-def test_a_stored_value_without_version_or_id_says_so():
+def test_a_stored_value_without_version_or_id_says_so() -> None:
     """Both are members that somebody may have cut."""
     document = codec.to_document(JOB)
     del document["version"], document["id"]
@@ -474,7 +475,7 @@ def test_a_stored_value_without_version_or_id_says_so():
 
 
 @pytest.mark.parametrize("value", [JOB, RECEIPT], ids=lambda v: type(v).__name__)
-def test_stored_requests_keep_only_the_digest_of_a_picture(value):
+def test_stored_requests_keep_only_the_digest_of_a_picture(value: Any) -> None:
     """A ledger of pictures would be large, and somebody's private pictures."""
     text = codec.dump(value)
 
@@ -486,7 +487,7 @@ def test_stored_requests_keep_only_the_digest_of_a_picture(value):
     assert PAYLOAD in codec.dump(value.request)
 
 
-def test_money_times_and_bytes_have_their_json_forms():
+def test_money_times_and_bytes_have_their_json_forms() -> None:
     """Exact amounts, times that sort as text, bytes in base64."""
     berlin = NOON.astimezone(timezone(timedelta(hours=1)))
 
@@ -499,7 +500,7 @@ def test_money_times_and_bytes_have_their_json_forms():
     assert "yes" == document["attempts"][0]["charge"]
 
 
-def test_a_time_without_its_offset_is_refused_both_ways():
+def test_a_time_without_its_offset_is_refused_both_ways() -> None:
     """Whose noon?"""
     with pytest.raises(InvalidRequest, match=r"^\$\.submitted_at: a time needs its offset$"):
         codec.dump(evolve(JOB, submitted_at=NOON.replace(tzinfo=None)))
@@ -530,12 +531,12 @@ def test_a_time_without_its_offset_is_refused_both_ways():
         ("shortfall", 1, "$.shortfall: unknown field; there are version, provider, model"),
     ],
 )
-def test_a_damaged_result_is_named_at_its_place(member, value, said):
+def test_a_damaged_result_is_named_at_its_place(member: str, value: Any, said: Any) -> None:
     """Stored files are edited by hand and cut by full disks."""
     assert told(ImageResult, codec.to_document(RESULT) | {member: value})[0].startswith(said)
 
 
-def test_a_damaged_request_inside_a_job_is_named_from_the_top():
+def test_a_damaged_request_inside_a_job_is_named_from_the_top() -> None:
     """All problems of both, the schema's and the constructor's."""
     document = codec.to_document(JOB)
     document["request"] = {
@@ -553,7 +554,7 @@ def test_a_damaged_request_inside_a_job_is_named_from_the_top():
     assert ["$.request: 5 is not an object"] == told(Job, document | {"request": 5, "state": {}})
 
 
-def test_a_paid_result_is_stored_whatever_the_provider_said():
+def test_a_paid_result_is_stored_whatever_the_provider_said() -> None:
     """NaN, cut emoji, numbers of 30 digits and endless nesting occur in replies."""
     deep: Any = "x"
     for _ in range(200):
@@ -570,19 +571,13 @@ def test_a_paid_result_is_stored_whatever_the_provider_said():
     assert ("nan", "\ufffd", str(10**30)) == (again.raw["a"], again.raw["b"], again.raw["\ufffd"])
     assert [1, str(object)] == again.raw["t"]
     assert "…" in json.dumps(again.raw["deep"], ensure_ascii=False)
-    assert "…" in json.dumps(
-        codec.to_document(evolve(RESULT, raw=[deep, [[deep]]])), ensure_ascii=False
-    )
+    assert "…" in json.dumps(codec.to_document(evolve(RESULT, raw=deep)), ensure_ascii=False)
 
 
 ENGINES = {"jsonschema": codec._with_jsonschema, "jsonschema-rs": codec._with_jsonschema_rs}
 
 
-def judged(engine: str, name: str, document: object) -> list[str]:
-    """What one validator finds, in our words."""
-    faults = ENGINES[engine](codec.schema(name))(document)
-    found = codec._sorted(p for f in faults for p in codec._explained(f, document))
-    return [str(p) for p in found]
+ODD: list[Any] = [None, 7, 1.0, "x", True, [], {}, [{}]]
 
 
 def broken(document: Any) -> list[Any]:
@@ -590,7 +585,7 @@ def broken(document: Any) -> list[Any]:
     made: list[Any] = [None, [], "", {}, {**document, "stranger": 1}]
     for key, value in document.items():
         made.append({k: v for k, v in document.items() if k != key})
-        made += [{**document, key: other} for other in (None, 7, 1.0, "x", True, [], {}, [{}])]
+        made += [{**document, key: other} for other in ODD]
         if isinstance(value, dict):
             made += [{**document, key: inner} for inner in broken(value)]
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -604,11 +599,12 @@ CORPUS: list[tuple[str, Any]] = [
     *(("job", bad) for bad in broken(codec.to_document(JOB))),
     *(("receipt", bad) for bad in broken(codec.to_document(RECEIPT))),
     *(("result", bad) for bad in broken(codec.schema("result")["examples"][0])),
+    *(("prices", bad) for bad in broken(codec.schema("prices")["examples"][0])),
     *(("config", bad) for bad in broken(codec.schema("config")["examples"][0])),
 ]
 
 
-def test_both_validators_find_the_same_problems():
+def test_both_validators_find_the_same_problems() -> None:
     """Installing an accelerator must not change a message."""
     pytest.importorskip("jsonschema_rs")
     checks = {
@@ -629,7 +625,7 @@ def test_both_validators_find_the_same_problems():
     assert seen > 500
 
 
-def test_a_rule_without_words_still_says_which_it_is():
+def test_a_rule_without_words_still_says_which_it_is() -> None:
     """Another package's options may use keywords that ours do not."""
     schema = {"type": "object", "properties": {"x": {"multipleOf": 5}, "y": {"maximum": 3}}}
 
@@ -638,7 +634,7 @@ def test_a_rule_without_words_still_says_which_it_is():
     )
 
 
-def test_without_the_accelerator_the_other_validator_serves():
+def test_without_the_accelerator_the_other_validator_serves() -> None:
     """jsonschema-rs is an extra."""
     script = (
         "import sys; sys.modules['jsonschema_rs'] = None\n"
@@ -654,7 +650,7 @@ def test_without_the_accelerator_the_other_validator_serves():
     assert "$.n: 5 is out of range; 1 to 4" == done.stdout.strip()
 
 
-def test_importing_wanbridge_loads_no_validator():
+def test_importing_wanbridge_loads_no_validator() -> None:
     """They cost more than a call."""
     script = (
         "import sys; import wanbridge.codec\n"
@@ -709,12 +705,12 @@ sizes = st.builds(Size, sides, sides) | st.builds(
 
 def palette(cuts: set[int]) -> list[PaletteColor]:
     """Colours whose ratios are the distances between *cuts* hundredths of a percent."""
-    marks = [0, *sorted(cuts), 10000]
-    shares = [b - a for a, b in zip(marks, marks[1:], strict=False)]
+    shares = [b - a for a, b in pairwise([0, *sorted(cuts), 10000])]
     return [PaletteColor(f"#{i:06x}", Decimal(s) / 100) for i, s in enumerate(shares)]
 
 
-palettes = st.just([]) | st.sets(st.integers(1, 9999), min_size=2, max_size=9).map(palette)
+no_colors: list[PaletteColor] = []
+palettes = st.just(no_colors) | st.sets(st.integers(1, 9999), min_size=2, max_size=9).map(palette)
 requests = st.builds(
     ImageRequest,
     words.filter(str.strip),
@@ -817,7 +813,7 @@ results = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(requests)
-def test_every_request_comes_back_as_it_was(request):
+def test_every_request_comes_back_as_it_was(request: ImageRequest) -> None:
     """Text and back is nothing."""
     assert request == codec.load(ImageRequest, codec.dump(request))
     assert () == codec.problems(codec.to_document(request), "request")
@@ -825,7 +821,7 @@ def test_every_request_comes_back_as_it_was(request):
 
 @settings(max_examples=40, deadline=None)
 @given(jobs | receipts)
-def test_every_job_and_receipt_comes_back_but_for_its_pictures(value):
+def test_every_job_and_receipt_comes_back_but_for_its_pictures(value: Any) -> None:
     """Another process waits for it or looks it up."""
     again = codec.load(type(value), codec.dump(value))
 
@@ -835,7 +831,7 @@ def test_every_job_and_receipt_comes_back_but_for_its_pictures(value):
 
 @settings(max_examples=40, deadline=None)
 @given(results)
-def test_every_result_comes_back_as_it_was(result):
+def test_every_result_comes_back_as_it_was(result: ImageResult) -> None:
     """Also the seeds of 64 bits and the bytes."""
     assert result == codec.load(ImageResult, codec.dump(result))
 
@@ -889,14 +885,13 @@ known_documents = st.sampled_from([json.loads(path.read_text("utf-8")) for path 
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_whatever_a_document_becomes_load_and_constructor_agree(data):
+def test_whatever_a_document_becomes_load_and_constructor_agree(data: st.DataObject) -> None:
     """Only `InvalidRequest` comes out, and a document that loads is what the constructor makes."""
     document = data.draw(known_documents)
     for _ in range(data.draw(st.integers(1, 2))):
         path = data.draw(st.sampled_from(places(document) or [("prompt",)]))
-        document = mutated(
-            document, path, data.draw(odd_values), data.draw(st.booleans()) and path[-1] in document
-        )
+        remove = document != {} and data.draw(st.booleans())
+        document = mutated(document, path, data.draw(odd_values), remove)
 
     try:
         loaded = codec.load(ImageRequest, json.dumps(document))
@@ -908,16 +903,18 @@ def test_whatever_a_document_becomes_load_and_constructor_agree(data):
         built = None
 
     # JSON has one form for a colour and no numbers for ratios; Python is freer there.
-    freer = loaded is None and any(
-        not isinstance(c, dict) or type(c.get("ratio")) is not str
-        for c in document.get("color_palette") or ()
+    colors = document.get("color_palette")
+    freer = isinstance(colors, list) and any(
+        not isinstance(c, dict) or type(c.get("ratio")) is not str for c in colors
     )
-    assert loaded == built or freer
+    assert loaded == built or (loaded is None and freer)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.sampled_from([JOB, RECEIPT, RESULT]))
-def test_whatever_a_stored_value_becomes_only_an_invalid_request_comes_out(data, value):
+def test_whatever_a_stored_value_becomes_only_an_invalid_request_comes_out(
+    data: st.DataObject, value: Any
+) -> None:
     """A damaged ledger is told, not crashed on."""
     document = codec.to_document(value)
     path = data.draw(st.sampled_from(places(document)))
@@ -933,7 +930,7 @@ def test_whatever_a_stored_value_becomes_only_an_invalid_request_comes_out(data,
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=30) | st.binary(max_size=30))
-def test_any_text_is_loaded_or_refused(text):
+def test_any_text_is_loaded_or_refused(text: Any) -> None:
     """Nothing but our own error, whatever the file."""
     with pytest.raises(InvalidRequest):
         codec.load(ImageRequest, text)

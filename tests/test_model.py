@@ -9,6 +9,7 @@ import pickle
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,7 +92,7 @@ ALL_WRONG: dict[str, Any] = {
 }
 
 
-def test_a_request_tells_everything_that_is_wrong_with_it_at_once():
+def test_a_request_tells_everything_that_is_wrong_with_it_at_once() -> None:
     """Nobody wants to fix a document error by error."""
     assert [
         "$.prompt: 5001 characters; at most 5000",
@@ -117,7 +118,7 @@ def test_a_request_tells_everything_that_is_wrong_with_it_at_once():
     ] == asked(**ALL_WRONG)
 
 
-def test_no_field_escapes_the_constructor():
+def test_no_field_escapes_the_constructor() -> None:
     """The list above is of all fields; a new one must be added to it."""
     assert set(fields_dict(ImageRequest)) == set(ALL_WRONG)
     said = " ".join(asked(**ALL_WRONG))
@@ -152,7 +153,7 @@ def test_no_field_escapes_the_constructor():
         ({"extra": []}, "$.extra: [] is not {adapter: {field: value}}"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_would_be_right(given, said):
+def test_a_wrong_value_is_named_with_what_would_be_right(given: dict[str, Any], said: Any) -> None:
     """The message is for somebody tired."""
     assert said in "; ".join(asked(**given))
 
@@ -173,7 +174,7 @@ def test_a_wrong_value_is_named_with_what_would_be_right(given, said):
         {"size": "2k"},
     ],
 )
-def test_the_last_value_of_a_range_is_taken(given):
+def test_the_last_value_of_a_range_is_taken(given: dict[str, Any]) -> None:
     """Bounds are inclusive."""
     assert ImageRequest(**{"prompt": "a", **given})
 
@@ -197,12 +198,12 @@ def test_the_last_value_of_a_range_is_taken(given):
         ({"url": "https://x", "regions": [(0.0, 0, 5, 9)]}, "a box is four integers >= 0"),
     ],
 )
-def test_an_image_that_cannot_be_is_refused(given, said):
+def test_an_image_that_cannot_be_is_refused(given: dict[str, Any], said: Any) -> None:
     """Wrong regions and sizes are found before anybody pays for them."""
     assert said in "; ".join(told(InputImage, **given))
 
 
-def test_an_image_tells_its_url_and_its_regions_at_once():
+def test_an_image_tells_its_url_and_its_regions_at_once() -> None:
     """A converter's complaint does not hide the constructor's."""
     assert [
         "$.url: 'x' is not an https, http, data: or oss:// URL",
@@ -210,7 +211,7 @@ def test_an_image_tells_its_url_and_its_regions_at_once():
     ] == told(InputImage, "x", [Box(0, 0, 1, 1), "abc"])
 
 
-def test_an_image_as_an_object_names_unknown_members():
+def test_an_image_as_an_object_names_unknown_members() -> None:
     """The JSON form of an image is taken in Python too."""
     assert [
         "$.images[0].region: unknown field; there are url, regions, width, height, ref",
@@ -230,7 +231,7 @@ def test_an_image_as_an_object_names_unknown_members():
         ({"width": 5, "height": 5, "aspect_ratio": "1:1"}, "pixels or a tier and ratio, not both"),
     ],
 )
-def test_a_size_that_cannot_be_is_refused(given, said):
+def test_a_size_that_cannot_be_is_refused(given: dict[str, Any], said: Any) -> None:
     """Pixels, or a tier and a ratio."""
     assert said in "; ".join(told(Size, **given))
 
@@ -245,7 +246,7 @@ def test_a_size_that_cannot_be_is_refused(given, said):
         ("16:9@4k", Size(resolution="4K", aspect_ratio="16:9"), "16:9@4K"),
     ],
 )
-def test_a_size_reads_and_prints_its_short_form(text, size, back):
+def test_a_size_reads_and_prints_its_short_form(text: Any, size: Any, back: str) -> None:
     """What people type on a command line."""
     assert size == Size.parse(text)
     assert back == str(size)
@@ -253,19 +254,19 @@ def test_a_size_reads_and_prints_its_short_form(text, size, back):
 
 
 @pytest.mark.parametrize("text", ["", "@2K", "16:9@", "16:9@3K", "0x5", "5K", "x", "2K@16:9"])
-def test_a_text_that_is_no_size_is_refused(text):
+def test_a_text_that_is_no_size_is_refused(text: Any) -> None:
     """Half a size is not a size."""
     assert f"{text!r} is not a size" in told(Size.parse, text)[0]
 
 
-def test_a_size_knows_its_pixels_and_its_tier():
+def test_a_size_knows_its_pixels_and_its_tier() -> None:
     """2K is meant where nothing is said."""
     assert ((3, 4), "2K") == (Size(3, 4).pixels, Size().tier)
     assert (None, "4K") == (Size(resolution="4K").pixels, Size(resolution="4K").tier)
 
 
 @pytest.mark.parametrize("ratio", ["34", "34%", "34.00%", "34.0", 34, Decimal("34.000")])
-def test_ratios_in_all_spellings_are_the_same(ratio):
+def test_ratios_in_all_spellings_are_the_same(ratio: Any) -> None:
     """One colour, one value."""
     assert PaletteColor("#aabbcc", "34.00") == PaletteColor("#AABBCC", ratio)
     assert "34.00" == str(PaletteColor("#aabbcc", ratio).ratio)
@@ -284,13 +285,13 @@ def test_ratios_in_all_spellings_are_the_same(ratio):
         (Decimal("nan"), "Decimal('NaN') is not a finite number"),
     ],
 )
-def test_a_ratio_that_is_not_exact_is_refused(ratio, said):
+def test_a_ratio_that_is_not_exact_is_refused(ratio: Any, said: Any) -> None:
     """Ratios are compared with 100.00 exactly, so floats do not come in."""
     assert said in told(PaletteColor, "#aabbcc", ratio)[0]
     assert told(PaletteColor, "#aabbcc", ratio)[0].startswith("$.ratio: ")
 
 
-def test_money_is_exact_and_knows_its_currency():
+def test_money_is_exact_and_knows_its_currency() -> None:
     """Floats are for weights, not for prices."""
     assert "0.0390 USD" == str(Money("0.0390", "USD"))
     assert Money("12", "KIE-CREDITS") == Money(12, "KIE-CREDITS")
@@ -302,14 +303,14 @@ def test_money_is_exact_and_knows_its_currency():
     assert ["$.currency: None is not a currency code like 'USD'"] == told(Money, "1", None)
 
 
-def test_the_mode_follows_from_images_and_sequential():
+def test_the_mode_follows_from_images_and_sequential() -> None:
     """A set is a set with or without images."""
     assert "text" == KITE.mode
     assert "edit" == evolve(KITE, images=["https://x"]).mode
     assert "set" == evolve(KITE, images=["https://x"], sequential=True).mode
 
 
-def test_regions_are_seen_on_any_image():
+def test_regions_are_seen_on_any_image() -> None:
     """Adapters ask this before they write a box list."""
     boxed = InputImage("https://x", regions=[[0, 0, 2, 2]])
 
@@ -318,7 +319,7 @@ def test_regions_are_seen_on_any_image():
     assert (0, 0, 2, 2) == boxed.regions[0].corners
 
 
-def test_a_stored_request_keeps_only_the_digest_of_a_picture():
+def test_a_stored_request_keeps_only_the_digest_of_a_picture() -> None:
     """Jobs are stored and logged; a picture of 10 MB must not be, nor leak."""
     request = evolve(KITE, images=[URI, "https://x/1.png"])
 
@@ -335,7 +336,7 @@ def test_a_stored_request_keeps_only_the_digest_of_a_picture():
     assert KITE is KITE.stored()
 
 
-def test_the_scheme_of_an_image_is_told():
+def test_the_scheme_of_an_image_is_told() -> None:
     """Limits list the schemes that a provider takes."""
     assert ["https", "data", "oss", "ref"] == [
         image.scheme
@@ -349,7 +350,7 @@ def test_the_scheme_of_an_image_is_told():
     assert not InputImage(ref={"runware": "u"}).is_digest
 
 
-def test_reprs_hide_payloads_and_signatures():
+def test_reprs_hide_payloads_and_signatures() -> None:
     """Reprs end in logs and tracebacks."""
     shown = repr([InputImage(URI), Image(url="https://x/1.png?Signature=abc", data=b"12345")])
 
@@ -361,7 +362,7 @@ def test_reprs_hide_payloads_and_signatures():
     assert "None" == brief_url(None)
 
 
-def test_a_picture_from_a_file_knows_its_size(tmp_path):
+def test_a_picture_from_a_file_knows_its_size(tmp_path: Path) -> None:
     """Runware needs pixels where a request follows its last image."""
     (tmp_path / "a.png").write_bytes(PNG)
 
@@ -371,7 +372,7 @@ def test_a_picture_from_a_file_knows_its_size(tmp_path):
     assert (Box(0, 0, 1, 1),) == image.regions
 
 
-def test_a_picture_that_cannot_be_read_is_an_invalid_request(tmp_path):
+def test_a_picture_that_cannot_be_read_is_an_invalid_request(tmp_path: Path) -> None:
     """A wrong path is the caller's mistake, told like the others."""
     (tmp_path / "a.png").write_text("no picture")
 
@@ -380,7 +381,7 @@ def test_a_picture_that_cannot_be_read_is_an_invalid_request(tmp_path):
     assert "$.url: image: not a PNG" in told(InputImage.from_bytes, b"")[0]
 
 
-def test_an_image_without_bytes_cannot_be_saved(tmp_path):
+def test_an_image_without_bytes_cannot_be_saved(tmp_path: Path) -> None:
     """The message names the way to get them."""
     with pytest.raises(ValueError, match=r"client\.download"):
         Image(url="https://x").save(tmp_path / "x.png")
@@ -388,7 +389,7 @@ def test_an_image_without_bytes_cannot_be_saved(tmp_path):
     assert PNG == Image(data=PNG).save(tmp_path / "x.png").read_bytes()
 
 
-def test_a_shortfall_is_never_negative_and_never_hidden():
+def test_a_shortfall_is_never_negative_and_never_hidden() -> None:
     """Sets ask for an upper bound, others for a number."""
     result = ImageResult(
         provider="p", model="m", job_id=None, images=(Image(url="u"),), requested=3
@@ -399,7 +400,7 @@ def test_a_shortfall_is_never_negative_and_never_hidden():
     assert result == ImageResult.from_json(result.to_json())
 
 
-def test_a_note_reads_as_a_sentence():
+def test_a_note_reads_as_a_sentence() -> None:
     """The command line prints notes as they are."""
     assert "size adapted: 2K is 2048x2048 here" == str(
         Note("size", "adapted", "2K is 2048x2048 here")
@@ -471,7 +472,7 @@ KINDS = [kind for kind in tree() if kind.__module__ == errors.__name__]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_error_survives_pickling_with_all_its_facts(kind):
+def test_every_error_survives_pickling_with_all_its_facts(kind: type[Any]) -> None:
     """Process pools carry errors; a lost job or receipt is lost money."""
     error = built(kind)
     error.add_note("seen in a worker")
@@ -488,7 +489,7 @@ def test_every_error_survives_pickling_with_all_its_facts(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_error_reads_well_and_tells_no_secret(kind):
+def test_every_error_reads_well_and_tells_no_secret(kind: type[Any]) -> None:
     """str is for people, repr for logs; neither holds a key, a signature or a raw reply."""
     error = built(kind)
 
@@ -499,14 +500,14 @@ def test_every_error_reads_well_and_tells_no_secret(kind):
         assert secret not in str(error) + repr(error)
 
 
-def test_the_tree_in_the_docstring_is_the_tree():
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
     """The picture is what people read first."""
     drawn = set(re.findall(r"\w+", errors.__doc__ or ""))
 
     assert set() == {kind.__name__ for kind in KINDS} - drawn
 
 
-def test_facts_set_later_survive_pickling():
+def test_facts_set_later_survive_pickling() -> None:
     """The flow sets job and attempts on an error that the adapter made."""
     error = RateLimited("runware", "slow down")
     error.job, error.attempts = JOB, (ATTEMPT,)
@@ -517,7 +518,7 @@ def test_facts_set_later_survive_pickling():
     assert Charge.MAYBE is again.charge
 
 
-def test_a_deadline_is_a_timeout_but_no_system_error_number():
+def test_a_deadline_is_a_timeout_but_no_system_error_number() -> None:
     """``except TimeoutError`` works; a provider's name is not an errno."""
     error = DeadlineExceeded("runware", "600 s are over; still pending", Charge.YES, JOB)
 
@@ -526,7 +527,7 @@ def test_a_deadline_is_a_timeout_but_no_system_error_number():
     assert JOB == pickle.loads(pickle.dumps(error)).job
 
 
-def test_whether_another_provider_could_help_is_told_by_the_class():
+def test_whether_another_provider_could_help_is_told_by_the_class() -> None:
     """The router stops or goes on by this alone."""
     stops = {kind.__name__ for kind in tree(CallFailed) if not kind.elsewhere}
 
@@ -566,12 +567,12 @@ def test_whether_another_provider_could_help_is_told_by_the_class():
         (ConfigurationError("no account"), "no account"),
     ],
 )
-def test_an_error_says_who_and_what(error, said):
+def test_an_error_says_who_and_what(error: Any, said: Any) -> None:
     """The message starts with the provider."""
     assert said == str(error)
 
 
-def test_a_group_stays_what_it_is_under_except_star():
+def test_a_group_stays_what_it_is_under_except_star() -> None:
     """``except*`` splits groups; the attempts of the rest are still there."""
     group = AllProvidersFailed(
         "both failed", [built(RateLimited), UnsupportedFeature("k", "n", "1")]
@@ -585,7 +586,7 @@ def test_a_group_stays_what_it_is_under_except_star():
     assert () == rest.attempts
 
 
-def test_a_problem_moves_into_the_document_that_holds_it():
+def test_a_problem_moves_into_the_document_that_holds_it() -> None:
     """Parts are checked on their own and reported in place."""
     assert Problem("$.images[0].url", "x") == Problem("$.url", "x").under("$.images[0]")
     assert "$.images[0]: x" == str(Problem("$", "x").under("$.images[0]"))
@@ -594,12 +595,12 @@ def test_a_problem_moves_into_the_document_that_holds_it():
 @pytest.mark.parametrize(
     ("key", "path"), [("n", ".n"), (3, "[3]"), ("runware-eu", ".runware-eu"), ("a b", '["a b"]')]
 )
-def test_a_step_of_a_path_is_quoted_where_it_must_be(key, path):
+def test_a_step_of_a_path_is_quoted_where_it_must_be(key: Any, path: str) -> None:
     """Paths can be pasted into jq."""
     assert path == step(key)
 
 
-def test_an_attempt_and_a_failure_are_plain_values():
+def test_an_attempt_and_a_failure_are_plain_values() -> None:
     """They compare, so tests can name them in full."""
     assert Failure(code=None, message="x") == Failure(code=None, message="x")
     assert ATTEMPT == evolve(ATTEMPT)

@@ -41,7 +41,7 @@ class Reply:
     status: Literal["done", "failed"] = "done"
     data: list[Picture] = field(factory=list)
     progress: float | None = lenient()
-    tags: list[str] = lenient(Factory(list))  # noqa: RUF009
+    tags: list[str] = lenient(Factory(list))
     extra: dict[str, Any] = field(factory=dict)
 
 
@@ -85,7 +85,7 @@ def faults(value: object, shape: type[Any] = Reply) -> list[str]:
     return [str(p) for p in caught.value.problems]
 
 
-def test_a_good_reply_becomes_its_shape_and_unknown_members_are_ignored():
+def test_a_good_reply_becomes_its_shape_and_unknown_members_are_ignored() -> None:
     """Providers add members at will."""
     spoiled: list[Problem] = []
 
@@ -96,7 +96,7 @@ def test_a_good_reply_becomes_its_shape_and_unknown_members_are_ignored():
     assert [] == spoiled
 
 
-def test_every_fault_comes_with_its_path():
+def test_every_fault_comes_with_its_path() -> None:
     """One look at the message must suffice to find the place in the reply."""
     value = {"status": "maybe", "data": [{"imageURL": "x"}, {"imageURL": None}, {}, 7], "extra": []}
 
@@ -146,7 +146,7 @@ def test_every_fault_comes_with_its_path():
         ("nothing", 0, "expected null, got int"),
     ],
 )
-def test_nothing_is_coerced(member, value, said):
+def test_nothing_is_coerced(member: str, value: Any, said: Any) -> None:
     """A null that becomes "None" or a true that becomes 1 costs somebody a night."""
     assert [f"$.{member}: {said}"] == faults({member: value}, Kinds)
 
@@ -178,14 +178,14 @@ def test_nothing_is_coerced(member, value, said):
         ("nothing", None, None),
     ],
 )
-def test_a_value_of_the_declared_type_is_taken(member, value, made):
+def test_a_value_of_the_declared_type_is_taken(member: str, value: Any, made: Any) -> None:
     """The strict converter still says yes."""
     taken = getattr(structure({member: value}, Kinds), member)
 
     assert (made, type(made)) == (taken, type(taken))
 
 
-def test_a_wrong_lenient_field_becomes_its_default_and_is_told():
+def test_a_wrong_lenient_field_becomes_its_default_and_is_told() -> None:
     """A paid picture must not be lost to a null seed or a worded progress."""
     spoiled: list[Problem] = []
     value = GOOD | {
@@ -205,19 +205,19 @@ def test_a_wrong_lenient_field_becomes_its_default_and_is_told():
     ] == list(map(str, spoiled))
 
 
-def test_lenient_fields_do_not_excuse_the_others():
+def test_lenient_fields_do_not_excuse_the_others() -> None:
     """Where the picture is must be known; then only the strict faults are told."""
     assert ["$.data[0].imageURL: expected str, got int"] == faults(
         {"id": "t", "progress": "x", "data": [{"imageURL": 1, "seed": "x"}]}
     )
 
 
-def test_spoiled_fields_need_no_list():
+def test_spoiled_fields_need_no_list() -> None:
     """A caller who does not ask is not told."""
     assert Reply(id="t") == structure({"id": "t", "progress": []}, Reply)
 
 
-def test_each_default_list_is_a_new_one():
+def test_each_default_list_is_a_new_one() -> None:
     """A shared default would carry one reply into the next."""
     first, second = (structure({"id": "t", "tags": None}, Reply) for _ in range(2))
 
@@ -226,20 +226,20 @@ def test_each_default_list_is_a_new_one():
     assert [] == second.tags
 
 
-def test_a_whole_list_can_be_a_shape():
+def test_a_whole_list_can_be_a_shape() -> None:
     """Some replies are lists at the top."""
     assert [Picture("u")] == structure([{"imageURL": "u"}], list[Picture])
     assert ["$[1]: expected object, got str"] == faults([{"imageURL": "u"}, "x"], list[Picture])
 
 
-def test_the_path_of_an_odd_member_is_quoted():
+def test_the_path_of_an_odd_member_is_quoted() -> None:
     """Paths stay readable as JSON paths."""
     assert ['$["a b"]: expected int, got str', "$.c-d: expected int, got str"] == faults(
         {"a b": "x", "c-d": "y"}, dict[str, int]
     )
 
 
-def test_a_constructor_may_refuse_too():
+def test_a_constructor_may_refuse_too() -> None:
     """What a shape's own validator says is told at its place."""
 
     assert ["$[0]: no such day"] == faults([{"n": 8}], list[Day])
@@ -257,13 +257,13 @@ class Day:
             raise ValueError("no such day")
 
 
-def test_a_tuple_of_fixed_length_is_no_shape():
+def test_a_tuple_of_fixed_length_is_no_shape() -> None:
     """It is refused when the shape is compiled, not when a reply comes."""
     with pytest.raises(TypeError, match="fixed length"):
         strict_converter().get_structure_hook(tuple[int, int])
 
 
-def test_a_shape_error_survives_pickling():
+def test_a_shape_error_survives_pickling() -> None:
     """Process pools carry it."""
     with pytest.raises(ShapeError) as caught:
         structure([], Reply)
@@ -286,7 +286,7 @@ JSON = st.recursive(
 
 @settings(max_examples=100, deadline=None)
 @given(JSON)
-def test_whatever_comes_only_a_shape_error_comes_out(value):
+def test_whatever_comes_only_a_shape_error_comes_out(value: Any) -> None:
     """A provider's worst day is still our own exception."""
     try:
         reply = structure(value, Reply)

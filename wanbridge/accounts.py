@@ -227,16 +227,19 @@ class Accounts:
                 problems.append(Problem(f"$.{name}", f"unknown field{hint}"))
         if problems:
             raise InvalidRequest(tuple(problems))
-        made = (
-            evolve(request, **fields)
-            if isinstance(request, ImageRequest)
-            else ImageRequest(**{"prompt": request, **fields})
-        )
+        if not isinstance(request, ImageRequest):
+            made = ImageRequest(**{"prompt": request, **fields})
+        else:
+            made = evolve(request, **fields) if fields else request
+        if made.extra:
+            self._check_extra(made.extra)
+        return made
+
+    def _check_extra(self, extra: Mapping[str, Any]) -> None:
         known = {*self._registry.names(), *(a.name for a in self._accounts.values())}
-        if unknown := sorted(set(made.extra) - known):
+        if unknown := sorted(set(extra) - known):
             message = f"no adapter of that name; {', '.join(sorted(known))}"
             raise InvalidRequest(tuple(Problem(f"$.extra.{n}", message) for n in unknown))
-        return made
 
     def _price(
         self, adapter: Adapter, request: ImageRequest, delivery: Delivery | None

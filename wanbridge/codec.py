@@ -49,7 +49,7 @@ Step = str | int
 Document = dict[str, Any]
 
 VERSION = 1
-SCHEMAS = ("request", "result", "job", "receipt", "config")
+SCHEMAS = ("request", "result", "job", "receipt", "config", "prices")
 DEPTH_MAX = 100
 RAW_DEPTH = 50
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
@@ -86,7 +86,7 @@ def load(cls: type[T], text: str | bytes) -> T:
     Raises:
         InvalidRequest: with every problem; for text that is no JSON with its line and column.
     """
-    return from_document(cls, parse(text))
+    return _read(cls, _name(cls), parse(text))
 
 
 def to_document(value: object) -> Document:
@@ -113,11 +113,15 @@ def from_document(cls: type[T], document: object) -> T:
     """
     name = _name(cls)
     _settle(_not_json(document))
+    return _read(cls, name, document)
+
+
+def _read(cls: type[T], name: str, document: object) -> T:
     if not isinstance(document, dict):
         _settle([Problem("$", f"{_shown(document)} is not an object")])
     elif name != "request":
         _check_version(name, document)
-    found: Iterable[Problem] = problems(document, name)
+    found: Iterable[Problem] = _judged(document, _checker(name))
     try:
         made: T = _converter().structure(document, cls)
     except ShapeError as exc:
@@ -135,18 +139,24 @@ def parse(text: str | bytes) -> Any:
     try:
         words = text.decode() if isinstance(text, bytes) else text
         value = json.loads(words.removeprefix("\ufeff"), object_pairs_hook=_object)
-    except json.JSONDecodeError as exc:
-        said = exc.msg[:1].lower() + exc.msg[1:]
-        where = f"line {exc.lineno}, column {exc.colno}"
-        _settle([Problem("$", f"not JSON: {said} at {where}" if words.strip() else "empty")])
-    except UnicodeDecodeError as exc:
-        _settle([Problem("$", f"not UTF-8 at byte {exc.start}")])
-    except RecursionError:
-        _settle([Problem("$", f"nested more than {DEPTH_MAX} deep")])
-    except ValueError:
-        _settle([Problem("$", "holds a number of thousands of digits")])
+    except (ValueError, RecursionError) as exc:
+        raise InvalidRequest((Problem("$", _unreadable(exc)),)) from None
     _settle(_not_json(value))
     return value
+
+
+def _unreadable(exc: Exception) -> str:
+    match exc:
+        case json.JSONDecodeError() if not exc.doc.strip():
+            return "empty"
+        case json.JSONDecodeError():
+            said = exc.msg[:1].lower() + exc.msg[1:]
+            return f"not JSON: {said} at line {exc.lineno}, column {exc.colno}"
+        case UnicodeDecodeError():
+            return f"not UTF-8 at byte {exc.start}"
+        case RecursionError():
+            return f"nested more than {DEPTH_MAX} deep"
+    return "holds a number of thousands of digits"
 
 
 @cache
@@ -176,9 +186,13 @@ def problems(document: object, against: str | Document) -> tuple[Problem, ...]:
     """
     if found := _not_json(document):
         return _sorted(found)
-    check = _checker(against) if isinstance(against, str) else _make_checker()(against)
-    faults = check(document)
-    return _sorted(p for fault in faults for p in _explained(fault, document))
+    return _judged(
+        document, _checker(against) if isinstance(against, str) else _make_checker()(against)
+    )
+
+
+def _judged(document: object, check: Check) -> tuple[Problem, ...]:
+    return _sorted(p for fault in check(document) for p in _explained(fault, document))
 
 
 def _settle(found: Iterable[Problem]) -> None:
@@ -314,7 +328,7 @@ def _write_value(value: Any, room: int) -> Any:
     return {
         field.name: _readable(getattr(value, field.name), RAW_DEPTH)
         if field.name == "raw"
-        else _write(_whole(getattr(value, field.name)), room - 1)
+        else _whole(_write(getattr(value, field.name), room - 1))
         for field in fields(type(value))
     }
 
@@ -397,8 +411,11 @@ def _checker(name: str) -> Check:
 @cache
 def _make_checker() -> Callable[[Document], Check]:
     try:
-        import jsonschema_rs  # noqa: F401
-    except ImportError:
+        import jsonschema_rs
+
+        # Releases before 0.37 raise ValueError on integers of 64 bits (tried 2026-11-21).
+        jsonschema_rs.Draft202012Validator({"maximum": INT_MAX}).is_valid(INT_MAX)
+    except (ImportError, ValueError):
         return _with_jsonschema
     return _with_jsonschema_rs
 
@@ -495,10 +512,10 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 
 def _broken(keyword: str, node: Document, value: Any, shown: str) -> str:
     """One message; a node's title says what would be right where types and bounds do not."""
-    title = node.get("title")
+    title = _title(node)
     match keyword:
         case "anyOf" | "oneOf" | "not" if title:
-            return str(title)
+            return title
         case "type":
             return f"{shown} is not {_wanted(node)}"
         case "pattern" | "minItems" | "maxItems" | "minProperties" | "minLength" if title:
@@ -519,12 +536,17 @@ def _broken(keyword: str, node: Document, value: Any, shown: str) -> str:
     return f"{shown} breaks the schema's {keyword!r}"
 
 
+def _title(node: Document) -> str | None:
+    """What a value should be; a whole schema's title is its name and says nothing about that."""
+    return None if "$id" in node else node.get("title")
+
+
 def _wanted(node: Document) -> str:
     """What a value's type should be."""
     kinds = node["type"] if isinstance(node["type"], list) else [node["type"]]
     real = [kind for kind in kinds if kind != "null"]
-    if len(real) == 1 and "title" in node:
-        return str(node["title"])
+    if len(real) == 1 and (title := _title(node)):
+        return title
     words = " or ".join(_TYPES[kind] for kind in real or kinds)
     return f"{words}; {_span(node, 'minimum', 'maximum')}" if "minimum" in node else words
 

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, NoReturn, TypeVar, cast
 
@@ -87,14 +86,15 @@ def generate(
     began, until = terms.clock(), terms.until
     with _traced(adapter, terms):
         fitted = _fit(adapter, request, terms)
+        quoted = terms.price(adapter, request, None)
         with terms.gates.place(adapter.account, fitted.offer) as place:
             yield from _queue(place, adapter, terms, until)
             submitted_at = terms.now()
-            step, _ = yield from _submit(adapter, request, fitted, key, terms, until)
+            step, _ = yield from _submit(adapter, request, fitted, quoted, key, terms, until)
             delivery, job = yield from finish(adapter, step, terms=terms, until=until)
     return (
         yield from _result(
-            adapter, request, delivery, job, terms, fitted.notes, submitted_at, began
+            adapter, request, delivery, job, terms, fitted.notes, submitted_at, began, quoted
         )
     )
 
@@ -110,7 +110,10 @@ def submit(adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms) -
         raise adapter.unsupported("submit", reason)
     with _traced(adapter, terms):
         fitted = _fit(adapter, request, terms)
-        step, response = yield from _submit(adapter, request, fitted, key, terms, terms.until)
+        quoted = terms.price(adapter, request, None)
+        step, response = yield from _submit(
+            adapter, request, fitted, quoted, key, terms, terms.until
+        )
     if isinstance(step, Pending):
         return step.job
     # It answered with the pictures although it need not have. The job keeps that reply.
@@ -125,9 +128,10 @@ def wait(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[ImageResult]:
         step = yield from look(adapter, job, terms=terms)
         delivery, _ = yield from finish(adapter, step, terms=terms, until=terms.until, job=job)
     notes = plan(adapter, job.request, may_drop=DROPPABLE, check_limits=False).notes
+    quoted = terms.price(adapter, job.request, None)
     return (
         yield from _result(
-            adapter, job.request, delivery, job, terms, notes, job.submitted_at, began
+            adapter, job.request, delivery, job, terms, notes, job.submitted_at, began, quoted
         )
     )
 
@@ -230,7 +234,13 @@ def _fit(adapter: Adapter, request: ImageRequest, terms: Terms) -> Plan:
 
 
 def _submit(
-    adapter: Adapter, request: ImageRequest, fitted: Plan, key: str, terms: Terms, until: float
+    adapter: Adapter,
+    request: ImageRequest,
+    fitted: Plan,
+    quoted: Money | None,
+    key: str,
+    terms: Terms,
+    until: float,
 ) -> Flow[tuple[Step, HttpResponse]]:
     prepared = yield from converse(
         adapter, adapter.prepare(fitted.request, fitted.offer), terms=terms
@@ -239,11 +249,9 @@ def _submit(
     rates = fitted.offer.limits.rates
     yield from _pace(adapter, "creates", rates.creates, terms, until)
     step, response = yield from _Submission(
-        adapter, request, message, key=key, terms=terms, until=until
+        adapter, request, message, quoted, key=key, terms=terms, until=until
     ).run()
     if isinstance(step, Pending):
-        # The caller's own request, so that whoever waits for the job can tell all notes.
-        step = evolve(step, job=evolve(step.job, request=request.stored()))
         terms.report(Accepted(step.job))
     return step, response
 
@@ -256,6 +264,7 @@ class _Submission:
         adapter: Adapter,
         request: ImageRequest,
         message: HttpRequest,
+        quoted: Money | None,
         *,
         key: str,
         terms: Terms,
@@ -276,12 +285,12 @@ class _Submission:
             digest=hashlib.sha256(message.body).hexdigest(),
             first_sent_at=sent_at,
             last_sent_at=sent_at,
-            at_risk=terms.price(adapter, request, None),
+            at_risk=quoted,
         )
 
     def run(self) -> Flow[tuple[Step, HttpResponse]]:
         for turn in range(SUBMIT_RETRIES + 1):
-            self._announce()
+            self._announce(again=turn > 0)
             try:
                 return (yield from self._send())
             except CallFailed as exc:
@@ -296,15 +305,16 @@ class _Submission:
                 yield Sleep(pause)
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def _announce(self) -> None:
+    def _announce(self, *, again: bool) -> None:
         """Tell, before the first byte. Who cannot take note stops it: nothing was sent yet."""
         if self.op is Op.RESEND:
             self.receipt = evolve(self.receipt, last_sent_at=self.terms.now())
             self.terms.report(Submitting(self.receipt))
-        else:
+            return
+        if again:
             self.first_sent, now = self.terms.clock(), self.terms.now()
             self.receipt = evolve(self.receipt, first_sent_at=now, last_sent_at=now)
-            self.terms.tell(Submitting(self.receipt))
+        self.terms.tell(Submitting(self.receipt))
 
     def _send(self) -> Flow[tuple[Step, HttpResponse]]:
         adapter = self.adapter
@@ -460,6 +470,7 @@ def _result(
     notes: tuple[Note, ...],
     submitted_at: datetime,
     began: float,
+    quoted: Money | None,
 ) -> Flow[ImageResult]:
     cost, source = _cost(adapter, request, delivery, terms)
     result = ImageResult(
@@ -475,7 +486,7 @@ def _result(
             *notes,
             *delivery.notes,
             *_short_notes(len(delivery.images), request.n),
-            *_cost_notes(cost, terms.price(adapter, request, None)),
+            *_cost_notes(cost, quoted),
         ),
         request_id=delivery.request_id,
         submitted_at=submitted_at,
@@ -517,39 +528,47 @@ def _cost_notes(cost: Money | None, quoted: Money | None) -> tuple[Note, ...]:
     return (Note("cost", "info", f"{cost} instead of the quoted {quoted}"),)
 
 
-@contextmanager
-def _traced(adapter: Adapter, terms: Terms, job: Job | None = None) -> Iterator[None]:
+class _traced:  # noqa: N801 - a context manager, read like a word
     """Errors that leave carry the attempt they were."""
-    began = terms.clock()
-    try:
-        yield
-    except CallFailed as exc:
-        exc.job = exc.job or job
+
+    __slots__ = ("adapter", "began", "job", "terms")
+
+    def __init__(self, adapter: Adapter, terms: Terms, job: Job | None = None) -> None:
+        self.adapter, self.terms, self.job = adapter, terms, job
+        self.began = terms.clock()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        if not isinstance(exc, CallFailed):
+            return
+        exc.job = exc.job or self.job
         exc.attempts = (
             Attempt(
-                provider=adapter.account,
+                provider=self.adapter.account,
                 outcome=type(exc).__name__,
                 charge=exc.charge,
-                seconds=terms.clock() - began,
+                seconds=self.terms.clock() - self.began,
                 detail=exc.message,
             ),
         )
-        raise
 
 
-@contextmanager
-def _holding(
-    *, job: Job | None = None, receipt: Receipt | None = None, result: ImageResult | None = None
-) -> Iterator[None]:
+class _holding:  # noqa: N801 - a context manager, read like a word
     """An interruption that passes (Ctrl-C, a cancelled task) carries the way to go on."""
-    try:
-        yield
-    except GeneratorExit:
-        raise
-    except BaseException as exc:
-        if not isinstance(exc, Exception):
-            attach(exc, job=job, receipt=receipt, result=result)
-        raise
+
+    __slots__ = ("handles",)
+
+    def __init__(self, **handles: Job | Receipt | ImageResult | None) -> None:
+        self.handles = handles
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        if exc is not None and not isinstance(exc, Exception | GeneratorExit):
+            attach(exc, **self.handles)
 
 
 def attach(exc: BaseException, **handles: object) -> None:

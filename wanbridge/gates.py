@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from itertools import count
 from threading import Lock
+from typing import Self
 
-from attrs import Factory, define, field
+from attrs import Factory, define
 
 from wanbridge.adapter import Offer
 
@@ -25,11 +26,12 @@ class _Line:
 
     running: set[Place] = Factory(set)
     waiting: deque[Place] = Factory(deque)
+    numbers: Iterator[int] = Factory(count)
 
 
 @define(eq=False)
 class Place:
-    """One call's place in the line of its account and model.
+    """One call's place in the line of its account and model; given back on leaving.
 
     Attributes:
         limit: Generations that may run at once; None is any number.
@@ -39,6 +41,20 @@ class Place:
     _line: _Line
     _lock: Lock
     _number: int = 0
+
+    def __enter__(self) -> Self:
+        if self.limit is not None:
+            with self._lock:
+                self._number = next(self._line.numbers)
+                self._line.waiting.append(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.limit is not None:
+            with self._lock:
+                self._line.running.discard(self)
+                if self in self._line.waiting:
+                    self._line.waiting.remove(self)
 
     def enter(self) -> float | None:
         """None once this call may run, else seconds after which to ask again. First come first."""
@@ -56,6 +72,9 @@ class Place:
             return min(LOOK_MOST, LOOK * (1 + ahead / self.limit))
 
 
+_NOBODY = _Line()
+
+
 @define(eq=False)
 class Gates:
     """Creates and polls a second, and generations at once, by account."""
@@ -63,7 +82,6 @@ class Gates:
     _lock: Lock = Factory(Lock)
     _free_at: dict[Hashable, float] = Factory(dict)
     _lines: dict[Hashable, _Line] = Factory(dict)
-    _numbers: int = field(default=0, init=False)
 
     def reserve(self, what: Hashable, rate: float, now: float) -> float:
         """Take the next place among *rate* calls a second; seconds to wait for it."""
@@ -72,21 +90,11 @@ class Gates:
             self._free_at[what] = at + 1 / rate
             return at - now
 
-    @contextmanager
-    def place(self, account: str, offer: Offer) -> Iterator[Place]:
-        """A place in the line for *offer*; given back on leaving."""
+    def place(self, account: str, offer: Offer) -> Place:
+        """A place in the line for *offer*, to be entered with ``with``."""
         limit = offer.limits.rates.running
+        if limit is None:
+            return Place(None, _NOBODY, self._lock)
         with self._lock:
             line = self._lines.setdefault((account, offer.model), _Line())
-            self._numbers += 1
-            place = Place(limit, line, self._lock, self._numbers)
-            if limit is not None:
-                line.waiting.append(place)
-        try:
-            yield place
-        finally:
-            if limit is not None:
-                with self._lock:
-                    line.running.discard(place)
-                    if place in line.waiting:
-                        line.waiting.remove(place)
+        return Place(limit, line, self._lock)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import cache
 from ipaddress import ip_address
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import Factory, define
@@ -29,9 +29,11 @@ from wanbridge.fetch import origin
 from wanbridge.httplib import httpx
 from wanbridge.terms import Patience
 from wanbridge.version import __version__
-from wanbridge.wire import HttpRequest, HttpResponse
+from wanbridge.wire import HttpResponse
 
 USER_AGENT = f"wanbridge/{__version__}"
+# What the library can always decode; brotli and zstandard are extras of its own.
+_ENCODINGS = "gzip, deflate"
 CONNECTIONS = 16
 POOLS = 64
 # Twelve 4K pictures as base64 are some 500 MiB; a reply beyond that is not one.
@@ -90,8 +92,7 @@ class _Pools(Generic[C]):
     pools: list[_Pool[C]] = Factory(list)
     lock: Lock = Factory(Lock)
 
-    @contextmanager
-    def lease(self) -> Iterator[C]:
+    def take(self) -> _Pool[C]:
         """A client with a free connection; beyond all of them, the least busy."""
         with self.lock:
             pool = next((p for p in self.pools if p.in_flight < CONNECTIONS), None)
@@ -100,11 +101,33 @@ class _Pools(Generic[C]):
             if pool is None:
                 pool = min(self.pools, key=lambda p: p.in_flight)
             pool.in_flight += 1
-        try:
-            yield pool.client
-        finally:
-            with self.lock:
-                pool.in_flight -= 1
+            return pool
+
+    def give(self, pool: _Pool[C]) -> None:
+        """Give a client back."""
+        with self.lock:
+            pool.in_flight -= 1
+
+
+class _Lease(Generic[C]):
+    """A client for one exchange."""
+
+    __slots__ = ("_http", "_pool", "_pools")
+
+    def __init__(self, http: C | None, pools: _Pools[C] | None) -> None:
+        self._http, self._pools = http, pools
+        self._pool: _Pool[C] | None = None
+
+    def __enter__(self) -> C:
+        if self._pools is None:
+            assert self._http is not None
+            return self._http
+        self._pool = self._pools.take()
+        return self._pool.client
+
+    def __exit__(self, *exc: object) -> None:
+        if self._pools is not None and self._pool is not None:
+            self._pools.give(self._pool)
 
 
 class _Settings(Generic[C]):
@@ -118,49 +141,50 @@ class _Settings(Generic[C]):
         self._closed = False
 
     def _make(self, url: str, *, proxies: bool) -> C:
-        patience = self._patience
         return self._kind(  # type: ignore[call-arg]
             verify=_tls() if url.startswith("https:") else False,
-            timeout=httpx.Timeout(
-                patience.read_timeout, connect=patience.connect_timeout, pool=patience.deadline
-            ),
             limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
             follow_redirects=False,
             # A proxy would connect to an address of its own choosing.
             trust_env=proxies and urlsplit(url).hostname not in LOOPBACK,
         )
 
-    @contextmanager
-    def _lease(self, url: str) -> Iterator[C]:
+    def _lease(self, url: str) -> _Lease[C]:
         if self._closed:
             raise ConfigurationError("this client is closed")
         if self._http is not None:
-            yield self._http
-            return
+            return _Lease(self._http, None)
         at = origin(url)
         if (pools := self._pools.get(at)) is None:
             pools = self._pools.setdefault(at, _Pools(lambda: self._make(url, proxies=True)))
-        with pools.lease() as client:
-            yield client
+        return _Lease(None, pools)
 
-    def _timeout(self, request: HttpRequest) -> httpx.Timeout:
-        return httpx.Timeout(
-            request.read_timeout or self._patience.read_timeout,
-            connect=self._patience.connect_timeout,
-            pool=self._patience.deadline,
-        )
+    def _timeout(self, read: float | None) -> dict[str, float]:
+        read = read or self._patience.read_timeout
+        connect, pool = self._patience.connect_timeout, self._patience.deadline
+        return {"connect": connect, "read": read, "write": read, "pool": pool}
 
-    def _message(
-        self, http: httpx.Client | httpx.AsyncClient, send: Send, timeout: httpx.Timeout
-    ) -> httpx.Request:
+    def _patience_of(self, send: Send) -> float:
+        return send.request.read_timeout or self._patience.read_timeout
+
+    def _message(self, http: httpx.Client | httpx.AsyncClient, send: Send) -> httpx.Request:
+        """The request as the adapter wrote it: no cookies, no credentials of the client.
+
+        Made without ``build_request``, which costs as much as all the rest of a call here.
+        """
         request = send.request
+        own = {"Accept": "*/*", "Accept-Encoding": _ENCODINGS, "User-Agent": USER_AGENT}
+        headers: Any = {**own, **request.headers}
         try:
-            return http.build_request(
+            if self._http is not None:
+                headers = httpx.Headers(http.headers)
+                headers.update({"User-Agent": USER_AGENT, **request.headers})
+            return httpx.Request(
                 request.method,
                 request.url,
-                headers={"User-Agent": USER_AGENT, **request.headers},
+                headers=headers,
                 content=request.body,
-                timeout=timeout,
+                extensions={"timeout": self._timeout(request.read_timeout)},
             )
         except (ValueError, TypeError, httpx.InvalidURL):
             # The library's own text could show the header, and so the key.
@@ -170,24 +194,24 @@ class _Settings(Generic[C]):
 
     def _response(self, status: int, headers: httpx.Headers, body: bytes) -> HttpResponse:
         return HttpResponse(
-            status=status, headers=dict(headers), body=body, received_at=self._now()
+            status=status,
+            headers={k.decode("latin-1"): v.decode("latin-1") for k, v in headers.raw},
+            body=body,
+            received_at=self._now(),
         )
 
     def _fetch_request(self, fetch: Fetch) -> httpx.Request:
         """A GET without credentials, to the address that was checked."""
-        url, headers, extensions = httpx.URL(fetch.url), {"User-Agent": USER_AGENT}, {}
+        url, headers = httpx.URL(fetch.url), {"User-Agent": USER_AGENT}
+        extensions: dict[str, Any] = {}
         if fetch.address is not None:
             headers["Host"] = url.netloc.decode("ascii")
             extensions["sni_hostname"] = url.host
             url = url.copy_with(host=fetch.address)
         if fetch.beginning:
             headers["Range"] = f"bytes=0-{fetch.limit - 1}"
-        timeout = httpx.Timeout(
-            self._patience.read_timeout, connect=self._patience.connect_timeout
-        ).as_dict()
-        return httpx.Request(
-            "GET", url, headers=headers, extensions={**extensions, "timeout": timeout}
-        )
+        extensions["timeout"] = self._timeout(None)
+        return httpx.Request("GET", url, headers=headers, extensions=extensions)
 
 
 class _Meter:
@@ -219,23 +243,22 @@ class Line(_Settings["httpx.Client"]):
 
     def send(self, send: Send) -> HttpResponse:
         """The reply, read to its end, or `TransportFailed` with what the line's end means."""
-        request, timeout = send.request, self._timeout(send.request)
         try:
-            with self._lease(request.url) as http:
-                message = self._message(http, send, timeout)
+            with self._lease(send.request.url) as http:
+                message = self._message(http, send)
                 response = http.send(message, stream=True, auth=None, follow_redirects=False)
                 try:
-                    body = self._read(response, timeout)
+                    body = self._read(response, send)
                 finally:
                     response.close()
                 return self._response(response.status_code, response.headers, body)
         except WanbridgeError:
             raise
         except Exception as exc:
-            raise _failed(send.account, exc, timeout.read) from exc
+            raise _failed(send.account, exc, self._patience_of(send)) from exc
 
-    def _read(self, response: httpx.Response, timeout: httpx.Timeout) -> bytes:
-        meter = _Meter(REPLY_MOST, (timeout.read or 0) * TRICKLE)
+    def _read(self, response: httpx.Response, send: Send) -> bytes:
+        meter = _Meter(REPLY_MOST, self._patience_of(send) * TRICKLE)
         body = bytearray()
         for chunk in response.iter_bytes():
             if len(taken := meter.take(chunk)) < len(chunk):
@@ -310,23 +333,22 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
 
     async def send(self, send: Send) -> HttpResponse:
         """As `Line.send`."""
-        request, timeout = send.request, self._timeout(send.request)
         try:
-            with self._lease(request.url) as http:
-                message = self._message(http, send, timeout)
+            with self._lease(send.request.url) as http:
+                message = self._message(http, send)
                 response = await http.send(message, stream=True, auth=None, follow_redirects=False)
                 try:
-                    body = await self._read(response, timeout)
+                    body = await self._read(response, send)
                 finally:
                     await response.aclose()
                 return self._response(response.status_code, response.headers, body)
         except WanbridgeError:
             raise
         except Exception as exc:
-            raise _failed(send.account, exc, timeout.read) from exc
+            raise _failed(send.account, exc, self._patience_of(send)) from exc
 
-    async def _read(self, response: httpx.Response, timeout: httpx.Timeout) -> bytes:
-        meter = _Meter(REPLY_MOST, (timeout.read or 0) * TRICKLE)
+    async def _read(self, response: httpx.Response, send: Send) -> bytes:
+        meter = _Meter(REPLY_MOST, self._patience_of(send) * TRICKLE)
         body = bytearray()
         async for chunk in response.aiter_bytes():
             if len(taken := meter.take(chunk)) < len(chunk):

@@ -120,7 +120,6 @@ def strict_converter(*, forgiving: bool = False) -> Converter:
         (_is(dict, Mapping), _object_hook),
         (_is(Union, UnionType), _union_hook),
         (_is(Literal), _literal_hook),
-        (lambda shape: isinstance(shape, type) and issubclass(shape, Enum), _enum_hook),
         (attrs.has, lambda shape, converter: _class_hook(shape, converter, forgiving)),
     )
     for test, make in factories:
@@ -142,7 +141,7 @@ def _exactly(kind: type) -> Hook:
     def hook(value: Any, shape: Any) -> Any:
         if shape is not kind and issubclass(shape, Enum):
             # cattrs takes a StrEnum for a str.
-            return _enum_hook(shape)(value, shape)
+            return _member(value, shape)
         if type(value) is not kind:
             raise mismatch(_JSON_NAMES.get(kind, kind.__name__), value)
         return value
@@ -187,12 +186,17 @@ def _moment(value: Any, _: Any) -> datetime:
     return moment
 
 
+def _member(value: Any, shape: Any) -> Any:
+    return _enum_hook(shape)(value, shape)
+
+
 def _anything(value: Any, _: Any) -> Any:
     return value
 
 
 _SCALARS: dict[Any, Hook] = {
     **{kind: _exactly(kind) for kind in (str, int, bool, NoneType)},
+    Enum: _member,
     float: _float,
     Decimal: _decimal,
     datetime: _moment,
@@ -270,7 +274,7 @@ def _literal_hook(shape: Any, _: Converter) -> Hook:
 
 
 @cache
-def _enum_hook(shape: type[Enum], _: Converter | None = None) -> Hook:
+def _enum_hook(shape: type[Enum]) -> Hook:
     return _one_of({member.value: member for member in shape})
 
 

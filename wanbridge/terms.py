@@ -103,7 +103,7 @@ class Terms:
 
     clock: Callable[[], float]
     now: Callable[[], datetime]
-    chance: Callable[[], float] = lambda: 0.5
+    chance: Callable[[], float] = lambda: 0.0
     patience: Patience = Patience()
     tell: Callable[[Event], None] = lambda event: None
     gates: Gates = field(factory=Gates)
@@ -118,8 +118,8 @@ class Terms:
         return self.clock() + self.patience.deadline
 
     def jittered(self, seconds: float) -> float:
-        """*seconds* give or take a fifth, so that many callers do not return at once."""
-        return seconds * (0.8 + 0.4 * self.chance())
+        """*seconds* and up to a quarter more, so that many callers do not return at once."""
+        return seconds * (1 + 0.25 * self.chance())
 
     def report(self, event: Event) -> None:
         """Tell *event*; whoever fails to listen must not cost the job."""

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any
 
 from attrs import field, frozen
@@ -73,9 +74,13 @@ class HttpResponse(_Headers):
     body: bytes = field(default=b"", repr=_size)
     received_at: datetime | None = None
 
-    def json(self) -> Any:
-        """The body as JSON. Raises ValueError if it is none."""
+    @cached_property
+    def _parsed(self) -> Any:
         return json.loads(self.body)
+
+    def json(self) -> Any:
+        """The body as JSON, parsed once; not to be changed. Raises ValueError if it is none."""
+        return self._parsed
 
     def text(self, limit: int = 200) -> str:
         """The beginning of the body, at most *limit* characters, on one line."""
@@ -98,6 +103,9 @@ class HttpResponse(_Headers):
                 return None
             seconds = (when - self.received_at).total_seconds()
         return max(0.0, seconds) if seconds < float("inf") else None
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def compact(value: Any) -> Any:
@@ -124,6 +132,6 @@ def json_request(
         method=method,
         url=url,
         headers={**headers, "Content-Type": "application/json"},
-        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+        body=_encode(body).encode(),
         read_timeout=read_timeout,
     )

@@ -44,24 +44,23 @@ def name_of(value: Stored, key: str = "") -> str:
 
 
 def write(path: Path, text: str, *, force: bool = False) -> Path:
-    """Write *text* to a file that only its owner may read; it appears when it is complete.
+    """Write *text* to a file that only its owner may read.
 
     Raises:
         FileExistsError: it is there already and *force* is False.
     """
-    part = path.with_name(f".wanbridge-{secrets.token_hex(8)}.part")
-    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    place = path.with_name(f".wanbridge-{secrets.token_hex(8)}.part") if force else path
+    handle = os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
         if force:
-            part.replace(path)
-        else:
-            os.link(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+            place.replace(path)
+    except BaseException:
+        place.unlink(missing_ok=True)
+        raise
     return path
 
 

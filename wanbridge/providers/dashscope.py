@@ -136,6 +136,8 @@ _CODES: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = tuple(
         ("(model|service)unavailable", ProviderUnavailable),
     )
 )
+# What a poll itself, rather than the generation, can be refused for.
+_OF_THE_CALL = (AuthenticationFailed, CreditExhausted, RateLimited, ProviderUnavailable)
 
 
 @frozen
@@ -276,7 +278,7 @@ class DashScope(Adapter):
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """The same body for both modes; there is no ratio word and no idempotency key."""
         pixels = self.pixels(request, offer)
-        content: list[dict[str, str]] = [{"image": _link(image)} for image in request.images]
+        content: list[dict[str, str]] = [{"image": self._link(image)} for image in request.images]
         # Exactly one text. One page calls it required, so an empty one is sent as well (api).
         content.append({"text": request.prompt})
         parameters = {
@@ -314,6 +316,12 @@ class DashScope(Adapter):
             read_timeout=310.0 if self.at_once else None,
         )
 
+    def _link(self, image: InputImage) -> str:
+        """The URL, percent-encoded where it is not ASCII; a signature stays byte for byte."""
+        if image.url is None:  # with check_limits=False
+            raise self.unsupported("images", "a ref is not known here; give a URL")
+        return image.url if image.url.isascii() else quote(image.url, safe=string.punctuation)
+
     def _switches(self, request: ImageRequest) -> dict[str, str]:
         """The headers that change what a submit does."""
         headers = {}
@@ -335,10 +343,11 @@ class DashScope(Adapter):
         reply = self.structure(response, _Reply, spoiled=spoiled)
         if reply.out.links:
             return Done(self._delivery(response, reply, spoiled))
-        if not reply.out.task_id:
+        task = reply.out.task_id or ""
+        if not (task and task.isascii() and task.isprintable()):
             message = "$.output: neither a task_id nor an image"
             raise self.malformed(response, message, raw=response.json())
-        job = self.job(response, request, reply.out.task_id, key=key)
+        job = self.job(response, request, task, key=key)
         return Pending(evolve(job, collect_by=job.submitted_at + _LIFE))
 
     def poll(self, job: Job) -> HttpRequest:
@@ -398,9 +407,9 @@ class DashScope(Adapter):
         if status == "SUCCEEDED" or (status is None and reply.out.choices is not None):
             cls, said, charge = GenerationFailed, "completed without an image", Charge.MAYBE
         elif status is None and code:
-            # To a poll this too is a failed task (api), unless it speaks of the poll itself. To
-            # a submit it is not documented.
-            final = op is Op.POLL and cls not in (RateLimited, AuthenticationFailed)
+            # To a poll this too is a failed task (api), unless the code may be about the poll
+            # itself: then the job goes on, for it is paid. To a submit it is not documented.
+            final = op is Op.POLL and cls not in _OF_THE_CALL
             charge = Charge.NO if final else Charge.MAYBE
         elif status != "FAILED":
             return None
@@ -484,9 +493,3 @@ def _plain(code: str) -> str:
 
 def _task(job: Job) -> str:
     return f"{job.base_url}/tasks/{quote(job.id, safe='')}"
-
-
-def _link(image: InputImage) -> str:
-    """The URL with whatever is not ASCII percent-encoded; a signature stays byte for byte."""
-    assert image.url is not None  # a ref is refused by image_schemes
-    return image.url if image.url.isascii() else quote(image.url, safe=string.punctuation)

@@ -151,6 +151,8 @@ class ReApi(Adapter):
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """One flat object; there is nothing that makes a second send harmless."""
+        if any(image.url is None for image in request.images):  # with check_limits=False
+            raise self.unsupported("images", "a ref is not known here; give a URL")
         pixels = self.pixels(request, offer)
         # The defaults of "size" and "resolution" are not documented, so both are sent; with
         # images the last of them decides on the shape, whatever ratio "size" says (model).

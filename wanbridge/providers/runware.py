@@ -14,7 +14,6 @@ https://runware.ai/docs/platform/errors and /task-polling, the source of runware
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import re
 from base64 import b64decode
@@ -191,11 +190,12 @@ class _Element:
         packed = self.base64 or (self.data_uri or "").partition(",")[2]
         try:
             data = b64decode(packed, validate=True)
-        except (binascii.Error, ValueError):
+        except ValueError:
             data = b""
         if not (self.url or data):
             return None
-        return Image(url=self.url or None, data=data or None, seed=self.seed)
+        seed = self.seed if self.seed is not None and 0 <= self.seed < 2**64 else None
+        return Image(url=self.url or None, data=data or None, seed=seed)
 
 
 @frozen
@@ -433,7 +433,7 @@ class Runware(Adapter):
             if image is not None:
                 pictures[element.uuid or str(len(pictures))] = (element, image)
             elif element.phase != "processing":
-                fault = element.error or _Fault(message="finished without an image")
+                fault = element.error or _Fault(message="ended without a picture")
                 faults.append(evolve(fault, status="error", cost=element.cost))
         # Either place may tell of a failure; one that is told in both is still one.
         told = {(fault.code, fault.message) for fault in faults}

@@ -222,7 +222,8 @@ def _pixels(body: dict[str, Any], tier: str) -> tuple[int, int]:
 
 
 def _step(side: int) -> int:
-    return round(side / 16) * 16
+    # Down, so that a tier and a ratio never leave the tier's own range of pixels.
+    return side // 16 * 16
 
 
 def _upstream(body: dict[str, Any], width: int, height: int) -> str | None:

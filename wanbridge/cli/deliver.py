@@ -1,0 +1,94 @@
+"""From a result to files: every picture that can be saved is, whatever happens to the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import define
+
+from wanbridge import codec
+from wanbridge.cli.codes import Exit
+from wanbridge.cli.progress import watching
+from wanbridge.cli.session import Session
+from wanbridge.cli.target import Saved, Target, result_stem, shown
+from wanbridge.client import Client
+from wanbridge.errors import DownloadFailed
+from wanbridge.model import Image, ImageResult
+
+
+@define(slots=False, eq=False)
+class NotSaved(Exception):
+    """Pictures that are paid for could not be saved.
+
+    Attributes:
+        missing: How many, of *pictures*.
+        reason: Of the first.
+    """
+
+    missing: int
+    pictures: int
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.missing} of {self.pictures} pictures could not be saved:"
+            f" {self.reason}; all are paid for"
+        )
+
+
+def deliver(
+    client: Client, result: ImageResult, target: Target, session: Session, *, as_json: bool
+) -> Exit:
+    """Save the pictures of *result* and say so.
+
+    Raises:
+        NotSaved: some are not; the others are, and were reported.
+    """
+    session.result = result
+    session.tracker.state = "saving"
+    with watching(session, [session.tracker]):
+        saved = save_all(client, result, target, key=session.key)
+    failed = [one for one in saved if one.path is None]
+    if not failed:
+        session.result = None
+    _report(result, saved, session, as_json=as_json)
+    if failed:
+        raise NotSaved(len(failed), len(saved), reason(failed[0].error))
+    return Exit.OK
+
+
+def reason(error: Exception | None) -> str:
+    """Why a picture was not saved."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def save_all(client: Client, result: ImageResult, target: Target, *, key: str) -> list[Saved]:
+    """Every picture under the next free name; what cannot be saved says why."""
+    names = target.paths(result_stem(result, key))
+    return [_save(client, image, names, force=target.force) for image in result.images]
+
+
+def _save(client: Client, image: Image, names: Iterator[Path], *, force: bool) -> Saved:
+    for path in names:
+        try:
+            return Saved(image, client.save(image, path, force=force))
+        except FileExistsError:
+            continue  # It came into being since, or as another format; the next is free.
+        except (DownloadFailed, OSError, ValueError) as exc:
+            return Saved(image, None, exc)
+    raise AssertionError("names never end")  # pragma: no cover
+
+
+def _report(
+    result: ImageResult, saved: list[Saved], session: Session, *, as_json: bool
+) -> None:
+    from wanbridge.cli import screen
+
+    if as_json:
+        files = [shown(one.path) if one.path else None for one in saved]
+        screen.show_json(session, {**codec.to_document(result), "files": files})
+    else:
+        screen.show_result(session, result, saved, polls=session.tracker.polls)

@@ -1,0 +1,139 @@
+"""What people see: consoles, tables, and JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from wanbridge import picture
+from wanbridge.cli.session import Session
+from wanbridge.cli.target import Saved, shown
+from wanbridge.model import ImageResult, Money
+
+# Enough of a file to read a picture's size from, metadata included.
+_HEAD_BYTES = 256 * 2**10
+# Where nobody sees lines wrap: a pipe, a file.
+_WIDE = 200
+
+
+def console(session: Session) -> Console:
+    """Standard output; as wide as its lines where it is no terminal."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
+    return Console(highlight=False, markup=False, emoji=False, width=width, soft_wrap=False)
+
+
+def err_console() -> Console:
+    """Standard error, for what moves."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def tell(session: Session, text: str) -> None:
+    """One line on standard error."""
+    print(session.line(text), file=sys.stderr, flush=True)
+
+
+def show_json(session: Session, document: object) -> None:
+    """A document on standard output, and nothing else."""
+    print(session.hide(json.dumps(document, ensure_ascii=False, indent=2)), flush=True)
+
+
+def table(*columns: str, right: Iterable[str] = ()) -> Table:
+    """An empty table; *right* are the columns of numbers."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    return made
+
+
+def facts(rows: Mapping[str, str]) -> Table:
+    """Names and values, one below the other; empty values stay out."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows.items():
+        if value:
+            made.add_row(name, Text(value))
+    return made
+
+
+def money(cost: Money | None) -> str:
+    """An amount; one that is not known says so."""
+    return "unknown" if cost is None else str(cost)
+
+
+def seconds_of(result: ImageResult) -> str:
+    """How long the call took."""
+    return f"{sum(attempt.seconds for attempt in result.attempts):.1f}"
+
+
+def show_result(
+    session: Session, result: ImageResult, saved: Iterable[Saved], *, polls: int
+) -> None:
+    """Files first, then the facts of the call, then what was noted."""
+    out = console(session)
+    if files := _files(saved):
+        out.print(files)
+        out.print()
+    source = {"reply": " (the provider's word)", "rule": " (by its price list)", None: ""}
+    rows = {
+        "provider": result.provider,
+        "model": result.model,
+        "job": result.job_id or "",
+        "polls": str(polls),
+        "seconds": seconds_of(result),
+        "cost": money(result.cost) + source[result.cost_source],
+    }
+    out.print(facts({name: session.line(value) for name, value in rows.items()}))
+    lines = [f"note: {note}" for note in result.notes]
+    lines += [f"failed: {f.code or 'no code'}: {f.message}" for f in result.failures]
+    for line in lines:
+        out.print(session.line(line), style="yellow")
+
+
+def _files(saved: Iterable[Saved]) -> Table | None:
+    made = table("file", "pixels", "size", right=("pixels", "size"))
+    for one in saved:
+        if one.path is not None:
+            made.add_row(Text(shown(one.path)), *describe(one.path))
+    return made if made.row_count else None
+
+
+def describe(path: Path) -> tuple[str, str]:
+    """Pixels and bytes of a saved picture, as people read them."""
+    with path.open("rb") as file:
+        found = picture.inspect(file.read(_HEAD_BYTES))
+    known = found is not None and found.width is not None
+    pixels = f"{found.width} x {found.height}" if found and known else "unknown"
+    return pixels, size_of(path.stat().st_size)
+
+
+def size_of(count: int) -> str:
+    """Bytes as kB or MB."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def pretty(body: bytes, longest: int = 160) -> str:
+    """A JSON body for people: indented, and long text (a data URI) cut."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+    return json.dumps(_cut(document, longest), ensure_ascii=False, indent=2)
+
+
+def _cut(value: Any, longest: int) -> Any:
+    if isinstance(value, dict):
+        return {key: _cut(member, longest) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_cut(item, longest) for item in value]
+    if isinstance(value, str) and len(value) > longest:
+        return f"{value[:longest]}… ({len(value)} characters)"
+    return value

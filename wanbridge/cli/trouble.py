@@ -1,0 +1,188 @@
+"""Whatever ends a command: one line about it, at most one more about what to do next.
+
+What was accepted, may have been accepted, or is delivered and not saved is written to a file
+first, so that nothing that costs money is lost with the process.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import traceback
+from pathlib import Path
+
+from attrs import frozen
+from cyclopts import CycloptsError
+
+from wanbridge.cli.codes import Exit, code_of
+from wanbridge.cli.deliver import NotSaved
+from wanbridge.cli.files import Stored, leave
+from wanbridge.cli.screen import tell
+from wanbridge.cli.session import Session
+from wanbridge.cli.usage import UsageError
+from wanbridge.errors import (
+    AllProvidersFailed,
+    CallFailed,
+    Charge,
+    ConfigurationError,
+    DeadlineExceeded,
+    ProviderError,
+    SubmissionUncertain,
+    UnsupportedFeature,
+    WanbridgeError,
+)
+from wanbridge.model import ImageResult, Job, Receipt
+from wanbridge.plan import DROPPABLE
+
+_CHARGED = {
+    Charge.NO: "nothing was charged",
+    Charge.MAYBE: "it may have been charged",
+    Charge.YES: "it was charged",
+}
+_NEXT = {Job: "fetch", Receipt: "reconcile", ImageResult: "fetch"}
+_PLACES = {Job: "fetch goes on with it", Receipt: "looks it up", ImageResult: "saves them"}
+
+
+@frozen
+class _Kept:
+    """Something paid for, or perhaps so, and the file it is in; None if nowhere."""
+
+    value: Stored
+    file: Path | None
+
+
+def report(exc: BaseException, session: Session, words: list[str]) -> Exit:
+    """Leave behind what must not be lost, tell, and give the exit code.
+
+    Args:
+        words: Of the command line, for the help that is advised.
+    """
+    kept = _keep(exc, session)
+    message, code = _message(exc, kept)
+    tell(session, f"wanbridge: {message}")
+    if advice := _continue(kept, session) or _advice(exc, session, words):
+        tell(session, f"  {advice}")
+    if kept is not None and kept.file is None:
+        print(kept.value.to_json(), file=sys.stderr)
+    if os.environ.get("WANBRIDGE_DEBUG") == "1":
+        print(session.hide("".join(traceback.format_exception(exc))), file=sys.stderr)
+    return code
+
+
+# -- what must not be lost ---------------------------------------------------------------
+
+
+def _keep(exc: BaseException, session: Session) -> _Kept | None:
+    value = _loose(exc, session)
+    if value is None:
+        return None
+    if isinstance(value, Job) and session.job_file is not None:
+        return _Kept(value, session.job_file)
+    return _Kept(value, leave(value, session.folder, key=session.key))
+
+
+def _loose(exc: BaseException, session: Session) -> Stored | None:
+    """A result that is not all saved, an accepted job, or the receipt of an open submit."""
+    if session.result is not None:
+        return session.result
+    if isinstance(exc, SubmissionUncertain):
+        return exc.receipt
+    if isinstance(exc, CallFailed):
+        return exc.job
+    if isinstance(exc, Exception) and not _unexpected(exc):
+        return None
+    # An interruption carries what the flow knows; what falls between, the events have told.
+    for name in ("result", "job", "receipt"):
+        if (value := getattr(exc, name, None)) is not None:
+            known: Stored = value
+            return known
+    return session.tracker.job or session.tracker.receipt
+
+
+def _unexpected(exc: Exception) -> bool:
+    ours = (WanbridgeError, UsageError, NotSaved, CycloptsError, OSError)
+    return not isinstance(exc, ours)
+
+
+# -- what is said ------------------------------------------------------------------------
+
+
+def _message(exc: BaseException, kept: _Kept | None) -> tuple[str, Exit]:
+    match exc:
+        case CallFailed():
+            return f"{_failed(exc)}; {_CHARGED[exc.charge]}; {_elsewhere(exc)}", code_of(exc)
+        case AllProvidersFailed():
+            return f"{exc.message}: {'; '.join(map(str, exc.exceptions))}", code_of(exc)
+        case WanbridgeError():
+            return str(exc), code_of(exc)
+        case NotSaved():
+            return str(exc), Exit.UNAVAILABLE
+        case UsageError() | CycloptsError():
+            return str(exc), Exit.USAGE
+        case OSError():
+            where = f"{exc.filename}: " if exc.filename else ""
+            return f"{where}{exc.strerror or exc}", Exit.USAGE
+        case KeyboardInterrupt():
+            return _interrupted(kept)
+    return f"internal error, please report it: {type(exc).__name__}: {exc}", Exit.INTERNAL
+
+
+def _failed(exc: CallFailed) -> str:
+    if isinstance(exc, DeadlineExceeded) and exc.job is not None:
+        return f"{exc.provider}: job {exc.job.id} was still pending at the deadline"
+    at_risk = exc.receipt.at_risk if isinstance(exc, SubmissionUncertain) and exc.receipt else None
+    return f"{exc}; {at_risk} at risk" if at_risk else str(exc)
+
+
+def _elsewhere(exc: CallFailed) -> str:
+    if exc.elsewhere:
+        return "another provider may help"
+    if isinstance(exc, ProviderError):
+        return "another provider would not help"
+    return "another provider would charge again"
+
+
+def _interrupted(kept: _Kept | None) -> tuple[str, Exit]:
+    match kept and kept.value:
+        case ImageResult():
+            return "interrupted while saving; the pictures are paid for", Exit.INTERRUPTED
+        case Job(id=id):
+            return f"interrupted; job {id} goes on and is charged", Exit.INTERRUPTED
+        case Receipt(account=account):
+            unknown = "interrupted during the submit; nobody knows whether it was accepted"
+            return f"{account}: {unknown}", Exit.UNCERTAIN
+    return "interrupted; nothing was bought", Exit.INTERRUPTED
+
+
+def _continue(kept: _Kept | None, session: Session) -> str:
+    """How to go on with what was kept."""
+    if kept is None:
+        return ""
+    kind = type(kept.value)
+    if kept.file is None:
+        return f"it could not be written to any file; store this line for wanbridge {_NEXT[kind]}:"
+    if session.sandbox:
+        return f"the sandbox has ended with this command; what it knew is in {kept.file}"
+    return f"go on with: {session.command(_NEXT[kind], kept.file)}"
+
+
+def _advice(exc: BaseException, session: Session, words: list[str]) -> str:
+    match exc:
+        case UsageError():
+            return exc.advice
+        case CycloptsError():
+            return f"see: {shlex.join(['wanbridge', *_command(exc), '--help'])}"
+        case UnsupportedFeature(field=field) if field in DROPPABLE:
+            return f"--may-drop {field} leaves it out; wanbridge explain shows who can take it"
+        case UnsupportedFeature():
+            return "wanbridge explain shows who can take it"
+        case ConfigurationError():
+            return "see: wanbridge providers; --sandbox needs no key"
+        case CallFailed() if exc.elsewhere and exc.charge is Charge.NO and session.accounts:
+            return f"try: --provider {' or '.join(session.accounts)}"
+    return ""
+
+
+def _command(exc: CycloptsError) -> list[str]:
+    return [] if exc.command_chain is None else list(exc.command_chain)
