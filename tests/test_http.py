@@ -172,10 +172,10 @@ def test_a_closed_client_says_so() -> None:
 
 
 def test_pools_grow_with_what_is_in_flight() -> None:
-    """Sixteen connections a pool; beyond all pools the least busy one is shared."""
+    """A few connections a pool; beyond all pools the least busy one is shared."""
     pools: lines._Pools[object] = lines._Pools(object)
 
-    taken = [pools.take() for _ in range(17)]
+    taken = [pools.take() for _ in range(lines.CONNECTIONS + 1)]
     assert 2 == len(pools.pools)
     for pool in taken:
         pools.give(pool)

@@ -17,7 +17,6 @@ from attrs import evolve
 
 from wanbridge import fetch, flow
 from wanbridge.adapter import Adapter, Cancelled, Delivery, Found, Step, TooLate
-from wanbridge.effects import Flow
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem, UnknownProvider
 from wanbridge.explain import Explanation, explain_all
 from wanbridge.gates import Gates
@@ -34,6 +33,7 @@ from wanbridge.model import (
     Size,
 )
 from wanbridge.picture import PictureFile
+from wanbridge.play import Conversation
 from wanbridge.pricing import PriceBook
 from wanbridge.registry import Registry
 from wanbridge.terms import Event, Patience, Terms
@@ -282,13 +282,13 @@ class Accounts:
             check_limits=check_limits,
         )
 
-    def _generate(self, request: ImageRequest | str, how: Call) -> Flow[ImageResult]:
+    def _generate(self, request: ImageRequest | str, how: Call) -> Conversation[ImageResult]:
         adapter, made, key, terms = self._call(request, how)
-        return flow.generate(adapter, made, key=key, terms=terms)
+        return Conversation(flow.generate(adapter, made, key=key, terms=terms), terms)
 
-    def _submit(self, request: ImageRequest | str, how: Call) -> Flow[Job]:
+    def _submit(self, request: ImageRequest | str, how: Call) -> Conversation[Job]:
         adapter, made, key, terms = self._call(request, how)
-        return flow.submit(adapter, made, key=key, terms=terms)
+        return Conversation(flow.submit(adapter, made, key=key, terms=terms), terms)
 
     def _call(
         self, request: ImageRequest | str, how: Call
@@ -302,29 +302,39 @@ class Accounts:
 
     def _wait(
         self, job: Job, deadline: float | None, on_progress: Progress | None
-    ) -> Flow[ImageResult]:
+    ) -> Conversation[ImageResult]:
         adapter = self._at(job.account, job.provider, job.base_url)
         terms = self._terms(deadline=deadline, on_progress=on_progress)
-        return flow.wait(adapter, job, terms=terms)
+        return Conversation(flow.wait(adapter, job, terms=terms), terms)
 
-    def _look(self, job: Job) -> Flow[Step]:
-        adapter = self._at(job.account, job.provider, job.base_url)
-        return flow.look(adapter, job, terms=self._terms())
+    def _look(self, job: Job) -> Conversation[Step]:
+        adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
+        return Conversation(flow.look(adapter, job, terms=terms), terms)
 
-    def _reconcile(self, receipt: Receipt) -> Flow[Found]:
+    def _reconcile(self, receipt: Receipt) -> Conversation[Found]:
         adapter = self._at(receipt.account, receipt.provider, receipt.base_url)
-        return flow.reconcile(adapter, receipt, terms=self._terms())
+        terms = self._terms()
+        return Conversation(flow.reconcile(adapter, receipt, terms=terms), terms)
 
-    def _cancel(self, job: Job) -> Flow[Cancelled | TooLate]:
-        adapter = self._at(job.account, job.provider, job.base_url)
-        return flow.converse(adapter, adapter.cancel(job), terms=self._terms())
+    def _cancel(self, job: Job) -> Conversation[Cancelled | TooLate]:
+        adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
+        return Conversation(flow.converse(adapter, adapter.cancel(job), terms=terms), terms)
 
-    def _balance(self, provider: str | None) -> Flow[Money]:
-        adapter = self._choose(provider)
-        return flow.converse(adapter, adapter.balance(), terms=self._terms())
+    def _balance(self, provider: str | None) -> Conversation[Money]:
+        adapter, terms = self._choose(provider), self._terms()
+        return Conversation(flow.converse(adapter, adapter.balance(), terms=terms), terms)
 
-    def _save(self, image: Image, file: PictureFile) -> Flow[None]:
-        return fetch.download("download", image, file, terms=self._terms())
+    def _measure(self, request: ImageRequest) -> Conversation[ImageRequest]:
+        terms = self._terms()
+        return Conversation(fetch.measure(request, terms=terms), terms)
+
+    def _download(self, image: Image) -> Conversation[Image]:
+        terms = self._terms()
+        return Conversation(fetch.download_image("download", image, terms=terms), terms)
+
+    def _save(self, image: Image, file: PictureFile) -> Conversation[None]:
+        terms = self._terms()
+        return Conversation(fetch.download("download", image, file, terms=terms), terms)
 
 
 def sandboxed(sandbox: Sandbox | None, registry: Registry) -> tuple[Sandbox, list[Adapter]]:

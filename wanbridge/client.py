@@ -12,12 +12,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from wanbridge import fetch
 from wanbridge.accounts import Accounts, Call, Progress, sandboxed
 from wanbridge.adapter import Adapter, Cancelled, Found, Step, TooLate
-from wanbridge.effects import Effect, Fetch, Flow, Resolve, Send, Sleep
+from wanbridge.effects import Effect, Fetch, Resolve, Send, Sleep
 from wanbridge.http import AsyncLine, Line
 from wanbridge.model import Image, ImageRequest, ImageResult, Job, Money, Receipt
 from wanbridge.picture import PictureFile
@@ -148,7 +147,7 @@ class Client(Accounts):
 
     def measure(self, request: ImageRequest) -> ImageRequest:
         """*request* with the sizes of its input images, of which the first bytes are fetched."""
-        return self._run(fetch.measure(request, terms=self._terms()))
+        return self._run(self._measure(request))
 
     def download(self, image: Image) -> Image:
         """The picture with its bytes, type and size.
@@ -156,7 +155,7 @@ class Client(Accounts):
         Raises:
             DownloadFailed: the link has ended, is refused, or brought no picture.
         """
-        return self._run(fetch.download_image("download", image, terms=self._terms()))
+        return self._run(self._download(image))
 
     def save(self, image: Image, path: str | Path, *, force: bool = False) -> Path:
         """Fetch a picture into a file, which appears once it is complete.
@@ -176,34 +175,34 @@ class Client(Accounts):
 
     # -- inner ------------------------------------------------------------------------------
 
-    def _run(self, play: Flow[T]) -> T:
-        talk = Conversation(play)
+    def _run(self, talk: Conversation[T]) -> T:
         try:
-            effect = talk.step()
-            while True:
-                try:
-                    talk.reply(self._perform(effect, talk))
-                except BaseException as exc:
-                    talk.fail(exc)
-                effect = talk.step()
-        except StopIteration as stop:
-            return cast("T", stop.value)
+            while (effect := talk.effect) is not None:
+                if isinstance(effect, Send) and effect.billable:
+                    with Interrupts() as interrupts:
+                        self._carry_out(effect, talk)
+                    talk.interrupt(interrupts.caught)
+                else:
+                    self._carry_out(effect, talk)
+            return talk.result()
+        except BaseException as exc:
+            talk.mark(exc)
+            raise
         finally:
             talk.close()
 
-    def _perform(self, effect: Effect, talk: Conversation) -> object:
+    def _carry_out(self, effect: Effect, talk: Conversation[Any]) -> None:
+        try:
+            talk.reply(self._perform(effect))
+        except BaseException as exc:
+            talk.fail(exc)
+        talk.advance()
+
+    def _perform(self, effect: Effect) -> object:
         match effect:
             case Sleep(seconds):
                 self._sleep(seconds)
                 return None
-            case Send(billable=True):
-                hold = Interrupts()
-                try:
-                    with hold:
-                        return self._line.send(effect)
-                finally:
-                    if hold.caught is not None:
-                        talk.hold(hold.caught)
             case Send():
                 return self._line.send(effect)
             case Resolve():
@@ -299,11 +298,11 @@ class AsyncClient(Accounts):
 
     async def measure(self, request: ImageRequest) -> ImageRequest:
         """As `Client.measure`."""
-        return await self._run(fetch.measure(request, terms=self._terms()))
+        return await self._run(self._measure(request))
 
     async def download(self, image: Image) -> Image:
         """As `Client.download`."""
-        return await self._run(fetch.download_image("download", image, terms=self._terms()))
+        return await self._run(self._download(image))
 
     async def save(self, image: Image, path: str | Path, *, force: bool = False) -> Path:
         """As `Client.save`."""
@@ -315,28 +314,31 @@ class AsyncClient(Accounts):
 
     # -- inner ------------------------------------------------------------------------------
 
-    async def _run(self, play: Flow[T]) -> T:
-        talk = Conversation(play)
+    async def _run(self, talk: Conversation[T]) -> T:
         try:
-            effect = talk.step()
-            while True:
+            while (effect := talk.effect) is not None:
+                held: list[BaseException] = []
                 try:
-                    talk.reply(await self._perform(effect, talk))
+                    talk.reply(await self._perform(effect, held))
                 except BaseException as exc:
                     talk.fail(exc)
-                effect = talk.step()
-        except StopIteration as stop:
-            return cast("T", stop.value)
+                talk.advance()
+                if held:
+                    talk.interrupt(held[0])
+            return talk.result()
+        except BaseException as exc:
+            talk.mark(exc)
+            raise
         finally:
             talk.close()
 
-    async def _perform(self, effect: Effect, talk: Conversation) -> object:
+    async def _perform(self, effect: Effect, held: list[BaseException]) -> object:
         match effect:
             case Sleep(seconds):
                 await self._sleep(seconds)
                 return None
             case Send(billable=True):
-                return await self._send_held(effect, talk)
+                return await self._send_held(effect, held)
             case Send():
                 return await self._line.send(effect)
             case Resolve():
@@ -344,10 +346,9 @@ class AsyncClient(Accounts):
             case Fetch():
                 return await self._line.fetch(effect)
 
-    async def _send_held(self, send: Send, talk: Conversation) -> object:
+    async def _send_held(self, send: Send, held: list[BaseException]) -> object:
         """Send in a task of its own, so that a first cancellation can wait for the reply."""
         task = asyncio.ensure_future(self._line.send(send))
-        held = False
         while True:
             try:
                 return await asyncio.shield(task)
@@ -355,5 +356,4 @@ class AsyncClient(Accounts):
                 if held or task.cancelled():
                     task.cancel()
                     raise
-                held = True
-                talk.hold(exc)
+                held.append(exc)

@@ -92,11 +92,10 @@ def generate(
             submitted_at = terms.now()
             step, _ = yield from _submit(adapter, request, fitted, quoted, key, terms, until)
             delivery, job = yield from finish(adapter, step, terms=terms, until=until)
-    return (
-        yield from _result(
+        result = _result(
             adapter, request, delivery, job, terms, fitted.notes, submitted_at, began, quoted
         )
-    )
+        return (yield from _with_bytes(result, request, terms))
 
 
 def submit(adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms) -> Flow[Job]:
@@ -114,26 +113,26 @@ def submit(adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms) -
         step, response = yield from _submit(
             adapter, request, fitted, quoted, key, terms, terms.until
         )
-    if isinstance(step, Pending):
-        return step.job
-    # It answered with the pictures although it need not have. The job keeps that reply.
-    reply = {"status": response.status, "body": response.body.decode("utf-8", "replace")}
-    return adapter.job(response, request, key, key=key, state={_REPLY: reply})
+        if isinstance(step, Pending):
+            return step.job
+        # It answered with the pictures although it need not have. The job keeps that reply.
+        reply = {"status": response.status, "body": response.body.decode("utf-8", "replace")}
+        terms.trail.job = adapter.job(response, request, key, key=key, state={_REPLY: reply})
+        return terms.trail.job
 
 
 def wait(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[ImageResult]:
     """Go on with an accepted job until it has ended."""
-    began = terms.clock()
+    began, until = terms.clock(), terms.until
     with _traced(adapter, terms, job=job):
-        step = yield from look(adapter, job, terms=terms)
-        delivery, _ = yield from finish(adapter, step, terms=terms, until=terms.until, job=job)
-    notes = plan(adapter, job.request, may_drop=DROPPABLE, check_limits=False).notes
-    quoted = terms.price(adapter, job.request, None)
-    return (
-        yield from _result(
+        step, _ = yield from _look(adapter, job, terms)
+        delivery, _ = yield from finish(adapter, step, terms=terms, until=until, job=job)
+        notes = plan(adapter, job.request, may_drop=DROPPABLE, check_limits=False).notes
+        quoted = terms.price(adapter, job.request, None)
+        result = _result(
             adapter, job.request, delivery, job, terms, notes, job.submitted_at, began, quoted
         )
-    )
+        return (yield from _with_bytes(result, job.request, terms))
 
 
 def look(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[Step]:
@@ -146,8 +145,9 @@ def look(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[Step]:
         AuthenticationFailed: the key is not good for polling; with ``.job``.
         CallFailed: the job has ended without a picture; with ``.job``.
     """
-    step, _ = yield from _look(adapter, job, terms)
-    return step
+    with _traced(adapter, terms, job=job):
+        step, _ = yield from _look(adapter, job, terms)
+        return step
 
 
 def finish(
@@ -170,10 +170,9 @@ def finish(
             message = f"job {job.id} is still pending; wait for error.job to go on"
             raise DeadlineExceeded(adapter.account, message, Charge.MAYBE, job) from trouble
         pause = terms.jittered(pace) if asked is None else asked
-        with _holding(job=job):
-            yield Sleep(min(pause, left))
-            pace = min(pace * cadence.factor, cadence.most)
-            step, trouble = yield from _look(adapter, job, terms)
+        yield Sleep(min(pause, left))
+        pace = min(pace * cadence.factor, cadence.most)
+        step, trouble = yield from _look(adapter, job, terms)
         polls += 1
         terms.report(
             Polled(
@@ -251,7 +250,9 @@ def _submit(
     step, response = yield from _Submission(
         adapter, request, message, quoted, key=key, terms=terms, until=until
     ).run()
+    terms.trail.receipt = None
     if isinstance(step, Pending):
+        terms.trail.job = step.job
         terms.report(Accepted(step.job))
     return step, response
 
@@ -301,8 +302,9 @@ class _Submission:
             self.terms.report(
                 Retrying(account=self.adapter.account, reason=str(error), seconds=pause)
             )
-            with _holding(receipt=self.receipt if self.op is Op.RESEND else None):
-                yield Sleep(pause)
+            if self.op is Op.SUBMIT:
+                self.terms.trail.receipt = None
+            yield Sleep(pause)
         raise AssertionError("unreachable")  # pragma: no cover
 
     def _announce(self, *, again: bool) -> None:
@@ -318,11 +320,11 @@ class _Submission:
 
     def _send(self) -> Flow[tuple[Step, HttpResponse]]:
         adapter = self.adapter
-        with _holding(receipt=self.receipt):
-            response = cast(
-                "HttpResponse",
-                (yield Send(account=adapter.account, request=self.message, billable=True)),
-            )
+        self.terms.trail.receipt = self.receipt
+        response = cast(
+            "HttpResponse",
+            (yield Send(account=adapter.account, request=self.message, billable=True)),
+        )
         if (error := adapter.failure(response, op=self.op)) is not None:
             raise error
         step = _read(adapter, lambda: adapter.read_submission(response, self.request, key=self.key))
@@ -352,6 +354,7 @@ class _Submission:
     def _give_up(self, error: CallFailed) -> NoReturn:
         """Raise what a failed submit is to the caller: surely free, or uncertain."""
         if error.charge is Charge.NO and self.op is Op.SUBMIT:
+            self.terms.trail.receipt = None
             error.receipt = self.receipt
             raise error
         message = f"nobody knows whether this was accepted ({error.message})"
@@ -471,9 +474,9 @@ def _result(
     submitted_at: datetime,
     began: float,
     quoted: Money | None,
-) -> Flow[ImageResult]:
+) -> ImageResult:
     cost, source = _cost(adapter, request, delivery, terms)
-    result = ImageResult(
+    return ImageResult(
         provider=adapter.account,
         model=request.model,
         job_id=job.id if job else None,
@@ -502,10 +505,14 @@ def _result(
         ),
         raw=delivery.raw,
     )
+
+
+def _with_bytes(result: ImageResult, request: ImageRequest, terms: Terms) -> Flow[ImageResult]:
+    """The result, with the bytes of its pictures if they were asked for."""
+    terms.trail.result = result
     if not request.inline:
         return result
-    with _holding(job=job, result=result):
-        images, missing = yield from fetch_inline(adapter.account, result.images, terms)
+    images, missing = yield from fetch_inline(result.provider, result.images, terms)
     return evolve(result, images=images, notes=(*result.notes, *missing))
 
 
@@ -529,21 +536,26 @@ def _cost_notes(cost: Money | None, quoted: Money | None) -> tuple[Note, ...]:
 
 
 class _traced:  # noqa: N801 - a context manager, read like a word
-    """Errors that leave carry the attempt they were."""
+    """Whatever leaves carries what is known: errors the attempt, interruptions the trail."""
 
-    __slots__ = ("adapter", "began", "job", "terms")
+    __slots__ = ("adapter", "began", "terms")
 
     def __init__(self, adapter: Adapter, terms: Terms, job: Job | None = None) -> None:
-        self.adapter, self.terms, self.job = adapter, terms, job
+        self.adapter, self.terms = adapter, terms
         self.began = terms.clock()
+        terms.trail.job = job
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        if exc is None or isinstance(exc, GeneratorExit):
+            return
+        if not isinstance(exc, Exception):
+            self.terms.trail.mark(exc)
         if not isinstance(exc, CallFailed):
             return
-        exc.job = exc.job or self.job
+        exc.job = exc.job or self.terms.trail.job
         exc.attempts = (
             Attempt(
                 provider=self.adapter.account,
@@ -553,26 +565,3 @@ class _traced:  # noqa: N801 - a context manager, read like a word
                 detail=exc.message,
             ),
         )
-
-
-class _holding:  # noqa: N801 - a context manager, read like a word
-    """An interruption that passes (Ctrl-C, a cancelled task) carries the way to go on."""
-
-    __slots__ = ("handles",)
-
-    def __init__(self, **handles: Job | Receipt | ImageResult | None) -> None:
-        self.handles = handles
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
-        if exc is not None and not isinstance(exc, Exception | GeneratorExit):
-            attach(exc, **self.handles)
-
-
-def attach(exc: BaseException, **handles: object) -> None:
-    """Put ``.job``, ``.receipt`` or ``.result`` on an interruption, where there is one."""
-    for name, handle in handles.items():
-        if handle is not None:
-            setattr(exc, name, handle)

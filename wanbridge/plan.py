@@ -86,6 +86,9 @@ def plan(
         take(remark)
     for remark in adapter.remarks(request, offer):
         take(remark)
+    for index, image in enumerate(request.images):
+        if image.ref is not None and (reason := _not_held(adapter, image, offer.limits)):
+            take(adapter.unsupported("images", f"images[{index}]: {reason}"))
     if check_limits:
         problems += _beyond(adapter, request, offer.limits)
     for remark in _size(adapter, request, offer, check_limits):
@@ -160,16 +163,22 @@ def _beyond(
     if request.n > most:
         yield adapter.unsupported("n", f"{request.n}; at most {most} here")
     for index, image in enumerate(request.images):
-        if reason := _image(adapter, image, limits):
+        if reason := _image(image, limits):
             yield adapter.unsupported("images", f"images[{index}]: {reason}")
 
 
-def _image(adapter: Adapter, image: InputImage, limits: Limits) -> str | None:
+def _not_held(adapter: Adapter, image: InputImage, limits: Limits) -> str | None:
+    """Why a picture named by ``ref`` means nothing here, whatever the limits; None if it does."""
+    assert image.ref is not None
+    if "ref" not in limits.image_schemes:
+        return "a ref is not known here; give a URL"
+    if adapter.name not in image.ref:
+        return f"held by {', '.join(image.ref)}, not by {adapter.name}"
+    return None
+
+
+def _image(image: InputImage, limits: Limits) -> str | None:
     if image.ref is not None:
-        if "ref" not in limits.image_schemes:
-            return "a ref is not known here; give a URL"
-        if adapter.name not in image.ref:
-            return f"held by {', '.join(image.ref)}, not by {adapter.name}"
         return None
     if image.scheme not in limits.image_schemes:
         taken = ", ".join(sorted(limits.image_schemes))

@@ -5,62 +5,71 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType
-from typing import Any, Self, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
-from wanbridge import flow
 from wanbridge.effects import Effect, Flow
-from wanbridge.errors import WanbridgeError
-from wanbridge.model import Job
+from wanbridge.terms import Terms
+
+T = TypeVar("T")
 
 
-class Conversation:
+class Conversation(Generic[T]):
     """Plays one flow, one effect at a time; the same for both clients.
 
-    An interruption that came during a submit is held back here until the outcome is known,
-    then thrown into the flow, which hangs the job or the receipt on it.
+    Attributes:
+        effect: To be carried out next; None once the flow has ended.
     """
 
-    def __init__(self, play: Flow[Any]) -> None:
-        self._play = play
-        self._held: BaseException | None = None
+    def __init__(self, play: Flow[T], terms: Terms) -> None:
+        self._play, self._trail = play, terms.trail
         self._reply: object = None
         self._error: BaseException | None = None
+        self._end: BaseException | None = None
+        self.effect: Effect | None = None
+        self.advance()
 
     def reply(self, reply: object) -> None:
-        """What the last effect brought."""
+        """What the effect brought."""
         self._reply, self._error = reply, None
 
     def fail(self, error: BaseException) -> None:
-        """What the last effect raised."""
+        """What the effect raised."""
         self._reply, self._error = None, error
 
-    def hold(self, interruption: BaseException) -> None:
-        """An interruption, for when the outcome of this submit is known."""
-        self._held = interruption
-
-    def step(self) -> Effect:
-        """The next effect. Raises StopIteration at the end, with the result."""
+    def advance(self) -> None:
+        """Go on to the next effect, or to the end."""
         try:
             if self._error is not None:
-                effect = self._play.throw(self._error)
+                self.effect = self._play.throw(self._error)
             else:
-                effect = self._play.send(self._reply)
-        except StopIteration as stop:
-            if self._held is not None:
-                brought = {"job" if isinstance(stop.value, Job) else "result": stop.value}
-                flow.attach(self._held, **brought)
-                raise self._held from None
-            raise
-        except WanbridgeError as exc:
-            if self._held is not None:
-                job, receipt = getattr(exc, "job", None), getattr(exc, "receipt", None)
-                flow.attach(self._held, job=job, receipt=receipt)
-                raise self._held from exc
-            raise
-        if self._held is None:
-            return effect
-        held, self._held = self._held, None
-        return self._play.throw(held)
+                self.effect = self._play.send(self._reply)
+        except BaseException as end:
+            self.effect, self._end = None, end
+
+    def interrupt(self, held: BaseException | None) -> None:
+        """Honour an interruption that was held back, now that the outcome is known."""
+        if held is None:
+            return
+        if self.effect is None:
+            if isinstance(self._end, Exception) and not isinstance(self._end, StopIteration):
+                held.__cause__ = self._end
+            self._end = held
+            return
+        self.fail(held)
+        self.advance()
+
+    def result(self) -> T:
+        """What the flow returned, or what it raised."""
+        if isinstance(self._end, StopIteration):
+            return cast("T", self._end.value)
+        assert self._end is not None
+        self.mark(self._end)
+        raise self._end
+
+    def mark(self, exc: BaseException) -> None:
+        """Hang the way to go on on an interruption, wherever it struck."""
+        if not isinstance(exc, Exception):
+            self._trail.mark(exc)
 
     def close(self) -> None:
         """Give back what the flow holds."""

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from wanbridge.adapter import Adapter, Cadence, Delivery
 from wanbridge.gates import Gates
-from wanbridge.model import ImageRequest, Job, Money, Receipt
+from wanbridge.model import ImageRequest, ImageResult, Job, Money, Receipt
 
 log = logging.getLogger("wanbridge")
 
@@ -81,6 +81,27 @@ class Patience:
     cadence: Cadence | None = None
 
 
+@define
+class Trail:
+    """How to go on from an interruption, kept up to date while a flow runs.
+
+    Attributes:
+        receipt: Set from just before a submit until its outcome is known.
+        job: Set once the provider has accepted.
+        result: Set once the pictures are named.
+    """
+
+    receipt: Receipt | None = None
+    job: Job | None = None
+    result: ImageResult | None = None
+
+    def mark(self, interruption: BaseException) -> None:
+        """Hang ``.job``, ``.receipt`` or ``.result`` on a Ctrl-C or a cancellation."""
+        for name in ("receipt", "job", "result"):
+            if (handle := getattr(self, name)) is not None:
+                setattr(interruption, name, handle)
+
+
 def _no_price(adapter: Adapter, request: ImageRequest, delivery: Delivery | None) -> Money | None:
     return None
 
@@ -99,6 +120,7 @@ class Terms:
         origins: Origins of the configured base URLs, from which pictures may be fetched even
             on this machine.
         may_drop, check_limits: As in `wanbridge.plan.plan`.
+        trail: Of this one call.
     """
 
     clock: Callable[[], float]
@@ -111,6 +133,7 @@ class Terms:
     origins: frozenset[str] = frozenset()
     may_drop: Collection[str] = ()
     check_limits: bool = True
+    trail: Trail = field(factory=Trail)
 
     @property
     def until(self) -> float:

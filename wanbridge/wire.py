@@ -76,7 +76,10 @@ class HttpResponse(_Headers):
 
     @cached_property
     def _parsed(self) -> Any:
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
 
     def json(self) -> Any:
         """The body as JSON, parsed once; not to be changed. Raises ValueError if it is none."""

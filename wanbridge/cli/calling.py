@@ -1,0 +1,22 @@
+"""What `generate` and `submit` tell the client beside the request."""
+
+from __future__ import annotations
+
+from wanbridge.accounts import Call, new_key
+from wanbridge.cli.options import CallOptions, RequestOptions
+from wanbridge.cli.session import Session
+
+
+def call_of(
+    what: RequestOptions, call: CallOptions, provider: str | None, session: Session
+) -> Call:
+    """The call's own options; the session learns its key."""
+    session.key = call.key or new_key()
+    return {
+        "provider": provider,
+        "may_drop": what.may_drop,
+        "check_limits": not what.no_check_limits,
+        "deadline": call.deadline,
+        "key": session.key,
+        "on_progress": session.tracker,
+    }

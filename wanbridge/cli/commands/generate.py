@@ -1,0 +1,66 @@
+"""``wanbridge generate``: pictures, from the words to the files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from wanbridge.cli.accounts import chosen
+from wanbridge.cli.calling import call_of
+from wanbridge.cli.codes import Exit
+from wanbridge.cli.deliver import deliver
+from wanbridge.cli.options import (
+    AccountOptions,
+    CallOptions,
+    PictureOptions,
+    Prompt,
+    RequestOptions,
+)
+from wanbridge.cli.progress import watching
+from wanbridge.cli.request import build_request
+from wanbridge.cli.session import Session
+from wanbridge.cli.target import Target
+from wanbridge.accounts import Call
+from wanbridge.client import Client
+from wanbridge.model import ImageRequest, ImageResult
+
+
+def generate(
+    prompt: Prompt = None,
+    /,
+    *,
+    what: RequestOptions = RequestOptions(),  # noqa: B008 - frozen
+    call: CallOptions = CallOptions(),  # noqa: B008
+    who: AccountOptions = AccountOptions(),  # noqa: B008
+    where: PictureOptions = PictureOptions(),  # noqa: B008
+    session: Annotated[Session, Parameter(parse=False)],
+) -> Exit:
+    """Buy pictures, wait for them and save them.
+
+    One request, one purchase. Files are never replaced without --force, which is found out
+    before anything is bought.
+
+    Try it without a key: wanbridge generate "a red kite over dunes" --sandbox
+    """
+    request = build_request(prompt, what)
+    target = Target.of(where.output, force=where.force)
+    target.check(request.n)
+    session.folder = target.folder
+    with chosen(who, session) as (client, provider):
+        result = _bought(client, request, call_of(what, call, provider, session), session)
+        return deliver(client, result, target, session, as_json=where.json)
+
+
+def _bought(
+    client: Client, request: ImageRequest, how: Call, session: Session
+) -> ImageResult:
+    try:
+        with watching(session, [session.tracker]):
+            return client.generate(request, **how)
+    except KeyboardInterrupt as exc:
+        # Held back during the submit, whose reply was the pictures: nothing is left to wait for.
+        result: ImageResult | None = getattr(exc, "result", None)
+        if result is None:
+            raise
+        return result

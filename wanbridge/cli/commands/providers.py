@@ -1,0 +1,95 @@
+"""``wanbridge providers``: whom there is to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from wanbridge.adapter import Adapter, Offer
+from wanbridge.cli.accounts import every_adapter
+from wanbridge.cli.codes import Exit
+from wanbridge.cli.options import AsJson, ConfigFile
+from wanbridge.cli.session import Session
+
+
+def providers(
+    *,
+    config: ConfigFile = None,
+    json: AsJson = False,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> Exit:
+    """List providers: models, keys, addresses, fields.
+
+    The accounts of the configuration; without one, every provider there is. No call is made,
+    so a key that is there may still be wrong.
+    """
+    adapters = every_adapter(config, session)
+    from wanbridge.cli import screen
+
+    if json:
+        screen.show_json(session, {"providers": [_document(a) for a in adapters]})
+    else:
+        _show(adapters, session)
+    return Exit.OK
+
+
+def _show(adapters: Sequence[Adapter], session: Session) -> None:
+    from rich.text import Text
+
+    from wanbridge.cli import screen
+
+    out = screen.console(session)
+    accounts = screen.table("account", "adapter", "key", "address")
+    models = screen.table("account", "model", "its name there", "facts")
+    for adapter in adapters:
+        key = Text("yes", style="green") if adapter.api_key else Text("no", style="yellow")
+        accounts.add_row(adapter.account, adapter.name, key, adapter.base_url)
+        for offer in adapter.offers:
+            models.add_row(adapter.account, offer.model, offer.alias, _verified(offer))
+    out.print(accounts)
+    out.print()
+    out.print(models)
+    out.print()
+    out.print(_fields(adapters))
+
+
+def _verified(offer: Offer) -> str:
+    return "verified" if offer.verified else "unverified"
+
+
+def _fields(adapters: Sequence[Adapter]) -> Any:
+    """Which account can be told which field: all its models, some of them, or none."""
+    from wanbridge.cli import screen
+
+    known = sorted({f for a in adapters for o in a.offers for f in o.fields})
+    made = screen.table("field", *(a.account for a in adapters))
+    for name in known:
+        made.add_row(name, *(_for(adapter, name) for adapter in adapters))
+    return made
+
+
+def _for(adapter: Adapter, field: str) -> str:
+    takes = [offer.model for offer in adapter.offers if field in offer.fields]
+    if len(takes) == len(adapter.offers):
+        return "yes"
+    return ", ".join(takes) or "-"
+
+
+def _document(adapter: Adapter) -> dict[str, Any]:
+    return {
+        "account": adapter.account,
+        "adapter": adapter.name,
+        "key": bool(adapter.api_key),
+        "base_url": adapter.base_url,
+        "models": [
+            {
+                "model": offer.model,
+                "alias": offer.alias,
+                "verified": offer.verified,
+                "fields": sorted(offer.fields),
+            }
+            for offer in adapter.offers
+        ],
+    }

@@ -1,0 +1,75 @@
+"""``wanbridge reconcile``: what became of a submit without an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from wanbridge.adapter import NotAccepted, StillUnknown
+from wanbridge.cli.accounts import opened
+from wanbridge.cli.codes import Exit
+from wanbridge.cli.files import DocumentTarget
+from wanbridge.cli.options import ConfigFile
+from wanbridge.cli.session import Session
+from wanbridge.cli.usage import read_file
+from wanbridge.model import Job, Receipt
+
+
+def reconcile(
+    file: Annotated[Path, Parameter(help="The receipt of the submit.")],
+    /,
+    *,
+    adopt: Annotated[
+        str | None,
+        Parameter(metavar="TASK_ID", help="Take this task for it, by your own word. No call."),
+    ] = None,
+    output: Annotated[
+        str | None,
+        Parameter(name=("--output", "-o"), metavar="FILE", help="File for the job, if accepted."),
+    ] = None,
+    force: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Replace a file that exists.")
+    ] = False,
+    config: ConfigFile = None,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> Exit:
+    """Look up a submit whose outcome is unknown. Nothing is sent again.
+
+    Exits with 0 once it is settled (accepted, and the job is in a file; or surely not
+    accepted), with 5 while it is not.
+    """
+    receipt = Receipt.from_json(read_file(file))
+    target = DocumentTarget.of(output, force=force)
+    session.folder = target.folder
+    with opened(config, session) as client:
+        found = client.adopt(receipt, adopt) if adopt else client.reconcile(receipt)
+    print(session.line(f"{receipt.account}: {_told(found)}"))
+    if isinstance(found, StillUnknown):
+        return _unknown(found, receipt, file, session)
+    if isinstance(found, Job):
+        session.tracker.accepted(found)
+        session.job_file = target.write(found)
+        print(f"collect it: {session.command('fetch', session.job_file)}")
+    return Exit.OK
+
+
+def _told(found: Job | NotAccepted | StillUnknown) -> str:
+    match found:
+        case Job(id=id):
+            return f"accepted as job {id}"
+        case NotAccepted(detail=detail):
+            return f"not accepted, nothing was bought; it may be sent again ({detail})"
+        case StillUnknown(detail=detail):
+            return f"still unknown: {detail}"
+
+
+def _unknown(found: StillUnknown, receipt: Receipt, file: Path, session: Session) -> Exit:
+    print(session.line(f"sent at {receipt.last_sent_at:%Y-%m-%d %H:%M:%S %Z}"))
+    for candidate in found.candidates:
+        print(session.line(f"it could be task {candidate}"))
+    if found.candidates:
+        again = session.command("reconcile", file)
+        print(session.line(f"take one for it: {again} --adopt {found.candidates[0]}"))
+    return Exit.UNCERTAIN

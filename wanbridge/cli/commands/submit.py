@@ -1,0 +1,76 @@
+"""``wanbridge submit``: buy now, collect later."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from wanbridge import codec
+from wanbridge.cli.accounts import chosen
+from wanbridge.cli.calling import call_of
+from wanbridge.cli.codes import Exit
+from wanbridge.cli.files import DocumentTarget
+from wanbridge.cli.options import (
+    AccountOptions,
+    CallOptions,
+    DocumentOptions,
+    Prompt,
+    RequestOptions,
+)
+from wanbridge.cli.progress import watching
+from wanbridge.cli.request import build_request
+from wanbridge.cli.session import Session
+from wanbridge.model import Job
+
+
+def submit(
+    prompt: Prompt = None,
+    /,
+    *,
+    what: RequestOptions = RequestOptions(),  # noqa: B008 - frozen
+    call: CallOptions = CallOptions(),  # noqa: B008
+    who: AccountOptions = AccountOptions(),  # noqa: B008
+    where: DocumentOptions = DocumentOptions(),  # noqa: B008
+    session: Annotated[Session, Parameter(parse=False)],
+) -> Exit:
+    """Buy pictures and keep the job in a file; fetch collects them.
+
+    The file is for its owner's eyes only (mode 600). Any machine with the same configuration
+    can collect.
+    """
+    request = build_request(prompt, what)
+    to_stdout = where.output == "-"
+    target = DocumentTarget.of(None if to_stdout else where.output, force=where.force)
+    session.folder = target.folder
+    with chosen(who, session) as (client, provider):
+        how = call_of(what, call, provider, session)
+        try:
+            with watching(session, [session.tracker]):
+                job = client.submit(request, **how)
+        except KeyboardInterrupt as exc:
+            held: Job | None = getattr(exc, "job", None)
+            if held is not None and not to_stdout:
+                session.job_file = target.write(held)
+            raise
+        session.tracker.accepted(job)
+        _keep(job, target, session, to_stdout=to_stdout, as_json=where.json)
+    return Exit.OK
+
+
+def _keep(
+    job: Job, target: DocumentTarget, session: Session, *, to_stdout: bool, as_json: bool
+) -> None:
+    from wanbridge.cli import screen
+
+    if not to_stdout:
+        session.job_file = target.write(job)
+    if to_stdout or as_json:
+        screen.show_json(session, codec.to_document(job))
+        return
+    assert session.job_file is not None
+    print(session.line(f"{job.account} accepted job {job.id}, kept in {session.job_file}"))
+    if session.sandbox:
+        screen.tell(session, "note: this sandbox ends now, and the job with it; see wanbridge sandbox")
+    else:
+        print(f"collect it: {session.command('fetch', session.job_file)}")

@@ -1,0 +1,74 @@
+"""``wanbridge validate``: what is wrong with a document, all of it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from wanbridge import codec
+from wanbridge.cli.accounts import read_settings
+from wanbridge.cli.codes import Exit
+from wanbridge.cli.session import Session
+from wanbridge.cli.usage import UsageError, read_file
+from wanbridge.errors import InvalidRequest, Problem
+from wanbridge.model import ImageRequest, ImageResult, Job, Receipt
+
+Kind = Literal["request", "job", "receipt", "result", "config"]
+
+_STORED: dict[str, Callable[[bytes], object]] = {
+    "request": ImageRequest.from_json,
+    "job": Job.from_json,
+    "receipt": Receipt.from_json,
+    "result": ImageResult.from_json,
+}
+
+
+def validate(
+    file: Annotated[Path, Parameter(help="The document.")],
+    /,
+    *,
+    as_: Annotated[Kind, Parameter(name="--as", help="What it is meant to be.")] = "request",
+    session: Annotated[Session, Parameter(parse=False)],
+) -> Exit:
+    """Check a request, job, receipt, result or configuration file.
+
+    Prints ok, or every problem with its path, one on a line.
+    """
+    problems = tuple(_problems(file, as_))
+    for problem in problems:
+        print(session.line(str(problem)))
+    if problems:
+        return Exit.USAGE
+    print(f"{file}: ok ({as_})")
+    return Exit.OK
+
+
+def _problems(file: Path, kind: Kind) -> Iterable[Problem]:
+    text = read_file(file)
+    if kind == "config":
+        return _of_settings(file, text)
+    try:
+        _STORED[kind](text)
+    except InvalidRequest as exc:
+        return exc.problems
+    return ()
+
+
+def _of_settings(file: Path, text: bytes) -> Iterable[Problem]:
+    document = _settings(file, text)
+    if problems := codec.problems(document, "config"):
+        return problems
+    # What a schema cannot say: options that contradict each other, a key that others can read.
+    read_settings(file)
+    return ()
+
+
+def _settings(file: Path, text: bytes) -> Any:
+    try:
+        return codec.parse(text) if file.suffix == ".json" else tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidRequest) as exc:
+        raise UsageError(f"{file}: {exc}") from None
