@@ -464,6 +464,25 @@ class Adapter(ABC):
         except SizeUnsupported as exc:
             raise self.unsupported("size", exc.reason) from None
 
+    # How nearly all providers write these, each under a name of its own.
+
+    @staticmethod
+    def boxes(request: ImageRequest) -> list[list[list[int]]] | None:
+        """One list a picture, empty where it has no box; None if there are none at all."""
+        if not request.has_regions:
+            return None
+        return [[list(box.corners) for box in image.regions] for image in request.images]
+
+    @staticmethod
+    def palette(request: ImageRequest) -> list[dict[str, str]] | None:
+        """Colours, their ratio as text like ``"34.00%"``; None if there are none."""
+        return [{"hex": c.hex, "ratio": f"{c.ratio:.2f}%"} for c in request.color_palette] or None
+
+    @staticmethod
+    def thinks(request: ImageRequest) -> bool | None:
+        """Whether to think, where it has effect; None elsewhere."""
+        return request.thinking is not False if request.mode == "text" else None
+
     def extras(self, request: ImageRequest) -> Mapping[str, Any]:
         """The caller's extra fields for this adapter, none of which it writes itself."""
         extra = request.extra.get(self.name, {})

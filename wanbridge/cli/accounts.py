@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from wanbridge import config
+from wanbridge.accounts import sandboxed
 from wanbridge.adapter import Adapter, Cadence
 from wanbridge.cli.options import AccountOptions
 from wanbridge.cli.session import Session
@@ -30,9 +31,7 @@ SANDBOX_DEFAULT = "runware"
 
 
 @contextmanager
-def opened(
-    file: Path | None, session: Session, *, provider: str | None = None
-) -> Iterator[Client]:
+def opened(file: Path | None, session: Session, *, provider: str | None = None) -> Iterator[Client]:
     """A client with the configured accounts.
 
     Args:
@@ -85,11 +84,7 @@ def need_sandbox() -> None:
 
 def sandbox_client(kind: type[C], sandbox: Sandbox) -> C:
     """A client with an account for every provider of *sandbox*."""
-    registry = Registry()
-    adapters = [
-        registry.build(name, api_key=sandbox.api_key(name), base_url=sandbox.base_url(name))
-        for name in sandbox.providers
-    ]
+    _, adapters = sandboxed(sandbox, Registry())
     return kind(adapters, patience=QUICK)
 
 

@@ -82,9 +82,7 @@ def _save(client: Client, image: Image, names: Iterator[Path], *, force: bool) -
     raise AssertionError("names never end")  # pragma: no cover
 
 
-def _report(
-    result: ImageResult, saved: list[Saved], session: Session, *, as_json: bool
-) -> None:
+def _report(result: ImageResult, saved: list[Saved], session: Session, *, as_json: bool) -> None:
     from wanbridge.cli import screen
 
     if as_json:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from wanbridge.cli.session import Session
 from wanbridge.cli.tracker import Tracker
 
+_MARKS = {"done": "[green]✓[/]", "failed": "[red]✗[/]"}
+
 
 @contextmanager
 def watching(session: Session, trackers: Sequence[Tracker]) -> Iterator[None]:
@@ -31,7 +33,7 @@ def watching(session: Session, trackers: Sequence[Tracker]) -> Iterator[None]:
         lines.add_column(width=1)
         lines.add_column(no_wrap=True, overflow="ellipsis")
         for tracker in trackers:
-            mark = Text("✓", style="green") if tracker.state == "done" else spinner
+            mark = spinner if tracker.ended is None else Text.from_markup(_MARKS[tracker.state])
             lines.add_row(mark, Text(session.line(str(tracker))))
         return lines
 

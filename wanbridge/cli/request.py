@@ -63,7 +63,9 @@ def _from_file(path: Path) -> ImageRequest:
         return ImageRequest.from_json(read_file(path))
     except InvalidRequest as exc:
         # Whose problem it is: the flags are judged in the same breath.
-        raise InvalidRequest(Problem(f"{path}: {p.path}", p.message) for p in exc.problems) from None
+        raise InvalidRequest(
+            Problem(f"{path}: {p.path}", p.message) for p in exc.problems
+        ) from None
 
 
 def _image(given: str) -> InputImage:
@@ -76,14 +78,14 @@ def _palette(given: str) -> list[tuple[str, str]]:
     for part in given.split(","):
         color, colon, share = part.strip().partition(":")
         if not colon:
-            raise UsageError(f"--palette: {part!r} is not a colour and its percentage: '#1E2A39:34'")
+            raise UsageError(
+                f"--palette: {part!r} is not a colour and its percentage: '#1E2A39:34'"
+            )
         colors.append((color, share))
     return colors
 
 
-def _with_regions(
-    images: tuple[InputImage, ...], regions: Iterable[str]
-) -> tuple[InputImage, ...]:
+def _with_regions(images: tuple[InputImage, ...], regions: Iterable[str]) -> tuple[InputImage, ...]:
     """The images with their boxes; those of the file stay where no flag names their image."""
     boxes: dict[int, list[list[int]]] = {}
     for text in regions:

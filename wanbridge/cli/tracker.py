@@ -29,6 +29,7 @@ class Tracker:
     polls: int = 0
     progress: float | None = None
     began: float = field(factory=time.monotonic)
+    ended: float | None = None
 
     def __call__(self, event: Event) -> None:
         """Take note of *event*."""
@@ -50,10 +51,14 @@ class Tracker:
         """The outcome of the submit is known: this job."""
         self.name, self.state, self.job, self.receipt = job.account, "waiting", job, None
 
+    def finish(self, state: str) -> None:
+        """The call has ended so."""
+        self.state, self.ended = state, time.monotonic()
+
     @property
     def seconds(self) -> float:
-        """Since the call began."""
-        return time.monotonic() - self.began
+        """Since the call began, until it ended."""
+        return (self.ended or time.monotonic()) - self.began
 
     def __str__(self) -> str:
         facts = [

@@ -6,6 +6,8 @@ answered with the pictures, usually within two minutes. A task, its result and i
 for 24 hours. A failed task is an HTTP 200; its code stands inside ``output`` or beside it. There
 is no idempotency key: every create that arrives is bought. Nothing that fails is billed.
 
+Long for an adapter: two modes, four error shapes, regional hosts, a look-up and a cancel.
+
 Pages, all read 2026-11-20, in comments by the word before the colon:
 
 - api: https://help.aliyun.com/zh/model-studio/wan-image-generation-and-editing-api-reference
@@ -287,17 +289,10 @@ class DashScope(Adapter):
             "n": request.n,
             "enable_sequential": request.sequential or None,
             # Has effect only here; its default is true.
-            "thinking_mode": request.thinking is not False if request.mode == "text" else None,
-            # One list for each image, empty where it has no box (api).
-            "bbox_list": [[list(box.corners) for box in image.regions] for image in request.images]
-            if request.has_regions
-            else None,
+            "thinking_mode": self.thinks(request),
+            "bbox_list": self.boxes(request),
             # Text with two places and a percent sign (api); the Java SDK's number is not.
-            "color_palette": [
-                {"hex": color.hex, "ratio": f"{color.ratio:.2f}%"}
-                for color in request.color_palette
-            ]
-            or None,
+            "color_palette": self.palette(request),
             "watermark": request.watermark,
             "seed": request.seed,
         }

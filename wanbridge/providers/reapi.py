@@ -168,17 +168,10 @@ class ReApi(Adapter):
             "watermark": request.watermark,
             "seed": request.seed,
             # Has effect only here; its default is true.
-            "thinking_mode": request.thinking is not False if request.mode == "text" else None,
+            "thinking_mode": self.thinks(request),
             "enable_sequential": request.sequential or None,
-            # One list for each image, empty where it has no box (model).
-            "bbox_list": [[list(box.corners) for box in image.regions] for image in request.images]
-            if request.has_regions
-            else None,
-            "color_palette": [
-                {"hex": color.hex, "ratio": f"{color.ratio:.2f}%"}
-                for color in request.color_palette
-            ]
-            or None,
+            "bbox_list": self.boxes(request),
+            "color_palette": self.palette(request),
         }
         return json_request(
             "POST",

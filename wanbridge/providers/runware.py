@@ -7,6 +7,9 @@ entry of ``errors``, at HTTP 200 too. The UUID is also what makes a second send 
 it is answered with ``conflictTaskUUID``. The same answer to a *first* send means that the
 task is somebody else's, so it is never polled.
 
+Long for an adapter: a failed picture has two documented shapes and several tolerated ones,
+completion is counted, and what a poll was refused for is not what its pictures failed of.
+
 Sources: https://runware.ai/docs/models/alibaba-wan2-7-image ("model page" below),
 https://runware.ai/docs/platform/errors and /task-polling, the source of runware-sdk 1.8.0
 ("sdk"); all read 2026-11-20.
@@ -270,14 +273,12 @@ class Runware(Adapter):
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """One asynchronous task whose UUID comes from *key*."""
         size = self.in_pixels(request, offer)
-        palette = [{"hex": c.hex, "ratio": f"{c.ratio:.2f}%"} for c in request.color_palette]
-        boxes = [[list(box.corners) for box in image.regions] for image in request.images]
         references = [self._reference(image) for image in request.images]
         settings = {
-            "thinking": request.thinking is not False if request.mode == "text" else None,
+            "thinking": self.thinks(request),
             "sequential": request.sequential or None,
-            "colorPalette": palette or None,
-            "editRegions": boxes if request.has_regions else None,
+            "colorPalette": self.palette(request),
+            "editRegions": self.boxes(request),
         }
         task = {
             "taskType": "imageInference",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define
 from cyclopts import Parameter
 
 from wanbridge.cli.accounts import sandbox_client, sandbox_running
-from wanbridge.cli.codes import Exit
-from wanbridge.cli.files import check_folder, exists, short
+from wanbridge.cli.codes import Exit, code_of
+from wanbridge.cli.files import check_folder, short
 from wanbridge.cli.progress import watching
 from wanbridge.cli.session import Session
 from wanbridge.cli.tracker import Tracker
@@ -75,11 +76,108 @@ class _Order:
     saved: Path | None = None
     error: Exception | None = None
 
-    @property
-    def label(self) -> str:
-        return f"{self.provider} {self.request.mode}"
+
+def demo(
+    *,
+    output: Annotated[
+        Path, Parameter(name=("--output", "-o"), metavar="DIR", help="Where pictures go.")
+    ] = Path("wanbridge-demo"),
+    session: Annotated[Session, Parameter(parse=False)],
+) -> Exit:
+    """Draw pictures at every fake provider. No key, no internet, no cost.
+
+    Two requests, an edit of marked regions with a palette and a picture from words alone, go to
+    each provider that the sandbox knows, over real HTTP on this machine.
+    """
+    with sandbox_running(session, latency=LATENCY_SECONDS) as sandbox:
+        orders = [
+            _Order(name, request, output / f"{name}-{_NAMES[request.mode]}")
+            for name in sandbox.providers
+            for request in (EDIT, TEXT)
+        ]
+        _prepare(output, orders)
+        with watching(session, [order.tracker for order in orders]):
+            asyncio.run(_carry_out(sandbox_client(AsyncClient, sandbox), orders))
+    _show(orders, output, session)
+    return _judged(orders, session)
 
 
-@frozen
-class _Prices:
-    """Stands for nothing; kept out."""
+def _prepare(folder: Path, orders: Sequence[_Order]) -> None:
+    """A directory of ours; in anybody else's, no picture is replaced."""
+    if not os.path.lexists(folder):
+        folder.mkdir(parents=True)
+    check_folder(folder)
+    if (folder / _MARK).exists():
+        return
+    for order in orders:
+        for taken in sorted(folder.glob(f"{order.path.name}.*")):
+            raise UsageError(f"{taken} exists and is not of an earlier demo", "-o names another")
+    (folder / _MARK).touch()
+
+
+async def _carry_out(client: AsyncClient, orders: Sequence[_Order]) -> None:
+    async with client:
+        await asyncio.gather(*(_carry_out_one(client, order) for order in orders))
+
+
+async def _carry_out_one(client: AsyncClient, order: _Order) -> None:
+    tracker = order.tracker
+    tracker.name = order.provider
+    try:
+        order.result = await client.generate(
+            order.request, provider=order.provider, on_progress=tracker
+        )
+        tracker.state = "saving"
+        order.saved = await client.save(order.result.images[0], order.path, force=True)
+        tracker.finish("done")
+    except (WanbridgeError, OSError, ValueError) as exc:
+        order.error = exc
+        tracker.finish("failed")
+
+
+def _show(orders: Sequence[_Order], folder: Path, session: Session) -> None:
+    from rich.text import Text
+
+    from wanbridge.cli import screen
+
+    out = screen.console(session)
+    made = screen.table(*_COLUMNS, right=("polls", "seconds", "cost"))
+    for order in orders:
+        made.add_row(*(Text(session.line(cell)) for cell in _row(order)))
+    out.print(made)
+    saved = sum(order.saved is not None for order in orders)
+    out.print()
+    out.print(f"{saved} of {len(orders)} pictures are in {folder.resolve()}", soft_wrap=True)
+    out.print("Fake pictures, fake money: nothing left this machine.", style="dim")
+
+
+_COLUMNS = ("provider", "model", "mode", "job", "polls", "seconds", "cost", "file")
+
+
+def _row(order: _Order) -> tuple[str, ...]:
+    from wanbridge.cli import screen
+
+    result = order.result
+    return (
+        order.provider,
+        order.request.model,
+        order.request.mode,
+        short(result.job_id or "") if result else "",
+        str(order.tracker.polls),
+        screen.seconds_of(result) if result else "",
+        screen.money(result.cost) if result else "",
+        order.saved.name if order.saved else "none",
+    )
+
+
+def _judged(orders: Sequence[_Order], session: Session) -> Exit:
+    """0 only if every picture was saved; why not, on standard error."""
+    from wanbridge.cli.screen import tell
+
+    code = Exit.OK
+    for order in orders:
+        if order.error is not None:
+            tell(session, f"wanbridge: {order.request.mode}: {order.error}")
+            failed = isinstance(order.error, WanbridgeError)
+            code = code or (code_of(order.error) if failed else Exit.UNAVAILABLE)
+    return code

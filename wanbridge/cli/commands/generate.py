@@ -52,9 +52,7 @@ def generate(
         return deliver(client, result, target, session, as_json=where.json)
 
 
-def _bought(
-    client: Client, request: ImageRequest, how: Call, session: Session
-) -> ImageResult:
+def _bought(client: Client, request: ImageRequest, how: Call, session: Session) -> ImageResult:
     try:
         with watching(session, [session.tracker]):
             return client.generate(request, **how)

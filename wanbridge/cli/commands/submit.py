@@ -71,6 +71,8 @@ def _keep(
     assert session.job_file is not None
     print(session.line(f"{job.account} accepted job {job.id}, kept in {session.job_file}"))
     if session.sandbox:
-        screen.tell(session, "note: this sandbox ends now, and the job with it; see wanbridge sandbox")
+        screen.tell(
+            session, "note: this sandbox ends now, and the job with it; see wanbridge sandbox"
+        )
     else:
         print(f"collect it: {session.command('fetch', session.job_file)}")
