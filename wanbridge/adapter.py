@@ -8,7 +8,7 @@ clients. What a provider supports is data in its `Offer`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum, StrEnum
 from functools import cached_property
@@ -19,6 +19,7 @@ from attrs import Factory, evolve, field, frozen
 
 from wanbridge.errors import (
     AuthenticationFailed,
+    CallbackRefused,
     Charge,
     ConfigurationError,
     CreditExhausted,
@@ -246,6 +247,40 @@ class TooLate:
 
 
 @frozen(kw_only=True)
+class CallbackEvent:
+    """A provider says that something happened to a task: a hint, confirmed by a poll.
+
+    Attributes:
+        task_id: The provider's id of the task.
+        item: Id of the one picture it is about; None if it is about the whole task. With the
+            task's id it tells a repeated call from a further one.
+        verified: Whether the sender was proven; False where the provider signs nothing.
+        ended: Whether it says that the task has ended; None if it does not say.
+        raw: What it said, as parsed JSON.
+    """
+
+    task_id: str
+    item: str | None = None
+    verified: bool = False
+    ended: bool | None = None
+    raw: Any = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class ModelInfo:
+    """One model as a provider lists it.
+
+    Attributes:
+        id: The provider's name for it.
+        schema: Its input schema, where the provider publishes one.
+    """
+
+    id: str
+    schema: Mapping[str, Any] | None = field(default=None, repr=False)
+    raw: Any = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
 class ErrorDetail:
     """What an error reply says, in the provider's own words.
 
@@ -419,6 +454,35 @@ class Adapter(ABC):
         """What is left on the account."""
         raise UnsupportedFeature(self.account, "balance", "this provider has no balance request")
         yield  # pragma: no cover
+
+    def models(self) -> Exchange[tuple[ModelInfo, ...]]:
+        """What the provider lists."""
+        raise UnsupportedFeature(self.account, "models", "this provider lists no models")
+        yield  # pragma: no cover
+
+    def estimate(self, request: ImageRequest, offer: Offer) -> Exchange[Money]:
+        """What the provider itself says a request would cost; buys nothing."""
+        raise UnsupportedFeature(self.account, "estimate", "this provider estimates nothing")
+        yield  # pragma: no cover
+
+    def refresh(self, job: Job) -> Exchange[tuple[Image, ...]]:
+        """New links to a finished job's pictures."""
+        raise UnsupportedFeature(self.account, "refresh", "links cannot be renewed here")
+        yield  # pragma: no cover
+
+    def read_callback(
+        self, request: HttpRequest, secrets: Sequence[str], *, now: datetime
+    ) -> list[CallbackEvent]:
+        """What a call to ``callback_url`` says, verified where the provider signs.
+
+        Args:
+            secrets: Keys that a signature may be made with; several while one is replaced.
+            now: To judge the age of a signature.
+
+        Raises:
+            CallbackRefused: it is forged, stale or unreadable; ``.status`` is to be answered.
+        """
+        raise CallbackRefused(f"{self.name} calls nobody back", 404)
 
     # -- what all adapters share ------------------------------------------------------
 
