@@ -6,12 +6,23 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from attrs import evolve
+from attrs import evolve, frozen
 from halide import ACCEPTED, DONE, NOON, RUNNING, Halide, _Options, reply
 from playing import Stage
 
 from wanbridge import flow
-from wanbridge.adapter import Cadence, NotAccepted, Pending, Rates, Resend, StillUnknown
+from wanbridge.adapter import (
+    Adapter,
+    Cadence,
+    Exchange,
+    NotAccepted,
+    Offer,
+    Op,
+    Pending,
+    Rates,
+    Resend,
+    StillUnknown,
+)
 from wanbridge.effects import Effect, Fetch, Send, Sleep
 from wanbridge.errors import (
     AuthenticationFailed,
@@ -33,6 +44,7 @@ from wanbridge.errors import (
 )
 from wanbridge.model import ImageRequest, ImageResult, InputImage, Job, Money, Receipt
 from wanbridge.terms import Accepted, Patience, Polled, Retrying, Submitting
+from wanbridge.wire import json_request
 
 HALIDE = Halide(api_key="sk-test-1")
 SAFE = Halide(api_key="sk-test-1", options=_Options(resend=Resend.SAME_KEY_IS_SAFE))
@@ -647,3 +659,81 @@ def test_an_adapters_own_mistake_is_a_malformed_reply() -> None:
 
     assert isinstance(caught.value.__cause__, MalformedResponse)
     assert "KeyError" in str(caught.value.__cause__)
+
+
+# -- uploads before the submit ----------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class Storing(Halide):
+    """Halide with a storage of its own: one message before every submit."""
+
+    def prepare(self, request: ImageRequest, offer: Offer) -> Exchange[ImageRequest]:
+        response = yield json_request("PUT", f"{self.base_url}/files", headers=self.bearer())
+        if (error := Adapter.failure(self, response, op=Op.PREPARE)) is not None:
+            raise error
+        return request
+
+
+STORING = Storing(api_key="sk-test-1")
+
+
+def test_an_upload_is_free_and_sent_again() -> None:
+    """After a broken line, a full queue and a fault of the server; as long as the server asks."""
+    stage = Stage()
+
+    _, effects = generate(
+        stage,
+        lost(),
+        reply({"code": "Busy"}, 429, retry_after="7"),
+        reply(b"<html>", 503),
+        reply({}),
+        reply(ACCEPTED),
+        reply(DONE),
+        adapter=STORING,
+    )
+
+    assert [1.0, 7.0, 4.0, 2.0] == sleeps(effects)
+    assert 1 == len(posts(effects))
+    assert 3 == sum(isinstance(e, Retrying) for e in stage.events)
+
+
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [
+        ([reply(b"<html>", 503)] * 4, ProviderUnavailable),
+        ([lost()] * 4, TransportFailed),
+        ([reply({"code": "Wrong"}, 400)], RequestRejected),
+    ],
+)
+def test_a_failed_upload_has_bought_nothing(answers: list[object], error: type[CallFailed]) -> None:
+    """Whatever it was: the submit was not sent, and another provider may be asked."""
+    stage = Stage()
+
+    with pytest.raises(error) as caught:
+        generate(stage, *answers, adapter=STORING)
+
+    assert Charge.NO is caught.value.charge
+    assert not any(isinstance(e, Submitting) for e in stage.events)
+
+
+def test_other_free_messages_are_not_sent_again_for_their_status() -> None:
+    """A look-up says itself what a refusal means to it."""
+    stage = Stage()
+    receipt = Receipt(
+        provider="halide",
+        account="halide",
+        base_url=HALIDE.base_url,
+        key="k-1",
+        request=KITE,
+        digest="0" * 64,
+        first_sent_at=NOON,
+        last_sent_at=NOON,
+    )
+
+    found, effects = stage.play(
+        flow.reconcile(HALIDE, receipt, terms=stage.terms), reply({"status": "?"}, 503)
+    )
+
+    assert isinstance(found, StillUnknown)
+    assert [] == sleeps(effects)

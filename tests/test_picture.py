@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from wanbridge import picture
 from wanbridge.model import Image as Delivered
 from wanbridge.model import InputImage
 from wanbridge.picture import Facts, PictureFile, data_uri, from_data_uri, inspect, save
@@ -694,3 +695,31 @@ def test_a_delivered_image_saves_itself(tmp_path: Path) -> None:
 
     assert tmp_path / "kite.png" == image.save(tmp_path / "kite.jpg")
     assert tmp_path / "kite.png" == image.save(tmp_path / "kite.jpg", force=True)
+
+
+@pytest.mark.parametrize(
+    ("colour", "alpha"), [(0, False), (2, False), (3, False), (4, True), (6, True)]
+)
+def test_an_alpha_channel_is_known_by_the_colour_type(colour: int, alpha: bool) -> None:
+    """PNG third edition, 11.2.1; a palette with a transparent colour has no channel."""
+    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(8) + bytes([8, colour])
+
+    assert alpha is picture.has_alpha(head)
+    assert not picture.has_alpha(head[:25])
+    assert not picture.has_alpha(b"GIF89a" + bytes(30))
+
+
+@pytest.mark.parametrize("count", range(7))
+def test_a_uri_s_bytes_are_counted_without_decoding(count: int) -> None:
+    """Padding is none of them."""
+    assert count == picture.data_bytes(picture.data_uri(b"x" * count, "image/png"))
+
+
+def test_only_the_beginning_of_a_uri_is_looked_at() -> None:
+    """Twenty megabytes are not decoded for a header; what follows may be anything."""
+    uri = picture.data_uri(b"x" * 1000, "image/png")
+
+    assert b"x" * 30 == picture.data_beginning(f"{uri[:200]}???", 30)
+    assert b"x" * 1000 == picture.data_beginning(uri)
+    with pytest.raises(ValueError, match="only the SHA-256"):
+        picture.data_beginning("data:image/png;sha256,00ff")

@@ -10,12 +10,12 @@ from attrs import evolve
 from halide import Halide
 
 from wanbridge import Client
-from wanbridge.adapter import Adapter, Limits, Offer
+from wanbridge.adapter import Adapter, Limits, Offer, PictureLimits
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
 from wanbridge.explain import KEY_SHOWN, FieldReport
 from wanbridge.model import ImageRequest, InputImage, PaletteColor
 from wanbridge.picture import data_uri
-from wanbridge.plan import DROPPABLE, fields_set, plan
+from wanbridge.plan import DROPPABLE, _unfit, fields_set, plan
 from wanbridge.registry import Registry
 
 HALIDE = Halide(api_key="sk-test-1")
@@ -301,3 +301,25 @@ def test_a_size_learnt_from_no_image_names_both_ways_out() -> None:
     assert not report.ok
     assert "client.measure" in report.fields["size"].detail
     assert "aspect_ratio" in report.fields["size"].detail
+
+
+def test_a_rule_that_no_page_states_is_no_rule() -> None:
+    """Formats, sides and ratio are checked each for itself, and only where they are data."""
+    nothing = PictureLimits(source="halide.example")
+    some = PictureLimits(max_side=100, source="halide.example")
+
+    assert nothing.problem(1, 99_999) is None
+    assert some.problem(1, 100) is None
+    assert "101x1; each side at most 100 px here" == some.problem(101, 1)
+
+
+def test_bytes_that_are_no_picture_name_the_formats_that_are_read() -> None:
+    """Also where the provider's page lists none."""
+    rules = PictureLimits(min_side=240, source="halide.example")
+    text = InputImage(data_uri(b"a text that somebody took for a picture", "image/png"))
+    short = InputImage(data_uri(b"a text", "image/png"))
+
+    said = _unfit(text, rules)
+    assert said is not None
+    assert said.endswith("image/bmp, image/gif, image/jpeg, image/png, image/webp")
+    assert _unfit(short, rules) is None

@@ -289,7 +289,7 @@ def test_the_places_where_another_adapter_joins_agree() -> None:
         assert common <= set(CONFIG["$defs"][name]["properties"])
 
 
-def test_dashscope_has_its_options_and_the_others_none() -> None:
+def test_some_adapters_have_options_and_the_others_none() -> None:
     """As the adapters' own `Options` say."""
     common = {"adapter", "api_key", "api_key_env", "base_url"}
     own = {
@@ -298,7 +298,11 @@ def test_dashscope_has_its_options_and_the_others_none() -> None:
     }
 
     assert {
+        "crun": {"allow_unverified", "usd_per_credit"},
         "dashscope": {"mode", "region", "workspace"},
+        "empiriolabs": set(),
+        "gccai": set(),
+        "kie": {"upload_url", "usd_per_credit", "webhook_key"},
         "reapi": set(),
         "runware": set(),
     } == own

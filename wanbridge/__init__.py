@@ -16,6 +16,7 @@ from wanbridge.adapter import (
     StillUnknown,
     TooLate,
 )
+from wanbridge.callbacks import CallbackReceiver
 from wanbridge.client import AsyncClient, Client
 from wanbridge.errors import (
     AllProvidersFailed,
@@ -77,6 +78,7 @@ __all__ = [
     "Box",
     "BudgetExceeded",
     "CallFailed",
+    "CallbackReceiver",
     "CallbackRefused",
     "Cancelled",
     "Charge",

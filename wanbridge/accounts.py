@@ -39,6 +39,7 @@ from wanbridge.registry import Registry
 from wanbridge.terms import Event, Patience, Terms
 
 if TYPE_CHECKING:
+    from wanbridge.callbacks import CallbackReceiver
     from wanbridge.sandbox import Sandbox
 
 Progress = Callable[[Event], None]
@@ -95,6 +96,7 @@ class Accounts:
         prices: PriceBook | None = None,
         registry: Registry | None = None,
         on_progress: Progress | None = None,
+        callbacks: CallbackReceiver | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
         chance: Callable[[], float] = random.random,
@@ -110,7 +112,7 @@ class Accounts:
         self._patience = patience or Patience()
         self._prices = prices or PriceBook.builtin()
         self._registry = registry or Registry()
-        self._progress = on_progress
+        self._progress, self._callbacks = on_progress, callbacks
         self._clock, self._now, self._chance, self._new_key = clock, now, chance, new_key
         self._gates = Gates()
         self._origins = frozenset(fetch.origin(a.base_url) for a in adapters)
@@ -278,6 +280,7 @@ class Accounts:
             gates=self._gates,
             price=self._price,
             origins=self._origins,
+            callbacks=self._callbacks,
             may_drop=may_drop,
             check_limits=check_limits,
         )

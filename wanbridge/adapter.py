@@ -100,6 +100,35 @@ class Rates:
 
 
 @frozen(kw_only=True)
+class PictureLimits:
+    """Documented rules for an input picture; None is not limited, or not documented.
+
+    Attributes:
+        formats: Media types of pictures that come as bytes.
+        min_side, max_side: Pixels, both for width and for height.
+        max_ratio: Longer side to shorter side at most.
+        source: Page and date.
+    """
+
+    formats: frozenset[str] | None = None
+    min_side: int | None = None
+    max_side: int | None = None
+    max_ratio: int | None = None
+    source: str
+
+    def problem(self, width: int, height: int) -> str | None:
+        """What is wrong with a picture of that size, and what would be right; None if nothing."""
+        low, high, ratio = self.min_side, self.max_side, self.max_ratio
+        if low is not None and min(width, height) < low:
+            return f"{width}x{height}; each side at least {low} px here"
+        if high is not None and max(width, height) > high:
+            return f"{width}x{height}; each side at most {high:,} px here"
+        if ratio is not None and max(width, height) > ratio * min(width, height):
+            return f"{width}x{height}; from 1:{ratio} to {ratio}:1 here"
+        return None
+
+
+@frozen(kw_only=True)
 class Limits:
     """Documented bounds of one model at one provider.
 
@@ -111,6 +140,8 @@ class Limits:
         n, n_set: Pictures a call; the second with ``sequential``.
         image_schemes: How an input image may be named; ``ref`` is a picture held there.
         data_bytes: Bytes of one ``data:`` URI at most; None is not limited here.
+        data_total: Bytes of all ``data:`` URIs of a call together at most; None as above.
+        pictures: Rules for input pictures; None where no page has any.
         missing_grace: Seconds after a submit in which an unknown task is not yet lost.
     """
 
@@ -124,6 +155,8 @@ class Limits:
     n_set: int = 12
     image_schemes: frozenset[str] = frozenset({"https"})
     data_bytes: int | None = None
+    data_total: int | None = None
+    pictures: PictureLimits | None = None
     missing_grace: float = 30.0
     rates: Rates = Rates()
 
@@ -141,6 +174,9 @@ class Offer:
         alias: The provider's own name for it.
         fields: Canonical fields it can express; ``regions`` stands for those of the images.
         limits: Documented bounds.
+        ignored: Fields beside those that have no effect here, each with why: not sent but noted.
+        refused: Why a field is not among those, where there is more to it than that there is no
+            such parameter.
         output: What it always delivers (``"png"``), as documented; None if it can be chosen
             or is unknown.
         failure_charge: Whether a generation that ends without a picture costs money.
@@ -151,6 +187,8 @@ class Offer:
     alias: str
     fields: frozenset[str]
     limits: Limits
+    ignored: Mapping[str, str] = field(factory=dict)
+    refused: Mapping[str, str] = field(factory=dict)
     output: str | None = None
     failure_charge: Charge
     verified: bool = True
@@ -306,15 +344,15 @@ _BY_STATUS: Mapping[int, type[ProviderError]] = {
 }
 
 
-def _base_url(url: str) -> str:
-    """A base URL without its last slash; https, or http on this machine."""
+def checked_url(url: str, setting: str = "base_url") -> str:
+    """The URL of a setting without its last slash; https, or http on this machine."""
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError(f"base_url {url!r} is not an https URL like https://host/v1")
+        raise ConfigurationError(f"{setting} {url!r} is not an https URL like https://host/v1")
     if parts.username or parts.password:
-        raise ConfigurationError("base_url holds a user name or password; keys go into api_key")
+        raise ConfigurationError(f"{setting} holds a user name or password; keys go into api_key")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise ConfigurationError(f"base_url {url!r}: plain http is for this machine only")
+        raise ConfigurationError(f"{setting} {url!r}: plain http is for this machine only")
     return url.rstrip("/")
 
 
@@ -362,7 +400,7 @@ class Adapter(ABC):
 
     api_key: str | None = field(default=None, repr=False, validator=_sendable)
     base_url: str = field(
-        default=Factory(lambda self: self.default_url, takes_self=True), converter=_base_url
+        default=Factory(lambda self: self.default_url, takes_self=True), converter=checked_url
     )
     account: str = field(default=Factory(lambda self: self.name, takes_self=True))
     options: Any = field(default=Factory(lambda self: self.Options(), takes_self=True))
@@ -508,12 +546,19 @@ class Adapter(ABC):
         Raises:
             MissingCredentials: no key is configured.
         """
+        return {"Authorization": f"Bearer {self._key()}"}
+
+    def x_api_key(self) -> dict[str, str]:
+        """The other usual header; raises as `bearer`."""
+        return {"x-api-key": self._key()}
+
+    def _key(self) -> str:
         if not self.api_key:
             raise MissingCredentials(
                 f"{self.account}: no API key; set {self.name.upper()}_API_KEY"
                 f" or api_key under [providers.{self.account}]"
             )
-        return {"Authorization": f"Bearer {self.api_key}"}
+        return self.api_key
 
     def in_pixels(self, request: ImageRequest, offer: Offer) -> Pixels:
         """The size of *request* as pixels by the rule of `wanbridge.sizes`.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from wanbridge.accounts import Accounts, Call, Progress, sandboxed
 from wanbridge.adapter import Adapter, Cancelled, Found, Step, TooLate
-from wanbridge.effects import Effect, Fetch, Resolve, Send, Sleep
+from wanbridge.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
 from wanbridge.http import AsyncLine, Line
 from wanbridge.model import Image, ImageRequest, ImageResult, Job, Money, Receipt
 from wanbridge.picture import PictureFile
@@ -38,6 +38,8 @@ class Client(Accounts):
         default: The account for calls that name none.
         patience: Timeouts and cadence; by default those of `Patience`.
         on_progress: Told every event of every call; see `wanbridge.terms.Event`.
+        callbacks: Receives providers' callbacks in this process: jobs are given an address
+            where the provider has callbacks, and a call ends the wait for the next poll.
         http: An ``httpx.Client`` of one's own, which must not retry or follow redirects.
         clock, now, sleep, chance, new_key: For tests.
     """
@@ -47,7 +49,7 @@ class Client(Accounts):
         adapters: Sequence[Adapter] = (),
         *,
         http: httpx.Client | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(adapters, **options)
@@ -200,15 +202,25 @@ class Client(Accounts):
 
     def _perform(self, effect: Effect) -> object:
         match effect:
-            case Sleep(seconds):
-                self._sleep(seconds)
-                return None
+            case Sleep(seconds, wake):
+                return self._rest(seconds, wake)
             case Send():
                 return self._line.send(effect)
             case Resolve():
                 return self._line.resolve(effect)
             case Fetch():
                 return self._line.fetch(effect)
+
+    def _rest(self, seconds: float, wake: Wake | None) -> int | None:
+        if wake is None or self._callbacks is None:
+            (self._sleep or time.sleep)(seconds)
+            return None
+        wakeups = self._callbacks.wakeups
+        if self._sleep is None:
+            return wakeups.wait(wake, seconds)
+        if wakeups.latest(wake) == wake.seen:
+            self._sleep(seconds)
+        return wakeups.latest(wake)
 
 
 class AsyncClient(Accounts):
@@ -223,7 +235,7 @@ class AsyncClient(Accounts):
         adapters: Sequence[Adapter] = (),
         *,
         http: httpx.AsyncClient | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(adapters, **options)
@@ -334,9 +346,8 @@ class AsyncClient(Accounts):
 
     async def _perform(self, effect: Effect, held: list[BaseException]) -> object:
         match effect:
-            case Sleep(seconds):
-                await self._sleep(seconds)
-                return None
+            case Sleep(seconds, wake):
+                return await self._rest(seconds, wake)
             case Send(billable=True):
                 return await self._send_held(effect, held)
             case Send():
@@ -345,6 +356,17 @@ class AsyncClient(Accounts):
                 return await self._line.resolve(effect)
             case Fetch():
                 return await self._line.fetch(effect)
+
+    async def _rest(self, seconds: float, wake: Wake | None) -> int | None:
+        if wake is None or self._callbacks is None:
+            await (self._sleep or asyncio.sleep)(seconds)
+            return None
+        wakeups = self._callbacks.wakeups
+        if self._sleep is None:
+            return await wakeups.wait_async(wake, seconds)
+        if wakeups.latest(wake) == wake.seen:
+            await self._sleep(seconds)
+        return wakeups.latest(wake)
 
     async def _send_held(self, send: Send, held: list[BaseException]) -> object:
         """Send in a task of its own, so that a first cancellation can wait for the reply."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from wanbridge.adapter import Adapter
 from wanbridge.errors import ConfigurationError
@@ -27,15 +27,30 @@ _ACCOUNT = ("adapter", "api_key", "api_key_env", "base_url")
 
 
 @frozen(kw_only=True)
+class CallbackSettings:
+    """Where callbacks arrive.
+
+    Attributes:
+        base_url: Public https address.
+        secret: Signs the addresses; None is random for each process.
+    """
+
+    base_url: str
+    secret: str | None = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
 class Settings:
     """What a client is made from.
 
     Attributes:
+        callbacks: None if none are received.
         default: Account for calls that name none; None if there is no such choice.
     """
 
     adapters: tuple[Adapter, ...]
     patience: Patience
+    callbacks: CallbackSettings | None = None
     default: str | None = None
 
 
@@ -45,7 +60,8 @@ def from_env(
     """An account for every adapter whose ``<NAME>_API_KEY`` is set.
 
     ``<NAME>_BASE_URL`` beside it is optional. A base URL alone makes an account too: it can
-    explain and quote, and misses its key at the first call.
+    explain and quote, and misses its key at the first call. ``WANBRIDGE_CALLBACK_URL`` and
+    ``WANBRIDGE_CALLBACK_SECRET`` are those of `CallbackSettings`.
     """
     environ = os.environ if environ is None else environ
     registry = registry or Registry()
@@ -55,7 +71,9 @@ def from_env(
         key, url = environ.get(f"{prefix}_API_KEY"), environ.get(f"{prefix}_BASE_URL")
         if key or url:
             adapters.append(registry.build(name, api_key=(key or "").strip(), base_url=url))
-    return Settings(adapters=tuple(adapters), patience=Patience())
+    url, secret = environ.get("WANBRIDGE_CALLBACK_URL"), environ.get("WANBRIDGE_CALLBACK_SECRET")
+    callbacks = CallbackSettings(base_url=url, secret=secret or None) if url else None
+    return Settings(adapters=tuple(adapters), patience=Patience(), callbacks=callbacks)
 
 
 def load(
@@ -82,7 +100,22 @@ def load(
             for account, settings in document.get("providers", {}).items()
         ),
         patience=_patience(document.get("client", {})),
+        callbacks=_callbacks(name, document.get("callbacks"), environ),
     )
+
+
+def _callbacks(
+    name: str, given: Mapping[str, str] | None, environ: Mapping[str, str]
+) -> CallbackSettings | None:
+    if given is None:
+        return None
+    if "secret" in given and "secret_env" in given:
+        raise ConfigurationError(f"{name}: callbacks: secret or secret_env, not both")
+    secret = given.get("secret") or environ.get(given.get("secret_env", ""))
+    if not secret and "secret_env" in given:
+        # A random one would make addresses that no other process knows.
+        raise ConfigurationError(f"{name}: callbacks: {given['secret_env']} is not set")
+    return CallbackSettings(base_url=given["base_url"], secret=secret)
 
 
 def _patience(client: Mapping[str, float]) -> Patience:
@@ -103,13 +136,16 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: {exc}") from None
     if not isinstance(document, dict):
         raise ConfigurationError(f"{path}: not a table of settings")
-    if mode & (stat.S_IRGRP | stat.S_IROTH) and _holds_key(document.get("providers")):
+    if mode & (stat.S_IRGRP | stat.S_IROTH) and _holds_key(document):
         message = f"{path} holds a key and can be read by others; chmod 600 {path}"
         warnings.warn(message, stacklevel=5)
     return document
 
 
-def _holds_key(providers: object) -> bool:
+def _holds_key(document: Mapping[str, Any]) -> bool:
+    providers, callbacks = document.get("providers"), document.get("callbacks")
+    if isinstance(callbacks, Mapping) and "secret" in callbacks:
+        return True
     accounts = providers.values() if isinstance(providers, Mapping) else ()
     return any(isinstance(a, Mapping) and "api_key" in a for a in accounts)
 

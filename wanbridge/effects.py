@@ -6,13 +6,14 @@ error thrown in.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from attrs import field, frozen
 
 from wanbridge.errors import TransportFailed
-from wanbridge.model import brief_url
+from wanbridge.model import Job, brief_url
 from wanbridge.wire import HttpRequest
 
 T = TypeVar("T")
@@ -31,11 +32,53 @@ class Send:
     billable: bool = False
 
 
+@frozen(kw_only=True)
+class JobKey:
+    """What a callback and a client that waits both know a job by.
+
+    Attributes:
+        account: Where it was submitted.
+        call: The logical call, by a digest of its key: an address on the wire shows no key.
+        task: The provider's id.
+    """
+
+    account: str
+    call: str
+    task: str
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """That of *job*."""
+        return cls(account=job.account, call=call_of(job.key), task=job.id)
+
+
+def call_of(key: str) -> str:
+    """The logical call of *key*: 32 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+@frozen
+class Wake:
+    """News that end a sleep.
+
+    Attributes:
+        seen: Number of the latest news of *job* that are known; later ones end it.
+    """
+
+    job: JobKey
+    seen: int = 0
+
+
 @frozen
 class Sleep:
-    """Wait for *seconds*."""
+    """Wait for *seconds*, or until there are news of a job.
+
+    The reply is the number of the latest news, greater than ``wake.seen`` if there were any;
+    None where nobody listens.
+    """
 
     seconds: float
+    wake: Wake | None = None
 
 
 class TooLong(TransportFailed):
@@ -79,5 +122,6 @@ class Fetch:
 
 
 Effect = Send | Sleep | Resolve | Fetch
-# Replies: HttpResponse to Send and Fetch, a tuple of addresses to Resolve, None to Sleep.
+# Replies: HttpResponse to Send and Fetch, a tuple of addresses to Resolve, a number or None to
+# Sleep.
 Flow = Generator[Effect, object, T]

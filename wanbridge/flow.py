@@ -38,7 +38,7 @@ from wanbridge.adapter import (
     Step,
     StillUnknown,
 )
-from wanbridge.effects import Flow, Send, Sleep
+from wanbridge.effects import Flow, JobKey, Send, Sleep, Wake
 from wanbridge.errors import (
     AuthenticationFailed,
     CallFailed,
@@ -74,6 +74,11 @@ RESEND_AFTER = 1.0
 RESEND_BEFORE = 120.0
 FREE_RETRIES = 3
 LOOK_AGAIN = 2.0
+# Where a provider calls back, polls only have to find out about a call that was lost.
+SLOWER = 4.0
+SLOW_MOST = 30.0
+# A free message that was not taken, and may be later.
+BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 
 # -- what the clients run ---------------------------------------------------------------
@@ -85,6 +90,7 @@ def generate(
     """Buy pictures and wait for them."""
     began, until = terms.clock(), terms.until
     with _traced(adapter, terms):
+        request = _called_back(adapter, request, key, terms)
         fitted = _fit(adapter, request, terms)
         quoted = terms.price(adapter, request, None)
         with terms.gates.place(adapter.account, fitted.offer) as place:
@@ -108,6 +114,7 @@ def submit(adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms) -
         reason = "this mode answers with the pictures at once, there is no job; use generate"
         raise adapter.unsupported("submit", reason)
     with _traced(adapter, terms):
+        request = _called_back(adapter, request, key, terms)
         fitted = _fit(adapter, request, terms)
         quoted = terms.price(adapter, request, None)
         step, response = yield from _submit(
@@ -153,10 +160,9 @@ def look(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[Step]:
 def finish(
     adapter: Adapter, step: Step, *, terms: Terms, until: float, job: Job | None = None
 ) -> Flow[tuple[Delivery, Job | None]]:
-    """Poll until the job has ended or *until* has passed."""
+    """Poll until the job has ended or *until* has passed; news of it bring the next poll on."""
     began, polls, misses = terms.clock(), 0, 0
-    cadence = terms.patience.cadence or adapter.cadence
-    pace, trouble = cadence.first, None
+    rhythm, trouble = _Rhythm(adapter, terms), None
     while not isinstance(step, Done):
         if isinstance(step, Pending):
             job, misses, asked = step.job, 0, step.retry_after
@@ -169,9 +175,7 @@ def finish(
         if (left := until - terms.clock()) <= 0:
             message = f"job {job.id} is still pending; wait for error.job to go on"
             raise DeadlineExceeded(adapter.account, message, Charge.MAYBE, job) from trouble
-        pause = terms.jittered(pace) if asked is None else asked
-        yield Sleep(min(pause, left))
-        pace = min(pace * cadence.factor, cadence.most)
+        yield from rhythm.rest(job, asked, left)
         step, trouble = yield from _look(adapter, job, terms)
         polls += 1
         terms.report(
@@ -210,12 +214,18 @@ def reconcile(adapter: Adapter, receipt: Receipt, *, terms: Terms) -> Flow[Found
     return found
 
 
-def converse(adapter: Adapter, exchange: Exchange[T], *, terms: Terms) -> Flow[T]:
-    """Carry out an adapter's conversation of free messages."""
+def converse(
+    adapter: Adapter, exchange: Exchange[T], *, terms: Terms, busy: frozenset[int] = frozenset()
+) -> Flow[T]:
+    """Carry out an adapter's conversation of free messages.
+
+    Args:
+        busy: Statuses after which a message is sent again, as after a broken line.
+    """
     try:
         message = next(exchange)
         while True:
-            response = yield from _free(adapter, message, terms)
+            response = yield from _free(adapter, message, terms, busy)
             message = exchange.send(response)
     except StopIteration as stop:
         return cast("T", stop.value)
@@ -232,6 +242,25 @@ def _fit(adapter: Adapter, request: ImageRequest, terms: Terms) -> Plan:
     return fitted.settle()
 
 
+def _called_back(adapter: Adapter, request: ImageRequest, key: str, terms: Terms) -> ImageRequest:
+    """*request* with the address that callbacks are received at, where it names none itself."""
+    if terms.callbacks is None or request.callback_url is not None or adapter.at_once:
+        return request
+    if "callback_url" not in adapter.offer(request.model).fields:
+        return request
+    return evolve(request, callback_url=terms.callbacks.address(adapter.account, key))
+
+
+def _prepared(adapter: Adapter, fitted: Plan, terms: Terms) -> Flow[ImageRequest]:
+    """The request with its uploads done; whatever fails here has bought nothing."""
+    try:
+        exchange = adapter.prepare(fitted.request, fitted.offer)
+        return (yield from converse(adapter, exchange, terms=terms, busy=BUSY))
+    except CallFailed as exc:
+        exc.charge = Charge.NO
+        raise
+
+
 def _submit(
     adapter: Adapter,
     request: ImageRequest,
@@ -241,9 +270,7 @@ def _submit(
     terms: Terms,
     until: float,
 ) -> Flow[tuple[Step, HttpResponse]]:
-    prepared = yield from converse(
-        adapter, adapter.prepare(fitted.request, fitted.offer), terms=terms
-    )
+    prepared = yield from _prepared(adapter, fitted, terms)
     message = adapter.submit(prepared, fitted.offer, key=key)
     rates = fitted.offer.limits.rates
     yield from _pace(adapter, "creates", rates.creates, terms, until)
@@ -366,6 +393,49 @@ class _Submission:
 # -- waiting -----------------------------------------------------------------------------
 
 
+class _Rhythm:
+    """The waits between polls: by the cadence, less often where the provider calls back.
+
+    After news it is the cadence again: one picture of several may have come, or the news may be
+    ahead of what a poll sees.
+    """
+
+    def __init__(self, adapter: Adapter, terms: Terms) -> None:
+        self._terms = terms
+        self._cadence = terms.patience.cadence or adapter.cadence
+        self._pace, self._most = self._cadence.first, self._cadence.most
+        self._seen = 0
+        self._fresh = True
+
+    def rest(self, job: Job, asked: float | None, left: float) -> Flow[None]:
+        """Wait for the next poll, *asked* seconds if the provider said, at most *left*."""
+        if self._fresh:
+            self._begin(job)
+        pause = self._before_it_goes(job) if asked is None else asked
+        self._pace = min(self._pace * self._cadence.factor, self._most)
+        wake = Wake(JobKey.of(job), self._seen) if self._terms.callbacks is not None else None
+        news = cast("int | None", (yield Sleep(min(pause, left), wake)))
+        if news is not None and news > self._seen:
+            self._seen, self._pace = news, self._cadence.first
+
+    def _begin(self, job: Job) -> None:
+        """Slow down if a callback is to come, unless the caller said how often to poll."""
+        self._fresh = False
+        callbacks, own = self._terms.callbacks, self._terms.patience.cadence
+        if callbacks is None or own is not None or not callbacks.expects(job):
+            return
+        self._most = max(self._most, min(self._most * SLOWER, SLOW_MOST))
+        self._pace = min(self._pace * SLOWER, self._most)
+
+    def _before_it_goes(self, job: Job) -> float:
+        """The pause, shorter where the provider will have forgotten the job by then."""
+        pause = self._terms.jittered(self._pace)
+        if job.collect_by is None:
+            return pause
+        half = (job.collect_by - self._terms.now()).total_seconds() / 2
+        return pause if half <= 0 else min(pause, max(half, self._cadence.first))
+
+
 def _look(adapter: Adapter, job: Job, terms: Terms) -> Flow[tuple[Step, CallFailed | None]]:
     """One poll: the step, and the trouble if it says nothing of the job."""
     if (reply := job.state.get(_REPLY)) is not None:
@@ -404,19 +474,27 @@ def _replay(adapter: Adapter, job: Job, reply: dict[str, object]) -> Step:
     return _read(adapter, lambda: adapter.read_submission(response, job.request, key=job.key))
 
 
-def _free(adapter: Adapter, message: HttpRequest, terms: Terms) -> Flow[HttpResponse]:
-    """Send a message that buys nothing, again if the line breaks."""
+def _free(
+    adapter: Adapter, message: HttpRequest, terms: Terms, busy: frozenset[int]
+) -> Flow[HttpResponse]:
+    """Send a message that buys nothing, again if the line breaks or the status is *busy*."""
     backoff = FIRST_BACKOFF
     for turn in range(FREE_RETRIES + 1):
+        pause = terms.jittered(backoff)
         try:
-            return cast("HttpResponse", (yield Send(account=adapter.account, request=message)))
+            response = cast("HttpResponse", (yield Send(account=adapter.account, request=message)))
+            if response.status not in busy or turn == FREE_RETRIES:
+                return response
+            reason = f"{adapter.account}: HTTP {response.status}"
+            if response.retry_after is not None:
+                pause = min(response.retry_after, MOST_BACKOFF)
         except TransportFailed as exc:
             if turn == FREE_RETRIES:
                 raise
-            pause = terms.jittered(backoff)
-            backoff = min(backoff * 2, MOST_BACKOFF)
-            terms.report(Retrying(account=adapter.account, reason=str(exc), seconds=pause))
-            yield Sleep(pause)
+            reason = str(exc)
+        backoff = min(backoff * 2, MOST_BACKOFF)
+        terms.report(Retrying(account=adapter.account, reason=reason, seconds=pause))
+        yield Sleep(pause)
     raise AssertionError("unreachable")  # pragma: no cover
 
 

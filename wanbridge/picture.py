@@ -31,6 +31,11 @@ _EXTENSIONS = {
 }
 _OF_PICTURES = {extension for spellings in _EXTENSIONS.values() for extension in spellings}
 
+# So many bytes tell whether they begin a picture of a format that `inspect` knows.
+TELLING_BYTES = 18
+# Of a picture that is looked at, not read: its size stands in these, metadata included.
+BEGINNING = 256 * 2**10
+
 # As many bytes as any of the formats needs to be known by.
 _HEAD = 32
 
@@ -169,6 +174,14 @@ _SIZES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
 }
 
 
+FORMATS_READ = frozenset(_SIZES)
+
+
+def has_alpha(data: bytes) -> bool:
+    """Whether *data* begins a PNG with an alpha channel, opaque or not; other formats: False."""
+    return data[12:16] == b"IHDR" and data[25:26] in (b"\4", b"\6")
+
+
 def data_uri(data: bytes, mime: str) -> str:
     """*data* as ``data:<mime>;base64,...``."""
     return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
@@ -194,6 +207,23 @@ def from_data_uri(uri: str) -> tuple[bytes, str]:
     except (binascii.Error, UnicodeEncodeError) as exc:
         said = "a character outside ASCII" if isinstance(exc, UnicodeError) else str(exc)
         raise ValueError(f"{shown}: the payload is not base64: {said}") from None
+
+
+def data_bytes(uri: str) -> int:
+    """How many bytes the payload of a ``data:`` URI stands for, by its length alone."""
+    at = uri.find(",") + 1
+    return (len(uri) - at) * 3 // 4 - uri.count("=", max(at, len(uri) - 2))
+
+
+def data_beginning(uri: str, most: int = BEGINNING) -> bytes:
+    """The first bytes, at most *most*, behind a ``data:`` URI; the rest is not looked at.
+
+    Raises:
+        ValueError: as `from_data_uri`, for as much as was looked at.
+    """
+    comma = uri.find(",") + 1
+    data, _ = from_data_uri(uri[: comma + most // 3 * 4])
+    return data
 
 
 class PictureFile:

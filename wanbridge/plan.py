@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterator
 import attrs
 from attrs import evolve, frozen
 
-from wanbridge.adapter import Adapter, Limits, Offer
+from wanbridge.adapter import Adapter, Limits, Offer, PictureLimits
 from wanbridge.errors import InvalidRequest, Problem, UnsupportedFeature
 from wanbridge.model import ImageRequest, InputImage, Note
+from wanbridge.picture import FORMATS_READ, TELLING_BYTES, data_beginning, data_bytes, inspect
 
 # Prompt and model are always sent; extra is checked by the adapter.
 _ALWAYS = frozenset({"prompt", "model", "extra"})
@@ -122,6 +123,10 @@ def _field(
     adapter: Adapter, request: ImageRequest, offer: Offer, name: str
 ) -> Note | UnsupportedFeature | None:
     """How one field that is set fares by the offer and the mode; None if it is simply sent."""
+    if (why := offer.ignored.get(name)) is not None:
+        return Note(name, "ignored", why)
+    if (why := offer.refused.get(name)) is not None:
+        return adapter.unsupported(name, why)
     if name == "thinking" and request.mode != "text" and name in offer.fields:
         return Note(name, "ignored", "thinking has effect only in text-to-image outside sets")
     if name == "color_palette" and request.mode == "set":
@@ -165,6 +170,10 @@ def _beyond(
     for index, image in enumerate(request.images):
         if reason := _image(image, limits):
             yield adapter.unsupported("images", f"images[{index}]: {reason}")
+    total = sum(_inline_bytes(image) for image in request.images)
+    if limits.data_total is not None and total > limits.data_total:
+        right = f"at most {limits.data_total:,} here, else give URLs"
+        yield adapter.unsupported("images", f"{total:,} bytes inline in all; {right}")
 
 
 def _not_held(adapter: Adapter, image: InputImage, limits: Limits) -> str | None:
@@ -183,12 +192,38 @@ def _image(image: InputImage, limits: Limits) -> str | None:
     if image.scheme not in limits.image_schemes:
         taken = ", ".join(sorted(limits.image_schemes))
         return f"a {image.scheme}: image is not taken here; {taken}"
-    if image.scheme == "data" and limits.data_bytes is not None:
+    if limits.data_bytes is not None and (size := _inline_bytes(image)) > limits.data_bytes:
+        return f"{size:,} bytes inline; at most {limits.data_bytes:,} here, else give a URL"
+    return _unfit(image, limits.pictures) if limits.pictures is not None else None
+
+
+def _unfit(image: InputImage, rules: PictureLimits) -> str | None:
+    """Why a picture breaks *rules*, from its own bytes or from what is known of it."""
+    width, height = image.width, image.height
+    if image.scheme == "data":
         assert image.url is not None
-        size = (len(image.url) - image.url.find(",") - 1) * 3 // 4
-        if size > limits.data_bytes:
-            return f"{size:,} bytes inline; at most {limits.data_bytes:,} here, else give a URL"
-    return None
+        try:
+            beginning = data_beginning(image.url)
+        except ValueError as exc:
+            return str(exc)
+        facts = inspect(beginning)
+        # Not even the longest header tells a picture by fewer bytes.
+        if facts is None and len(beginning) >= TELLING_BYTES:
+            return f"its bytes are no picture of a known format; {_formats(rules)}"
+        if facts is not None:
+            if rules.formats is not None and facts.mime not in rules.formats:
+                return f"{facts.mime}; {_formats(rules)}"
+            width, height = facts.width or width, facts.height or height
+    return None if width is None or height is None else rules.problem(width, height)
+
+
+def _formats(rules: PictureLimits) -> str:
+    return f"taken here: {', '.join(sorted(rules.formats or FORMATS_READ))}"
+
+
+def _inline_bytes(image: InputImage) -> int:
+    """Bytes of a picture that comes as a ``data:`` URI; 0 for any other."""
+    return 0 if image.url is None or image.scheme != "data" else data_bytes(image.url)
 
 
 def _size(

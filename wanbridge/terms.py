@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from datetime import datetime
+from typing import Protocol
 
 from attrs import define, field, frozen
 
@@ -81,6 +82,16 @@ class Patience:
     cadence: Cadence | None = None
 
 
+class Callbacks(Protocol):
+    """Who receives providers' callbacks, as a conversation sees it."""
+
+    def address(self, account: str, key: str) -> str | None:
+        """Where the provider of *account* is to call for the logical call *key*; None: nowhere."""
+
+    def expects(self, job: Job) -> bool:
+        """Whether the provider was given that address for *job*."""
+
+
 @define
 class Trail:
     """How to go on from an interruption, kept up to date while a flow runs.
@@ -119,6 +130,7 @@ class Terms:
         price: What a request costs before (no delivery) or after; None if unknown.
         origins: Origins of the configured base URLs, from which pictures may be fetched even
             on this machine.
+        callbacks: Who is called when a job ends; None if nobody is.
         may_drop, check_limits: As in `wanbridge.plan.plan`.
         trail: Of this one call.
     """
@@ -131,6 +143,7 @@ class Terms:
     gates: Gates = field(factory=Gates)
     price: Callable[[Adapter, ImageRequest, Delivery | None], Money | None] = _no_price
     origins: frozenset[str] = frozenset()
+    callbacks: Callbacks | None = None
     may_drop: Collection[str] = ()
     check_limits: bool = True
     trail: Trail = field(factory=Trail)

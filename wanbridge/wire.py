@@ -26,6 +26,13 @@ def _size(body: bytes) -> str:
     return f"<{len(body)} bytes>"
 
 
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def _without_query(url: str) -> str:
     return repr(url.partition("?")[0])
 
@@ -58,7 +65,7 @@ class HttpRequest(_Headers):
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError if it is none."""
-        return json.loads(self.body)
+        return _json(self.body)
 
 
 @frozen(kw_only=True)
@@ -76,10 +83,7 @@ class HttpResponse(_Headers):
 
     @cached_property
     def _parsed(self) -> Any:
-        try:
-            return json.loads(self.body)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+        return _json(self.body)
 
     def json(self) -> Any:
         """The body as JSON, parsed once; not to be changed. Raises ValueError if it is none."""

@@ -51,8 +51,10 @@ def test_each_provider_has_its_base_url_and_key(sandbox: Sandbox) -> None:
 
 
 def test_without_names_every_provider_is_there() -> None:
-    """Three so far."""
-    assert ("dashscope", "reapi", "runware") == Sandbox().providers
+    """All seven."""
+    names = ("crun", "dashscope", "empiriolabs", "gccai", "kie", "reapi", "runware")
+
+    assert names == Sandbox().providers
 
 
 def test_an_unknown_provider_is_named_with_those_there_are(sandbox: Sandbox) -> None:

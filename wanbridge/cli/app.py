@@ -26,6 +26,7 @@ _COMMANDS = {
     "explain": "Show what each provider would be sent, and what it costs. No call.",
     "providers": "List providers: models, keys, addresses, fields.",
     "validate": "Check a request, job, receipt, result or configuration file.",
+    "callbacks": "Receive providers' callbacks.",
     "sandbox": "Serve fake providers on this machine until Ctrl-C.",
     "demo": "Draw pictures at every fake provider. No key, no internet.",
 }

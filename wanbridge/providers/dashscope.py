@@ -6,7 +6,8 @@ answered with the pictures, usually within two minutes. A task, its result and i
 for 24 hours. A failed task is an HTTP 200; its code stands inside ``output`` or beside it. There
 is no idempotency key: every create that arrives is bought. Nothing that fails is billed.
 
-Long for an adapter: two modes, four error shapes, regional hosts, a look-up and a cancel.
+Long for an adapter: two modes, four error shapes, regional hosts, uploads, a look-up and a
+cancel.
 
 Pages, all read 2026-11-20, in comments by the word before the colon:
 
@@ -21,8 +22,10 @@ Pages, all read 2026-11-20, in comments by the word before the colon:
 
 from __future__ import annotations
 
+import hashlib
 import re
 import string
+from collections.abc import Iterator
 from datetime import timedelta, timezone
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, urlencode, urlsplit
@@ -43,6 +46,7 @@ from wanbridge.adapter import (
     Offer,
     Op,
     Pending,
+    PictureLimits,
     Rates,
     Step,
     StillUnknown,
@@ -60,8 +64,11 @@ from wanbridge.errors import (
     ProviderUnavailable,
     RateLimited,
     RequestRejected,
+    UnsupportedFeature,
 )
-from wanbridge.model import Image, ImageRequest, InputImage, Job, Receipt
+from wanbridge.model import Image, ImageRequest, InputImage, Job, Note, Receipt
+from wanbridge.multipart import FormFile, form
+from wanbridge.picture import data_beginning, data_bytes, from_data_uri, has_alpha
 from wanbridge.sizes import Pixels, SizeLimits
 from wanbridge.structure import ShapeError, lenient, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
@@ -75,6 +82,18 @@ _UP_TO_2K = SizeLimits(tiers=("1K", "2K"), min_area=768 * 768, max_area=2048 * 2
 _UP_TO_4K = SizeLimits(
     tiers=("1K", "2K", "4K"), min_area=768 * 768, max_area=4096 * 4096, source=_SOURCE
 )
+# "image" (api). An alpha channel is "not supported"; what becomes of one is not said.
+_PICTURES = PictureLimits(
+    formats=frozenset({"image/png", "image/jpeg", "image/bmp", "image/webp"}),
+    min_side=240,
+    max_side=8000,
+    max_ratio=8,
+    source=_SOURCE,
+)
+# Originals under about 7 MB where they come as base64 (error-code); a body with base64 has 64 MiB
+# at most (rate-limit), so all together stay under 60 MB as base64.
+_INLINE = 7_000_000
+_INLINE_ALL = 45_000_000
 # negative_prompt is listed by one page and called unsupported for 2.7 by the guide: not sold.
 _FIELDS = frozenset(
     {
@@ -91,8 +110,9 @@ def _offer(model: str, text: SizeLimits) -> Offer:
         set=_UP_TO_2K,
         source=_SOURCE,
         image_schemes=frozenset({"https", "http", "data", "oss"}),
-        # Originals under about 7 MB where they come as base64 (error-code).
-        data_bytes=7_000_000,
+        # However they come: above `_INLINE` they are uploaded (api).
+        data_bytes=20_000_000,
+        pictures=_PICTURES,
         # Not documented; a fresh id may read UNKNOWN for some seconds.
         missing_grace=30.0,
         # Creates and running tasks for one model; polls for the whole account (rate-limit, tasks).
@@ -110,6 +130,9 @@ def _offer(model: str, text: SizeLimits) -> Offer:
 
 _OFFERS = (_offer("wan2.7-image", _UP_TO_2K), _offer("wan2.7-image-pro", _UP_TO_4K))
 
+# How often a policy is asked for when storage calls the last one ended; they live 300 s (upload).
+_POLICIES = 2
+_UPLOAD_SECONDS = 120.0
 # Of a task, its result and its links (api, tasks).
 _LIFE = timedelta(hours=24)
 # The zone of the service's times is not documented; Beijing and Singapore share this one.
@@ -201,6 +224,25 @@ class _Listing:
     total: int | None = lenient()
 
 
+@frozen
+class _Policy:
+    """Where a file may be put, for some minutes, and the proof of it (upload)."""
+
+    policy: str
+    signature: str
+    upload_dir: str
+    upload_host: str
+    oss_access_key_id: str
+    x_oss_object_acl: str
+    x_oss_forbid_overwrite: str
+    max_file_size_mb: float | None = lenient()
+
+
+@frozen
+class _Granted:
+    data: _Policy
+
+
 @frozen(kw_only=True)
 class Options:
     """What can be chosen for DashScope.
@@ -276,6 +318,86 @@ class DashScope(Adapter):
         """None for a tier alone: its word means what ours does, with images too (api)."""
         tier_alone = request.size.pixels is None and request.size.aspect_ratio is None
         return None if tier_alone else self.in_pixels(request, offer)
+
+    def remarks(self, request: ImageRequest, offer: Offer) -> Iterator[Note | UnsupportedFeature]:
+        """Which pictures are uploaded, and which have an alpha channel."""
+        for index, size in _too_long(request.images).items():
+            said = f"images[{index}]: {size:,} bytes are uploaded to DashScope first, for 48 hours"
+            yield Note("images", "info", said)
+        for index, image in enumerate(request.images):
+            if image.scheme == "data" and has_alpha(_beginning(image)):
+                said = "a PNG with an alpha channel, which is not supported; flatten it"
+                yield Note("images", "info", f"images[{index}]: {said}")
+
+    def prepare(self, request: ImageRequest, offer: Offer) -> Exchange[ImageRequest]:
+        """Upload what is too long to go inline, and name it by ``oss://`` (upload).
+
+        Raises:
+            UnsupportedFeature: nothing can be uploaded with this account or in its region.
+        """
+        images, stored = list(request.images), dict[str, str]()
+        for index in _too_long(request.images):
+            image = images[index]
+            assert image.url is not None
+            if image.url not in stored:
+                stored[image.url] = yield from self._upload(image.url, f"images[{index}]", offer)
+            images[index] = evolve(image, url=stored[image.url])
+        return evolve(request, images=tuple(images)) if stored else request
+
+    def _upload(self, uri: str, name: str, offer: Offer) -> Exchange[str]:
+        """The ``oss://`` address of a picture; a policy that has ended meanwhile is renewed."""
+        try:
+            data, mime = from_data_uri(uri)
+        except ValueError as exc:
+            raise self.unsupported("images", f"{name}: {exc}") from None
+        refusal: ProviderError | None = None
+        for _ in range(_POLICIES):
+            policy = yield from self._policy(len(data), name, offer)
+            # By content, so that a second send of the same form finds the file of the first.
+            file = f"{hashlib.sha256(data).hexdigest()}.{mime.partition('/')[2]}"
+            key = f"{policy.upload_dir}/{file}"
+            part = FormFile(name="file", filename=file, mime=mime, data=data)
+            response = yield _form(policy, key, part)
+            if response.status < 300 or b"<Code>FileAlreadyExists<" in response.body:
+                return f"oss://{key}"
+            detail = ErrorDetail(code=None, message=f"{name} was not stored: {response.text(160)}")
+            cls = self.classify(response.status, None)
+            # Storage judges the policy, not our key.
+            cls = RequestRejected if cls is AuthenticationFailed else cls
+            refusal = self.error(cls, detail, response, charge=Charge.NO, raw=response.text())
+            if response.status != 403:
+                break
+        assert refusal is not None
+        raise refusal
+
+    def _policy(self, size: int, name: str, offer: Offer) -> Exchange[_Policy]:
+        query = urlencode({"action": "getPolicy", "model": offer.alias})
+        url = f"{self.base_url}/uploads?{query}"
+        response = yield json_request("GET", url, headers=self.bearer())
+        if (error := self.failure(response, op=Op.PREPARE)) is not None:
+            error.charge = Charge.NO
+            # One page knows uploads in Beijing only (upload); 401 is about the key.
+            of_the_account = isinstance(error, RateLimited | CreditExhausted)
+            if response.status in (400, 403, 404, 405) and not of_the_account:
+                raise self._no_upload(size, name, f"the account or region has none ({error})")
+            raise error
+        policy = self.structure(response, _Granted).data
+        if not self._may_store(policy.upload_host):
+            raise self.malformed(response, "$.data.upload_host: not an https URL")
+        if policy.max_file_size_mb is not None and size > policy.max_file_size_mb * 2**20:
+            raise self._no_upload(size, name, f"at most {policy.max_file_size_mb:g} MB are taken")
+        return policy
+
+    def _may_store(self, url: str) -> bool:
+        """Whether pictures may be sent there: over https, or to where the key goes as well."""
+        parts, own = urlsplit(url), urlsplit(self.base_url)
+        return bool(parts.hostname) and (parts.scheme == "https" or parts[:2] == own[:2])
+
+    def _no_upload(self, size: int, name: str, why: str) -> UnsupportedFeature:
+        said = f"{name}: {size:,} bytes, too long to go inline, cannot be uploaded: {why}"
+        return self.unsupported(
+            "images", f"{said}; give an https URL, or {_INLINE:,} bytes at most"
+        )
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """The same body for both modes; there is no ratio word and no idempotency key."""
@@ -479,6 +601,51 @@ class DashScope(Adapter):
             " the list shows neither prompt nor key, so only the caller can adopt one"
         )
         return StillUnknown(candidates=tuple(found), detail=detail)
+
+
+def _beginning(image: InputImage) -> bytes:
+    """The first bytes of a ``data:`` picture; none if it is not base64, which the plan tells."""
+    try:
+        return data_beginning(image.url or "")
+    except ValueError:
+        return b""
+
+
+def _too_long(images: tuple[InputImage, ...]) -> dict[int, int]:
+    """Index and bytes of the ``data:`` pictures that cannot go inline, alone or with the others."""
+    found: dict[int, int] = {}
+    inline = 0
+    for index, image in enumerate(images):
+        if image.scheme == "data" and image.url is not None:
+            size = data_bytes(image.url)
+            if size > _INLINE or inline + size > _INLINE_ALL:
+                found[index] = size
+            else:
+                inline += size
+    return found
+
+
+def _form(policy: _Policy, key: str, file: FormFile) -> HttpRequest:
+    """The upload, in the page's order; the storage host gets no API key (upload)."""
+    kind, body = form(
+        [
+            ("OSSAccessKeyId", policy.oss_access_key_id),
+            ("Signature", policy.signature),
+            ("policy", policy.policy),
+            ("key", key),
+            ("x-oss-object-acl", policy.x_oss_object_acl),
+            ("x-oss-forbid-overwrite", policy.x_oss_forbid_overwrite),
+            ("success_action_status", "200"),
+        ],
+        file,
+    )
+    return HttpRequest(
+        method="POST",
+        url=policy.upload_host,
+        headers={"Content-Type": kind},
+        body=body,
+        read_timeout=_UPLOAD_SECONDS,
+    )
 
 
 def _plain(code: str) -> str:

@@ -37,6 +37,7 @@ from wanbridge.adapter import (
     Offer,
     Op,
     Pending,
+    PictureLimits,
     Step,
     StillUnknown,
 )
@@ -66,6 +67,14 @@ _UP_TO_4K = SizeLimits(
 )
 # What "size" takes as words; they have no effect with images (model).
 _RATIOS = frozenset({"1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3"})
+# None on the page either, and the maker's as well.
+_PICTURES = PictureLimits(
+    min_side=240,
+    max_side=8000,
+    max_ratio=8,
+    source="https://help.aliyun.com/zh/model-studio/"
+    "wan-image-generation-and-editing-api-reference, read 2026-11-20",
+)
 _FIELDS = frozenset(
     {
         *("images", "regions", "n", "sequential", "size", "thinking", "color_palette", "seed"),
@@ -89,7 +98,7 @@ def _offer(model: str, text: SizeLimits) -> Offer:
         model=model,
         alias=model,
         fields=_FIELDS,
-        limits=Limits(text=text, edit=_UP_TO_2K, set=_UP_TO_2K, source=_SOURCE),
+        limits=Limits(text=text, edit=_UP_TO_2K, set=_UP_TO_2K, source=_SOURCE, pictures=_PICTURES),
         failure_charge=Charge.NO,  # refunded before any poll can show "failed" (tasks)
     )
 

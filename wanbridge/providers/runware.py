@@ -20,8 +20,8 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
@@ -31,6 +31,7 @@ from attrs import evolve, frozen
 from wanbridge.adapter import (
     Adapter,
     Cadence,
+    CallbackEvent,
     Delivery,
     Done,
     ErrorDetail,
@@ -42,12 +43,14 @@ from wanbridge.adapter import (
     Offer,
     Op,
     Pending,
+    PictureLimits,
     Resend,
     Step,
     StillUnknown,
 )
 from wanbridge.errors import (
     AuthenticationFailed,
+    CallbackRefused,
     Charge,
     ContentRefused,
     CreditExhausted,
@@ -82,6 +85,16 @@ _TO_2048 = SizeLimits(
 # its sizes are what three public integrations agree they read there. Upstream ends sets at 2K.
 _PRO_2048 = evolve(_TO_2048, source=f"{_PAGE}-pro, recorded by third parties, read 2026-11-20")
 _PRO_4096 = evolve(_PRO_2048, tiers=("1K", "2K", "4K"), max_side=4096)
+# The formats of inline pictures stand in an older reference. The rest is upstream's, as the maker's
+# page has it (read 2026-11-20): a generation that fails on it may cost money here.
+_PICTURES = PictureLimits(
+    formats=frozenset({"image/png", "image/jpeg", "image/webp"}),
+    min_side=240,
+    max_side=8000,
+    max_ratio=8,
+    source="https://runware.ai/docs and https://help.aliyun.com/zh/model-studio/"
+    "wan-image-generation-and-editing-api-reference, read 2026-11-20",
+)
 _LIMITS = Limits(
     text=_TO_2048,
     edit=_TO_2048,
@@ -91,6 +104,7 @@ _LIMITS = Limits(
     prompt_required=True,
     image_schemes=frozenset({"https", "http", "data", "ref"}),
     data_bytes=20_000_000,  # upstream's; Runware publishes none of its own
+    pictures=_PICTURES,
     missing_grace=30.0,  # users' advice, none is documented
     # No rates: 2 to 4 at a time is advice (docs/platform/rate-limits, read 2026-11-20).
 )
@@ -133,6 +147,8 @@ _CODES: tuple[tuple[str, type[ProviderError]], ...] = (
     ("^(invalid|missing|unsupported|conflict|duplicate|value|array|max)", RequestRejected),
     ("^(unknownparameter|incompatibleparameters|validationfailed)$", RequestRejected),
 )
+# Of a task that goes on; the polling page in two editions, and the legacy client.
+_UNDER_WAY = frozenset({"processing", "pending", "queued", "scheduled", "waiting"})
 _CONFLICT = "conflictTaskUUID"
 _UNKNOWN_TASK = re.compile("task.*(notfound|expired)$", re.IGNORECASE)
 
@@ -205,6 +221,29 @@ class _Element:
 class _Envelope:
     data: list[_Element] | None
     errors: list[_Fault]
+
+
+@frozen
+class _Called:
+    """One item of a callback: a result object, a fault, or word that it goes on."""
+
+    task: str = named("taskUUID")
+    picture: str | None = lenient(key="imageUUID")
+    status: str | None = lenient()
+    code: str | None = lenient()
+    message: str | None = lenient()
+    error: dict[str, Any] | None = lenient()
+    url: str | None = lenient(key="imageURL")
+    base64: str | None = lenient(key="imageBase64Data")
+    data_uri: str | None = lenient(key="imageDataURI")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether nothing has ended: such a status, or a bare acknowledgement."""
+        if self.status is not None:
+            return self.status in _UNDER_WAY
+        told = (self.url, self.base64, self.data_uri, self.code, self.message, self.error)
+        return not any(told)
 
 
 @frozen(kw_only=True)
@@ -357,6 +396,32 @@ class Runware(Adapter):
         cls = self.classify(response.status, first.code)
         return self.error(cls, first.detail, response, raw=state.body, job=job, charge=Charge.MAYBE)
 
+    def read_callback(
+        self, request: HttpRequest, secrets: Sequence[str], *, now: datetime
+    ) -> list[CallbackEvent]:
+        """One call per picture, flat or wrapped in an array, never signed (/webhooks).
+
+        No call says that the task has ended, for it may have more pictures; a poll does.
+        """
+        try:
+            items = _calls(request.json())
+            called = structure(items, list[_Called])
+        except ShapeError as exc:
+            raise CallbackRefused(f"runware: {exc}") from None
+        except ValueError:
+            raise CallbackRefused("runware: a callback is JSON") from None
+        if not called:
+            raise CallbackRefused("runware: a callback about nothing")
+        return [
+            CallbackEvent(
+                task_id=call.task,
+                item=call.picture,
+                ended=False if call.goes_on else None,
+                raw=item,
+            )
+            for call, item in zip(called, items, strict=True)
+        ]
+
     def find(self, receipt: Receipt) -> Exchange[Found]:
         """Ask for the task by the UUID that the submit carried."""
         job = self.adopt(receipt, _task_uuid(receipt.key))
@@ -502,6 +567,17 @@ def _task_uuid(key: str) -> str:
     if given is None or given.version != 4:
         given = UUID(bytes=hashlib.sha256(key.encode()).digest()[:16], version=4)
     return str(given)
+
+
+def _calls(body: Any) -> list[Any]:
+    """The items of a callback: guides show one flat object, the legacy client's README arrays."""
+    if not isinstance(body, dict) or not {"data", "errors"} & set(body):
+        return [body]
+    items: list[Any] = []
+    for name in ("data", "errors"):
+        found = body.get(name) or []
+        items += found if isinstance(found, list) else [found]
+    return items
 
 
 def _is_answer(response: HttpResponse) -> bool:

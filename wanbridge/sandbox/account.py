@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from wanbridge.sandbox.faults import Faults
 from wanbridge.sandbox.ledger import Charge, Ledger
@@ -46,6 +46,8 @@ class Task:
         links_until: When its result URLs die; None is never.
         lost: Polls do not know it.
         dead_links: Its result URLs answer 403 from the start.
+        early: It was done at once, and its callbacks go out before the reply to the submit.
+        held: Money set aside for it, not yet charged.
         detail: Whatever the dialect wants to keep with it.
     """
 
@@ -61,6 +63,8 @@ class Task:
     links_until: float | None = None
     lost: bool = False
     dead_links: bool = False
+    early: bool = False
+    held: Decimal = Decimal(0)
     charge: Charge | None = None
     detail: Any = None
 
@@ -120,6 +124,11 @@ class Account:
         """Seconds of the sandbox's clock."""
         return self._clock()
 
+    @property
+    def webhook_key(self) -> str:
+        """What callbacks are signed with, where the provider signs them."""
+        return f"sandbox-{self.provider}-webhook-key"
+
     def uuid(self) -> str:
         """A fresh version 4 UUID, from the sandbox's seed."""
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
@@ -151,8 +160,9 @@ class Account:
             outcome: How it would end without faults; those can only make it worse.
         """
         now = self.now()
-        ready_at = now + (self.latency if latency is None else latency)
         marks = self._faults.for_task(self.provider)
+        early = "early_callback" in marks
+        ready_at = now if early else now + (self.latency if latency is None else latency)
         outcome = _outcome(marks) if outcome is Outcome.SUCCEEDED else outcome
         names = names or [f"{self.hex(24)}-{n}" for n in range(len(pictures))]
         files = [File(name=n, picture=p) for n, p in zip(names, pictures, strict=True)]
@@ -173,6 +183,7 @@ class Account:
             links_until=None if link_seconds is None else ready_at + link_seconds,
             lost="lost_task" in marks,
             dead_links="dead_link" in marks,
+            early=early,
             detail=detail,
         )
         self.tasks[task_id] = task
@@ -202,6 +213,16 @@ class Account:
         """Whether the balance covers *amount*."""
         return self.balance >= amount
 
+    def hold(self, task: Task, amount: Decimal) -> None:
+        """Set *amount* aside for *task* until ``release``; no charge yet."""
+        self.balance -= amount
+        task.held += amount
+
+    def release(self, task: Task) -> None:
+        """Give back what is set aside for *task*; a second time does nothing."""
+        self.balance += task.held
+        task.held = Decimal(0)
+
     def charge(self, task: Task, amount: Decimal, *, images: int) -> Charge:
         """Take *amount* for *task* and write it down."""
         self.balance -= amount
@@ -230,6 +251,20 @@ class Account:
         """
         ending = ENDINGS[file.picture.format]
         return f"{self.origin}/{self.provider}/files/{file.name}.{ending}{query}"
+
+    def fresh_link(self, name: str, seconds: float) -> str | None:
+        """Another URL of the picture under *name*, alive for *seconds*; None if there is none.
+
+        Args:
+            name: With its ending, as for ``file``.
+        """
+        found = self.file(name)
+        if found is None:
+            return None
+        task, file = found
+        again = evolve(file, name=f"{self.hex(24)}/{file.name}")
+        self._files[again.name] = (evolve(task, links_until=self.now() + seconds), again)
+        return self.link(again)
 
     def has_picture(self, name: str) -> bool:
         """Whether a picture of this name was made, for providers that take them as input."""

@@ -4,6 +4,7 @@
 ``GET /_sandbox/``            ``{"providers": {name: {"base_url", "api_key"}}}``
 ``GET /_sandbox/ledger``      posts, charges and totals
 ``GET /_sandbox/tasks``       a list of tasks
+``GET /_sandbox/callbacks``   ``{"waiting": [...], "sent": [...]}``
 ``GET /_sandbox/faults``      the faults that are set
 ``PUT /_sandbox/faults``      a list of faults that replaces them
 ``GET /_sandbox/switches``    ``{provider: {name: value}}``
@@ -36,6 +37,8 @@ def control(sandbox: Sandbox, request: HttpRequest, path: str) -> Reply:
                 return json_reply(200, sandbox.ledger())
             case "GET", "tasks":
                 return json_reply(200, sandbox.tasks())
+            case "GET", "callbacks":
+                return _callbacks(sandbox)
             case "GET", "faults":
                 return _faults(sandbox)
             case "PUT", "faults":
@@ -59,6 +62,13 @@ def _providers(sandbox: Sandbox) -> dict[str, dict[str, str]]:
         name: {"base_url": sandbox.base_url(name), "api_key": sandbox.api_key(name)}
         for name in sandbox.providers
     }
+
+
+def _callbacks(sandbox: Sandbox) -> Reply:
+    waiting = [callback.to_json() for callback in sandbox.callbacks()]
+    return json_reply(
+        200, {"waiting": waiting, "sent": [d.to_json() for d in sandbox.deliveries()]}
+    )
 
 
 def _faults(sandbox: Sandbox) -> Reply:

@@ -10,7 +10,7 @@ dialect. Where a method has no use for its ``call``, the parameter may be named 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from attrs import field, frozen
 
 from wanbridge.sandbox.account import Account, Task
+from wanbridge.sandbox.callbacks import Notice, Retries
 from wanbridge.sandbox.faults import Op
 from wanbridge.sandbox.reply import Reply, text_reply
 from wanbridge.wire import HttpRequest
@@ -102,6 +103,8 @@ class Dialect(ABC):
     # What the account holds at the start, as a decimal number.
     opening_balance: ClassVar[str]
     switches: ClassVar[tuple[Switch, ...]] = ()
+    # How callbacks are repeated; the default is: not at all.
+    retries: ClassVar[Retries] = Retries()
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -133,6 +136,17 @@ class Dialect(ABC):
 
     def settle(self, task: Task, /) -> None:  # noqa: B027 -- most providers have nothing to do
         """Called once per task when its work is over: the place for refunds."""
+
+    def notices(self, _: Task, /) -> Sequence[Notice]:
+        """What to tell the customer about a task that is over; asked once, after ``settle``."""
+        return ()
+
+    def signature(self, _: Task, at: int, key: str, /) -> Mapping[str, str]:
+        """Headers that sign a callback at *at*, in seconds since 1970; none if nothing is signed.
+
+        A forged one comes with another *key* than the account's ``webhook_key``.
+        """
+        return {}
 
     @abstractmethod
     def rate_limited(self, retry_after: float | None) -> Reply:

@@ -11,11 +11,12 @@ from attrs import define, field, frozen
 
 
 class Op(StrEnum):
-    """What a call wants from the provider."""
+    """What a call wants from the provider; a callback is the provider's own."""
 
     SUBMIT = "submit"
     POLL = "poll"
     DOWNLOAD = "download"
+    CALLBACK = "callback"
     OTHER = "other"
 
 
@@ -65,6 +66,13 @@ KINDS: Mapping[str, Kind] = {
     "fail_generation": Kind("the task fails", (Op.SUBMIT,), marks_task=True),
     "lost_task": Kind("polls do not know the task", (Op.SUBMIT, Op.POLL), marks_task=True),
     "dead_link": Kind("result URLs answer 403", (Op.SUBMIT, Op.DOWNLOAD), marks_task=True),
+    "early_callback": Kind(
+        "done at once, and told before the reply", (Op.SUBMIT,), marks_task=True
+    ),
+    "lost_callback": Kind("a callback is never sent", (Op.CALLBACK,)),
+    "duplicate_callback": Kind("a callback is sent twice", (Op.CALLBACK,)),
+    "forged_callback": Kind("before it, one that somebody else wrote", (Op.CALLBACK,)),
+    "stale_callback": Kind("before it, the same, signed an hour ago", (Op.CALLBACK,)),
 }
 
 # slow_body, unless the fault says otherwise.
@@ -111,9 +119,9 @@ class Fault:
     Attributes:
         kind: A key of ``KINDS``.
         provider: Whose calls; ``*`` is everybody's.
-        op: Which calls: submit, poll, download, or any that the kind knows. None is the kind's
-            own: submit. ``lost_task`` and ``dead_link`` at a submit mark the task for good, at a
-            poll or download they spoil that one call.
+        op: Which calls: submit, poll, download, callback, or any that the kind knows. None is the
+            kind's own: submit, or callback. ``lost_task`` and ``dead_link`` at a submit mark the
+            task for good, at a poll or download they spoil that one call.
         times: How often; None is always.
         after: Matching calls left alone first, counted from the moment the fault is set.
         accept: Whether the call takes effect nevertheless (hang: True, errors: False).
@@ -162,7 +170,7 @@ class Fault:
 
     def stage(self, op: Op) -> Stage:
         """When it strikes a call of this *op*."""
-        if KINDS[self.kind].marks_task and op is Op.SUBMIT:
+        if op is Op.CALLBACK or (KINDS[self.kind].marks_task and op is Op.SUBMIT):
             return Stage.TASK
         accepts = KINDS[self.kind].accepts if self.accept is None else self.accept
         return Stage.AFTER if accepts else Stage.BEFORE
@@ -224,10 +232,17 @@ class Faults:
 
     def for_task(self, provider: str) -> set[str]:
         """The kinds that mark the task being accepted; they are spent by it."""
+        return self._marks(provider, Op.SUBMIT)
+
+    def for_callback(self, provider: str) -> set[str]:
+        """The kinds that strike the next thing the provider has to tell; they are spent by it."""
+        return self._marks(provider, Op.CALLBACK)
+
+    def _marks(self, provider: str, op: Op) -> set[str]:
         kinds = set()
         for armed in self._armed:
             fault = armed.fault
-            if fault.strikes(provider, Op.SUBMIT) and fault.stage(Op.SUBMIT) is Stage.TASK:
+            if fault.strikes(provider, op) and fault.stage(op) is Stage.TASK:
                 armed.seen += 1
                 if armed.ready():
                     armed.used += 1

@@ -24,6 +24,7 @@ class Reply:
         cut: Content-Length promises the whole body, the connection closes half-way.
         drop: The connection closes without any byte.
         hang: Nothing ever comes.
+        early: Callbacks wait that go out before it.
     """
 
     response: HttpResponse
@@ -33,6 +34,7 @@ class Reply:
     cut: bool = False
     drop: bool = False
     hang: bool = False
+    early: bool = False
 
     @property
     def answered(self) -> bool:

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import Any, cast
 
+from wanbridge.sandbox.courier import Courier
 from wanbridge.sandbox.extra import missing_extra
 from wanbridge.sandbox.reply import Reply
 from wanbridge.sandbox.world import Sandbox
@@ -44,8 +45,9 @@ class _Protocol(H11Protocol):
 class _App:
     """The sandbox as an ASGI application."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, courier: Courier) -> None:
         self._sandbox = sandbox
+        self._courier = courier
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -55,6 +57,8 @@ class _App:
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         reply = self._sandbox.begin(await self._request(scope, receive))
         transport = cast("asyncio.Transport", scope["state"]["transport"])
+        if reply.early:
+            await self._courier.before_reply()
         if reply.render is not None:
             reply = await asyncio.to_thread(reply.rendered)
         if reply.hang:
@@ -133,24 +137,34 @@ async def _gone(receive: _Receive) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Lets go of waiting connections before it waits for them."""
+    """Sends callbacks too, and lets go of waiting connections before it waits for them."""
 
-    def __init__(self, config: uvicorn.Config, app: _App) -> None:
+    def __init__(self, config: uvicorn.Config, app: _App, courier: Courier) -> None:
         super().__init__(config)
         self._app = app
+        self._courier = courier
+
+    async def main_loop(self) -> None:
+        rounds = asyncio.create_task(self._courier.run())
+        await super().main_loop()
+        rounds.cancel()
+        await asyncio.wait([rounds])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.stop()
         await super().shutdown(sockets)
 
 
-def _listen(sandbox: Sandbox, host: str, port: int) -> tuple[_Server, socket.socket]:
+def _listen(
+    sandbox: Sandbox, host: str, port: int, deliver_to: Mapping[str, str] | None
+) -> tuple[_Server, socket.socket]:
     """A server and its socket, already listening; the sandbox knows its origin."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     shown = f"[{host}]" if ":" in host else host
     sandbox.origin = f"http://{shown}:{listener.getsockname()[1]}"
-    app = _App(sandbox)
+    courier = Courier(sandbox, deliver_to)
+    app = _App(sandbox, courier)
     config = uvicorn.Config(
         cast("Any", app),
         http=_Protocol,
@@ -164,7 +178,7 @@ def _listen(sandbox: Sandbox, host: str, port: int) -> tuple[_Server, socket.soc
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
-    return _Server(config, app), listener
+    return _Server(config, app, courier), listener
 
 
 def serve(
@@ -173,17 +187,19 @@ def serve(
     port: int = 8000,
     *,
     ready: Callable[[Sandbox], None] | None = None,
+    deliver_to: Mapping[str, str] | None = None,
 ) -> None:
     """Serve until interrupted.
 
     Args:
         port: 0 takes any that is free; ``sandbox.origin`` tells which.
         ready: Called once, when clients may connect.
+        deliver_to: Where callbacks go, as for ``running``.
 
     Raises:
         OSError: the address is taken.
     """
-    server, listener = _listen(sandbox, host, port)
+    server, listener = _listen(sandbox, host, port, deliver_to)
     if ready is not None:
         ready(sandbox)
     server.run(sockets=[listener])
@@ -191,17 +207,23 @@ def serve(
 
 @contextlib.contextmanager
 def running(
-    sandbox: Sandbox | None = None, port: int = 0, *, host: str = "127.0.0.1"
+    sandbox: Sandbox | None = None,
+    port: int = 0,
+    *,
+    host: str = "127.0.0.1",
+    deliver_to: Mapping[str, str] | None = None,
 ) -> Iterator[Sandbox]:
     """A sandbox that is served from a thread of its own for as long as the block lasts.
 
     Args:
         sandbox: None makes one with every provider.
         port: 0 takes any that is free.
+        deliver_to: ``{"https://app.example.com": "http://127.0.0.1:5000"}``: where callbacks go
+            whose address begins so. Of other addresses only those on loopback are called.
     """
     sandbox = sandbox or Sandbox()
     before = sandbox.origin
-    server, listener = _listen(sandbox, host, port)
+    server, listener = _listen(sandbox, host, port, deliver_to)
     thread = threading.Thread(
         target=server.run, kwargs={"sockets": [listener]}, name="wanbridge-sandbox", daemon=True
     )

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 
 from wanbridge.sandbox.account import Account, File
+from wanbridge.sandbox.callbacks import Callback, Callbacks, Delivery, announced
 from wanbridge.sandbox.control import control
 from wanbridge.sandbox.dialect import Call, Dialect
 from wanbridge.sandbox.dialects import BUILTIN, dialect_class
@@ -51,6 +52,9 @@ class Sandbox:
         latency: Seconds that one generation takes.
         key_for: Gives the API key that each provider accepts.
         seed: Ids and response seeds are drawn from it.
+        on_callback: Receives the providers' callbacks and answers with a status; None is no
+            answer. Called by ``deliver``, and by ``handle`` for those that go out before the
+            reply. May call the sandbox. Without it a server sends them over HTTP.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Sandbox:
         latency: float = 0.3,
         key_for: Callable[[str], str] = default_key,
         seed: int = 0,
+        on_callback: Callable[[HttpRequest], int | None] | None = None,
     ) -> None:
         names = BUILTIN if providers is None else providers
         self._classes = {name: dialect_class(name) for name in names}
@@ -69,6 +74,7 @@ class Sandbox:
         self._key_for = key_for
         self._seed = seed
         self._origin = IN_PROCESS
+        self.on_callback = on_callback
         self._lock = threading.RLock()
         self.reset()
 
@@ -77,6 +83,7 @@ class Sandbox:
         with self._lock:
             self._faults = Faults()
             self._ledger = Ledger()
+            self._callbacks = Callbacks()
             self._dialects: dict[str, Dialect] = {}
             for name, dialect in self._classes.items():
                 self._dialects[name] = dialect(
@@ -119,6 +126,10 @@ class Sandbox:
     def api_key(self, provider: str) -> str:
         """The one key that *provider* accepts."""
         return self._dialect(provider).account.key
+
+    def webhook_key(self, provider: str) -> str:
+        """What *provider* signs its callbacks with, if it signs them."""
+        return self._dialect(provider).account.webhook_key
 
     def balance(self, provider: str) -> Decimal:
         """What the account holds, in the provider's currency."""
@@ -184,12 +195,58 @@ class Sandbox:
             accounts = [dialect.account for dialect in self._dialects.values()]
             return [task.to_json(now) for a in accounts for task in a.tasks.values()]
 
+    def callbacks(self) -> list[Callback]:
+        """Those that wait to be sent, first due first."""
+        with self._lock:
+            self._settle()
+            return self._callbacks.waiting()
+
+    def deliveries(self) -> list[Delivery]:
+        """The callbacks that were sent, in order, with what was answered."""
+        with self._lock:
+            return list(self._callbacks.sent)
+
+    def take_callbacks(self, *, early: bool = False) -> list[Callback]:
+        """Those that are due, for whoever sends them and then calls ``callback_answered``.
+
+        Args:
+            early: Only those that go out before the reply to a submit.
+        """
+        with self._lock:
+            self._settle()
+            return self._callbacks.take(self._clock(), early=early)
+
+    def callback_answered(self, callback: Callback, status: int | None) -> None:
+        """What the receiver said to one that was taken, None for nothing; it may come again."""
+        with self._lock:
+            self._callbacks.answered(callback, status, self._clock())
+
+    def deliver(self, *, early: bool = False) -> int:
+        """Hand what is due to ``on_callback``, if there is one. Returns how many.
+
+        Args:
+            early: Only those that go out before the reply to a submit.
+        """
+        receive = self.on_callback
+        if receive is None:
+            return 0
+        due = self.take_callbacks(early=early)
+        for callback in due:
+            self.callback_answered(callback, receive(callback.request))
+        return len(due)
+
     def handle(self, request: HttpRequest) -> Reply:
         """The whole answer to *request*, whatever host its URL names."""
-        return self.begin(request).rendered()
+        reply = self.begin(request)
+        if reply.early:
+            self.deliver(early=True)
+        return reply.rendered()
 
     def begin(self, request: HttpRequest) -> Reply:
-        """Like ``handle``, but a dear body is left for ``Reply.rendered``."""
+        """Like ``handle``, but a dear body is left for ``Reply.rendered``.
+
+        Callbacks that go out before the reply are left for the caller, too.
+        """
         provider, _, rest = urlsplit(request.url).path.lstrip("/").partition("/")
         if provider == "_sandbox":
             return control(self, request, rest)
@@ -216,6 +273,8 @@ class Sandbox:
         for dialect in self._dialects.values():
             for task in dialect.account.due():
                 dialect.settle(task)
+                for callback in announced(dialect, task, self._faults.for_callback):
+                    self._callbacks.add(callback)
 
     def _serve(self, dialect: Dialect, call: Call) -> Reply:
         name = call.path.removeprefix("/files/")
@@ -234,6 +293,9 @@ class Sandbox:
         if op is Op.SUBMIT:
             accepted = tuple(dialect.account.accepted[known:])
             self._record(dialect, call, accepted, reply)
+            if any(dialect.account.tasks[name].early for name in accepted):
+                self._settle()
+                return evolve(reply, early=True)
         return reply
 
     def _record(

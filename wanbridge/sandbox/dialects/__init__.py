@@ -8,7 +8,15 @@ from typing import Final
 from wanbridge.sandbox.dialect import Dialect
 
 # Name of the provider (and of its module), name of the class.
-BUILTIN: Final = {"dashscope": "DashScope", "reapi": "Reapi", "runware": "Runware"}
+BUILTIN: Final = {
+    "crun": "Crun",
+    "dashscope": "DashScope",
+    "empiriolabs": "EmpirioLabs",
+    "gccai": "Gccai",
+    "kie": "Kie",
+    "reapi": "Reapi",
+    "runware": "Runware",
+}
 
 
 def dialect_class(provider: str) -> type[Dialect]:

@@ -8,19 +8,21 @@ Sources: runware.ai/docs/models/alibaba-wan2-7-image (and -pro), runware.ai/docs
 (authentication, errors, task-polling, webhooks, task-details), runware.ai/docs/utilities/
 image-upload and the source of the official clients, read 2026-11-20. What these leave open is a
 switch. Our choices: the HTTP status of a request whose tasks all failed is that of the first
-error; money is taken when a task is accepted, for the images that will come; webhooks are accepted
-but not delivered; uploads are stored by UUID and have no URL.
+error; money is taken when a task is accepted, for the images that will come; uploads are stored by
+UUID and have no URL. Of webhooks the number of attempts is not documented, eight is our choice, as
+are that all of a task's come together at its end, that they carry ``status``, and no jitter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 from attrs import evolve
 
 from wanbridge.sandbox.account import Account, File, Outcome, Task
+from wanbridge.sandbox.callbacks import Notice, Retries
 from wanbridge.sandbox.dialect import Call, Dialect, Switch
 from wanbridge.sandbox.dialects import runware_answers as answers
 from wanbridge.sandbox.dialects import runware_rules as rules
@@ -92,6 +94,12 @@ class Runware(Dialect):
             doc="what the safety check finds, where a task asks for one",
         ),
         Switch(
+            name="webhook_form",
+            default="bare",
+            values=("bare", "wrapped"),
+            doc="a webhook has one item at the top level, or inside data or errors; both reported",
+        ),
+        Switch(
             name="dry_run",
             default=False,
             values=(False, True),
@@ -99,6 +107,9 @@ class Runware(Dialect):
             "nobody takes a paid run for a dry one",
         ),
     )
+
+    # runware.ai/docs/platform/webhooks: any 2xx within 5 s, else 250 ms doubling to 8 s.
+    retries = Retries(first=0.25, factor=2, cap=8, attempts=8, timeout=5)
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)
@@ -143,6 +154,18 @@ class Runware(Dialect):
                 400, answers.error_object("invalidPayload", "the body must be an array of tasks")
             )
         return answers.merged([self._one(task, call) for task in body])
+
+    def notices(self, task: Task, /) -> Sequence[Notice]:
+        # One call per image, and nothing to prove who calls.
+        url = task.detail.get("webhookURL")
+        if url is None:
+            return ()
+        images = [{**self._element(task, file), "status": "success"} for file in task.files]
+        failures = [{**failure, "status": "error"} for failure in self._missing(task)]
+        if self.settings["webhook_form"] == "wrapped":
+            images = [{"data": [image]} for image in images]
+            failures = [{"errors": [failure]} for failure in failures]
+        return [Notice.of(url, item, answers.Drawn.text) for item in images + failures]
 
     def rate_limited(self, retry_after: float | None) -> Reply:
         # No Retry-After is documented for this API.

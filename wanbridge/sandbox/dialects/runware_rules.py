@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
@@ -27,6 +26,7 @@ from wanbridge.sandbox.dialects.shapes import (
     is_int,
     is_strings,
     is_upright,
+    is_url,
     percent,
 )
 
@@ -77,17 +77,6 @@ def _one_of(*values: str) -> _Check:
 def is_uuid4(value: Any) -> bool:
     """Whether *value* is a version 4 UUID; a version 7 was seen accepted, we are strict."""
     return isinstance(value, str) and _UUID4.fullmatch(value) is not None
-
-
-def is_url(value: Any) -> bool:
-    """Whether *value* is an http or https URL with a host."""
-    if not isinstance(value, str):
-        return False
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def is_image(value: Any, known: Callable[[str], bool]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from decimal import Decimal
+from math import isqrt
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
@@ -24,6 +25,36 @@ def is_strings(value: Any) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def is_text(value: Any, most: int) -> TypeGuard[str]:
+    """Whether *value* is a string of 1 to *most* characters."""
+    return isinstance(value, str) and 1 <= len(value) <= most
+
+
+def is_url(value: Any) -> TypeGuard[str]:
+    """Whether *value* is an http or https URL with a host."""
+    if not isinstance(value, str):
+        return False
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
+
+
+def number(value: Decimal) -> int | float:
+    """*value* as the wire has it: a JSON number, without a point where none is needed."""
+    return int(value) if value == int(value) else float(value)
+
+
+def canvas(area: int, across: int, down: int) -> tuple[int, int]:
+    """Width and height of about *area* pixels in the ratio *across*:*down*, multiples of 16."""
+
+    def step(side: int) -> int:
+        return round(side / 16) * 16
+
+    return step(isqrt(area * across // down)), step(isqrt(area * down // across))
+
+
 def is_hex_colour(value: Any) -> TypeGuard[str]:
     """Whether *value* is ``#RRGGBB``."""
     return isinstance(value, str) and _HEX.fullmatch(value) is not None
@@ -38,6 +69,13 @@ def percent(value: Any) -> Decimal | None:
 def is_box(value: Any) -> bool:
     """Whether *value* is a list of exactly four integers."""
     return isinstance(value, list) and len(value) == 4 and all(map(is_int, value))
+
+
+def is_boxes(value: Any) -> bool:
+    """Whether *value* is a list of lists of at most two boxes."""
+    return isinstance(value, list) and all(
+        isinstance(boxes, list) and len(boxes) <= 2 and all(map(is_box, boxes)) for boxes in value
+    )
 
 
 def is_upright(box: list[int]) -> bool:

@@ -1,0 +1,428 @@
+"""GCCAI: a reseller whose replies wear two envelopes, and which bills what was really made.
+
+``POST /images/generations`` holds the price of all ``n`` pictures and answers with a task whose
+id is ``data[0].task_id``; ``GET /tasks/{id}`` gives its state in ``data`` and bills what came.
+Success is called ``"success"`` on one page and ``200`` on another, and a 200 can be a failure. A
+person's domain before a resold service: a key of its own, for this host alone.
+
+GCCAI's Wan page has no page of its own on tasks, errors or models that could be read. Their shapes
+are those of APIMart, whose page, tables and prices are word for word the same.
+
+Long for an adapter: two envelopes, three shapes of a submit, two of an error, and two balances.
+
+Pages, all read 2026-11-20, in comments by the word before the colon:
+
+- model: https://gccai.heqingsong.uk/en/api-reference/images/wan2.7-image/generation
+- sibling: https://gccai.heqingsong.uk/en/api-reference/images/imagen-4.0-gccai/generation
+- balance: https://gccai.heqingsong.uk/en/api-reference/account/token-balance and /user-balance
+- twin: https://docs.apimart.ai/en/api-reference/tasks/status, and APIMart's own client code
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from attrs import evolve, frozen
+
+from wanbridge.adapter import (
+    Adapter,
+    Cadence,
+    Delivery,
+    Done,
+    ErrorDetail,
+    Exchange,
+    Limits,
+    Missing,
+    ModelInfo,
+    Offer,
+    Op,
+    Pending,
+    PictureLimits,
+    Step,
+)
+from wanbridge.errors import (
+    Charge,
+    GenerationFailed,
+    JobCancelled,
+    Problem,
+    ProviderError,
+    RequestRejected,
+)
+from wanbridge.model import Image, ImageRequest, Job, Money
+from wanbridge.sizes import Pixels, SizeLimits
+from wanbridge.structure import ShapeError, lenient, named, structure
+from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
+
+_SOURCE = (
+    "https://gccai.heqingsong.uk/en/api-reference/images/wan2.7-image/generation, read 2026-11-20"
+)
+# 4K is for pro, text-to-image, outside sets (model).
+_UP_TO_2K = SizeLimits(tiers=("1K", "2K"), min_area=768 * 768, max_area=2048 * 2048, source=_SOURCE)
+_UP_TO_4K = SizeLimits(
+    tiers=("1K", "2K", "4K"), min_area=768 * 768, max_area=4096 * 4096, source=_SOURCE
+)
+# "image_urls" (model).
+_PICTURES = PictureLimits(
+    formats=frozenset({"image/jpeg", "image/png", "image/webp", "image/bmp"}),
+    min_side=240,
+    max_side=8000,
+    max_ratio=8,
+    source=_SOURCE,
+)
+# What "size" takes as ratios; they have no effect with images (model).
+_RATIOS = frozenset({"1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3"})
+_FIELDS = frozenset(
+    {
+        *("images", "regions", "n", "sequential", "size", "thinking", "color_palette", "seed"),
+        *("negative_prompt", "watermark"),
+    }
+)
+
+
+def _offer(model: str, text: SizeLimits) -> Offer:
+    limits = Limits(
+        text=text,
+        edit=_UP_TO_2K,
+        set=_UP_TO_2K,
+        source=_SOURCE,
+        image_schemes=frozenset({"https", "http", "data"}),
+        data_bytes=20_000_000,  # each, however it comes (model)
+        # Ours: how long a body may be is not documented, and the twin wants none of this inline.
+        data_total=20_000_000,
+        pictures=_PICTURES,
+    )
+    return Offer(
+        model=model,
+        alias=model,
+        fields=_FIELDS,
+        limits=limits,
+        failure_charge=Charge.NO,  # "failed requests are not charged" (model)
+    )
+
+
+_OFFERS = (_offer("wan2.7-image", _UP_TO_2K), _offer("wan2.7-image-pro", _UP_TO_4K))
+
+# Of the links: 24 h on the sibling pages, 72 h in the twin's newest text.
+_LIFE = timedelta(hours=24)
+# "failed" and "cancelled" are the twin's; the others are read as them.
+_FAILED, _CANCELLED = ("failed", "error"), ("cancelled", "canceled")
+# What the twin takes as Idempotency-Key.
+_KEY = re.compile(r"[!-~]{1,191}")
+
+
+@frozen
+class _Picture:
+    url: list[str] | str | None = None  # a list now, one text in an older edition (twin)
+    expires_at: int | None = lenient()
+
+
+@frozen
+class _Result:
+    images: list[_Picture] | None = None
+
+
+@frozen
+class _Task:
+    """``data`` of any reply; on status the id is ``id``, on submit ``task_id`` (sibling, twin)."""
+
+    task_id: str | None = None
+    id: str | None = None
+    status: str | None = None
+    result: _Result | None = None
+    progress: float | None = lenient()
+    completed: int | None = lenient()
+    error: Any = None
+    message: str | None = lenient()
+
+    @property
+    def name(self) -> str:
+        return self.task_id or self.id or ""
+
+    @property
+    def pictures(self) -> list[tuple[str, _Picture]]:
+        # n objects with one link or one object with n links: not stated, so flattened.
+        return [
+            (url, picture)
+            for picture in (self.result and self.result.images) or ()
+            for url in ([picture.url] if isinstance(picture.url, str) else picture.url or ())
+            if url
+        ]
+
+
+@frozen
+class _Reply:
+    data: _Task
+
+
+@frozen
+class _Balance:
+    """Names by the twin's client; GCCAI's own pages only describe them."""
+
+    remain: Decimal | None = named("remain_balance", None)
+    credits: Decimal | None = named("remain_credits", None)
+    unlimited: bool | None = lenient(key="unlimited_quota")
+
+
+@frozen
+class _Model:
+    id: str
+
+
+@frozen
+class _Models:
+    data: list[_Model]
+
+
+@frozen(kw_only=True)
+class Gccai(Adapter):
+    """GCCAI's task API."""
+
+    name = "gccai"
+    default_url = "https://gccai.heqingsong.uk/v1"
+    offers = _OFFERS
+    # Every 2 s (twin), every 3 s (its clients).
+    cadence = Cadence(first=2.0, most=5.0)
+    reserved = frozenset(
+        {
+            *("model", "prompt", "image_urls", "n", "size", "resolution", "negative_prompt"),
+            *("watermark", "seed", "thinking_mode", "enable_sequential", "bbox_list"),
+            "color_palette",
+        }
+    )
+    # "Failed requests are not charged" (model), as far as the service itself has judged them. Not
+    # the 5xx: these may be from in front of a service that works on.
+    not_accepted = frozenset({400, 401, 402, 403, 404, 413, 429})
+
+    def pixels(self, request: ImageRequest, offer: Offer) -> Pixels | None:
+        """None for a tier alone, and without images for the ratios that have a word."""
+        ratio = request.size.aspect_ratio
+        in_words = ratio is None or (ratio in _RATIOS and not request.images)
+        return None if in_words and not request.size.pixels else self.in_pixels(request, offer)
+
+    def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
+        """One flat object. The twin honours the key; nothing here relies on it."""
+        if any(image.url is None for image in request.images):  # with check_limits=False
+            raise self.unsupported("images", "a ref is not known here; give a URL")
+        pixels, tier = self.pixels(request, offer), request.size.tier
+        # Exactly one tier, in "resolution" beside a ratio or else in "size" itself (model).
+        ratio = None if request.images else request.size.aspect_ratio or "1:1"
+        body = {
+            "model": offer.alias,
+            "prompt": request.prompt or None,
+            "image_urls": [image.url for image in request.images] or None,
+            # A number; quoted it is an error (sibling).
+            "n": request.n,
+            "size": f"{pixels.width}x{pixels.height}" if pixels else ratio or tier,
+            "resolution": tier if ratio and not pixels else None,
+            "negative_prompt": request.negative_prompt,
+            # The defaults of these are not stated.
+            "watermark": request.watermark,
+            "seed": request.seed,
+            "thinking_mode": self.thinks(request),
+            "enable_sequential": request.sequential,
+            "bbox_list": self.boxes(request),
+            "color_palette": self.palette(request),
+        }
+        return json_request(
+            "POST",
+            f"{self.base_url}/images/generations",
+            headers={**self.bearer(), "Idempotency-Key": _idempotency_key(key)},
+            body={**compact(body), **self.extras(request)},
+        )
+
+    def read_submission(self, response: HttpResponse, request: ImageRequest, *, key: str) -> Step:
+        """The task; a status beside the id is left to the poll."""
+        task = self._task(response)
+        if not (task.name and task.name.isascii() and task.name.isprintable()):
+            raise self.malformed(response, "$.data: no task_id", raw=response.json())
+        job = self.job(response, request, task.name, key=key)
+        return Pending(evolve(job, collect_by=job.submitted_at + _LIFE))
+
+    def poll(self, job: Job) -> HttpRequest:
+        """Free; the language is that of messages (model)."""
+        url = f"{job.base_url}/tasks/{quote(job.id, safe='')}?language=en"
+        return json_request("GET", url, headers=self.bearer())
+
+    def read_poll(self, response: HttpResponse, job: Job) -> Step:
+        """Only links, a cancel and lost tasks end it; an unknown status is work in progress."""
+        detail = _complaint(self.parse(response))
+        if response.status == 404 or (detail and _number(detail) == 404):
+            return Missing(detail.message if detail else "no such task")
+        spoiled: list[Problem] = []
+        task = self._task(response, spoiled)
+        if task.pictures:
+            return Done(self._delivery(response, task, spoiled))
+        if task.status is None:
+            raise self.malformed(response, "$.data.status: missing", raw=response.json())
+        if task.status in _CANCELLED:
+            # Nobody says what a cancelled task costs, nor how one comes to be cancelled.
+            message = f"job {job.id} was cancelled"
+            raise JobCancelled(self.account, message, self.cancel_charge, job)
+        progress = None if task.progress is None else min(max(task.progress / 100, 0.0), 1.0)
+        return Pending(job, response.retry_after, progress)
+
+    def failure(
+        self, response: HttpResponse, *, op: Op, job: Job | None = None
+    ) -> ProviderError | None:
+        """By status; and in a 200 an error, a code that is not good, or a task that has failed."""
+        try:
+            body = response.json()
+        except ValueError:
+            body = None  # in a 200 whoever reads it says what is wrong with it
+        if response.status >= 300:
+            unknown = op is Op.POLL and response.status == 404 and _complaint(body) is not None
+            return None if unknown else self.refusal(response, op=op, job=job)
+        task = _peeked(body) if op in (Op.SUBMIT, Op.POLL) else _Task()
+        # A picture is worth more than a code, and an accepted task tells its end when polled.
+        if task.pictures or (op is Op.SUBMIT and task.name):
+            return None
+        if (detail := _complaint(body)) is not None:
+            number = _number(detail)
+            if op is Op.POLL and number == 404:
+                return None
+            charge = self._submit_charge(op, number in self.not_accepted and not task.name)
+            cls = self.classify(number, detail.code)
+            return self.error(cls, detail, response, charge=charge, raw=body, job=job)
+        if op is not Op.POLL or task.status not in (*_FAILED, "completed"):
+            return None
+        if task.status == "completed":
+            cls, charge = GenerationFailed, Charge.MAYBE
+            detail = ErrorDetail(code=None, message="completed without an image")
+        else:
+            # "Failed requests are not charged" (model).
+            charge, detail = Charge.NO, _told(task.error, task.message)
+            # Its code mirrors a status (twin); only this one would be the same elsewhere.
+            cls = RequestRejected if _number(detail) == 400 else GenerationFailed
+        return self.error(cls, detail, response, charge=charge, raw=body, job=job, final=True)
+
+    def error_detail(self, body: Any) -> ErrorDetail | None:
+        """Of a refused call: the body itself speaks where nothing in it does (twin)."""
+        if isinstance(body, dict) and body.get("message"):
+            return _complaint(body) or _told(body, None, body)
+        return _complaint(body)
+
+    def balance(self) -> Exchange[Money]:
+        """Of the key, or of the account where the key has no limit of its own.
+
+        In a unit that the operator has chosen: dollars, yuan or tokens (balance).
+        """
+        for path in ("balance", "user/balance"):
+            response = yield self._get(path)
+            said = self._read(response, Op.BALANCE, _Balance)
+            left = said.credits if said.remain is None else said.remain
+            # -1 where it is not limited (balance).
+            if said.unlimited or left == -1:
+                continue
+            if left is None:
+                raise self.malformed(response, "$.remain_balance: missing", raw=response.json())
+            return Money(left, "GCCAI-CREDITS")
+        raise self.unsupported("balance", "neither this key nor its account is limited")
+
+    def models(self) -> Exchange[tuple[ModelInfo, ...]]:
+        """Ids only (twin)."""
+        response = yield self._get("models")
+        listed = self._read(response, Op.MODELS, _Models).data
+        raw = response.json()["data"]
+        return tuple(ModelInfo(id=m.id, raw=r) for m, r in zip(listed, raw, strict=True))
+
+    def _get(self, path: str) -> HttpRequest:
+        return json_request("GET", f"{self.base_url}/{path}", headers=self.bearer())
+
+    def _read(self, response: HttpResponse, op: Op, shape: type[Any]) -> Any:
+        if (error := self.failure(response, op=op)) is not None:
+            raise error
+        return self.structure(response, shape)
+
+    def _task(self, response: HttpResponse, spoiled: list[Problem] | None = None) -> _Task:
+        body = self.parse(response)
+        try:
+            return structure(_unlisted(body), _Reply, spoiled=spoiled).data
+        except ShapeError as exc:
+            raise self.malformed(response, str(exc), raw=body) from None
+
+    def _delivery(self, response: HttpResponse, task: _Task, spoiled: list[Problem]) -> Delivery:
+        """No cost: that field's currency is nowhere stated, the price list's is."""
+        ended = _moment(task.completed) or response.received_at
+        later = ended + _LIFE if ended else None
+        return Delivery(
+            images=tuple(
+                Image(url=url, expires_at=_moment(picture.expires_at) or later)
+                for url, picture in task.pictures
+            ),
+            notes=self.spoiled_notes(spoiled),
+            raw=response.json(),
+        )
+
+
+def _complaint(body: Any) -> ErrorDetail | None:
+    """A root ``error``, ``success: false`` or a code that is not good, in this order (twin)."""
+    if not isinstance(body, dict):
+        return None
+    if error := body.get("error"):
+        return _told(error, body.get("message"), body)
+    good = body.get("code") in (None, 200, "200", "success")
+    if body.get("success") is False or not good:
+        return _told({**body, "code": None if good else body["code"]}, None, body)
+    return None
+
+
+def _told(error: Any, otherwise: Any, body: Any = None) -> ErrorDetail:
+    """An error object or a bare text; its ``code`` is a number, text or absent (twin)."""
+    said = error if isinstance(error, dict) else {"message": error}
+    code = said.get("type") if said.get("code") is None else said["code"]
+    message, parameter = (
+        str(said.get("message") or otherwise or "no explanation"),
+        said.get("param"),
+    )
+    named = isinstance(parameter, str) and parameter not in message
+    request_id = body.get("request_id") if isinstance(body, dict) else None
+    return ErrorDetail(
+        code=None if code is None else str(code),
+        message=f"{parameter}: {message}" if named else message,
+        request_id=request_id if isinstance(request_id, str) else None,
+        task_id=_peeked(body).name or None,
+    )
+
+
+def _number(detail: ErrorDetail) -> int | None:
+    """Its code as the status that it mirrors (twin)."""
+    code = detail.code or ""
+    return int(code) if len(code) == 3 and code.isascii() and code.isdecimal() else None
+
+
+def _unlisted(body: Any) -> Any:
+    """*body* with its task as an object, which is in a list on submit (sibling, twin).
+
+    Only a completed one has a result; what stands there in another state is let pass.
+    """
+    data = body.get("data") if isinstance(body, dict) else None
+    if isinstance(data, list) and data:
+        data = data[0]
+    if not isinstance(data, dict):
+        return body
+    if data.get("status") != "completed" and not isinstance(data.get("result"), dict):
+        data = {**data, "result": None}
+    return {**body, "data": data}
+
+
+def _peeked(body: Any) -> _Task:
+    """The task that a reply speaks of; an empty one where there is none that can be read."""
+    try:
+        return structure(_unlisted(body), _Reply).data
+    except ShapeError:
+        return _Task()
+
+
+def _moment(seconds: int | None) -> datetime | None:
+    """Unix seconds as a time; None for what cannot be one of this century."""
+    sane = seconds is not None and 10**9 <= seconds < 4 * 10**9
+    return datetime.fromtimestamp(seconds, UTC) if sane and seconds else None
+
+
+def _idempotency_key(key: str) -> str:
+    return key if _KEY.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()
