@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from attrs import evolve
+
 from halide import reply
 from playing import Stage
-
 from wanbridge import fetch
 from wanbridge.effects import Effect, Fetch, Resolve, Sleep, TooLong
 from wanbridge.errors import Charge, DownloadFailed, TransportFailed

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from halide import Halide
 
+from halide import Halide
 from wanbridge import Client
 from wanbridge.adapter import Adapter, Limits, Offer
 from wanbridge.errors import InvalidRequest, UnsupportedFeature

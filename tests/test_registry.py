@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from halide import Halide
 
+from halide import Halide
 from wanbridge import Client, config
 from wanbridge.errors import ConfigurationError, UnknownProvider
 from wanbridge.providers import BUILTIN
