@@ -838,3 +838,36 @@ def test_free_messages_are_tried_four_times_with_growing_waits() -> None:
 
     assert [1.0, 2.0, 4.0] == sleeps(effects)
     assert 3 == sum(isinstance(e, Retrying) for e in stage.events)
+
+
+def test_who_gives_up_waiting_holds_nobody_back() -> None:
+    """A cancelled call leaves the line, wherever it stood."""
+    adapter = Halide(api_key="k", options=_Options(rates=Rates(running=1)))
+    stage = Stage()
+    first, second, third = (
+        flow.generate(adapter, KITE, key=key, terms=stage.terms) for key in "123"
+    )
+    assert isinstance(next(first), Send)
+    assert isinstance(next(second), Sleep)
+    assert isinstance(next(third), Sleep)
+
+    second.close()
+    first.close()
+
+    assert isinstance(third.send(None), Send)
+    third.close()
+
+
+def test_who_stands_further_back_looks_less_often() -> None:
+    """A thousand waiting calls must not wake up ten times a second."""
+    adapter = Halide(api_key="k", options=_Options(rates=Rates(running=2)))
+    stage = Stage()
+    plays = [flow.generate(adapter, KITE, key=str(n), terms=stage.terms) for n in range(60)]
+
+    waits = [e.seconds for e in map(next, plays) if isinstance(e, Sleep)]
+
+    assert 58 == len(waits)
+    assert [0.1, 0.15, 0.2] == [round(w, 3) for w in waits[:3]]
+    assert 2.0 == waits[-1]
+    for play in plays:
+        play.close()

@@ -62,6 +62,7 @@ def test_a_field_at_its_default_is_no_matter() -> None:
         ("images", {"images": ("http://x.example/a.png",), "size": "1K"}, "refused"),
         ("images", {"images": (InputImage(ref={"halide": "1"}),)}, "refused"),
         ("prompt", {"prompt": "x" * 101}, "refused"),
+        ("prompt", {"prompt": "x" * 100}, "sent"),
     ],
 )
 def test_every_field_is_sent_noted_or_refused(
@@ -173,8 +174,8 @@ def test_an_inline_picture_may_be_too_large() -> None:
         request = ImageRequest("a kite", images=(image,))
         return [p.reason for p in plan(Small(api_key="k"), request).problems]
 
-    assert [] == sized(999)
-    assert ["images[0]: 1,200 bytes inline; at most 1,000 here, else give a URL"] == sized(1200)
+    assert [] == sized(1000)
+    assert ["images[0]: 1,001 bytes inline; at most 1,000 here, else give a URL"] == sized(1001)
 
 
 def test_a_picture_held_by_another_provider_is_refused() -> None:
@@ -301,3 +302,20 @@ def test_a_size_learnt_from_no_image_names_both_ways_out() -> None:
     assert not report.ok
     assert "client.measure" in report.fields["size"].detail
     assert "aspect_ratio" in report.fields["size"].detail
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"output_format": "webp"}, "webp cannot be asked for; it is always png"),
+        ({"callback_url": "https://a.example/"}, "this provider calls nobody back; poll instead"),
+        ({"watermark": True}, "halide-wan has no such parameter here"),
+        (
+            {"color_palette": PALETTE, "sequential": True},
+            "a palette has no effect in sets (sequential)",
+        ),
+    ],
+)
+def test_a_refusal_says_why(fields: dict[str, Any], reason: str) -> None:
+    """A tired reader learns what would be right."""
+    assert [reason] == [p.reason for p in plan(HALIDE, ImageRequest("a kite", **fields)).problems]

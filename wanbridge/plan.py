@@ -185,7 +185,8 @@ def _image(image: InputImage, limits: Limits) -> str | None:
         return f"a {image.scheme}: image is not taken here; {taken}"
     if image.scheme == "data" and limits.data_bytes is not None:
         assert image.url is not None
-        size = (len(image.url) - image.url.find(",") - 1) * 3 // 4
+        payload = image.url.partition(",")[2]
+        size = len(payload) * 3 // 4 - payload[-2:].count("=")
         if size > limits.data_bytes:
             return f"{size:,} bytes inline; at most {limits.data_bytes:,} here, else give a URL"
     return None
