@@ -266,7 +266,6 @@ def _holding(value: Any, name: str) -> Iterator[dict[str, Any]]:
     [float("nan"), float("inf"), Ellipsis, b"bytes", {1, 2}, "half \ud800", {"deep": [Ellipsis]}],
     ids=repr,
 )
-@pytest.mark.xfail(reason="what is not JSON leaves submit as TypeError, or as NaN on the wire")
 def test_an_extra_that_is_no_json_is_refused(variant: Variant, value: object) -> None:
     """Extras are the one place for the caller's own values; they are not for `json` to judge."""
     with pytest.raises(InvalidRequest):

@@ -319,3 +319,15 @@ def test_a_size_learnt_from_no_image_names_both_ways_out() -> None:
 def test_a_refusal_says_why(fields: dict[str, Any], reason: str) -> None:
     """A tired reader learns what would be right."""
     assert [reason] == [p.reason for p in plan(HALIDE, ImageRequest("a kite", **fields)).problems]
+
+
+def test_a_size_that_is_not_sold_may_be_dropped() -> None:
+    """The default size takes its place; where that needs an image's size, it is still refused."""
+    fitted = plan(HALIDE, ImageRequest("a kite", size="4K"), may_drop=("size",))
+    assert [("size", "dropped")] == [(n.field, n.kind) for n in fitted.notes]
+    assert ((), "2K") == (fitted.problems, str(fitted.request.size))
+
+    unknown = ImageRequest("a kite", size="4K", images=("https://x.example/a.png",))
+    fitted = plan(HALIDE, unknown, may_drop=("size",))
+    assert ["dropped"] == [n.kind for n in fitted.notes]
+    assert ["client.measure" in p.reason for p in fitted.problems] == [True]

@@ -228,17 +228,10 @@ def test_a_key_of_one_provider_is_not_sent_to_another(sandbox: Sandbox) -> None:
         {"runware": {"api_key_env": key_of("runware")}},
         {"runware": {"api_key": key_of("runware"), "base_url": "ftp://host"}},
         {"runware": {"api_key": key_of("runware"), "adapter": "runwar"}},
-        *(
-            pytest.param(
-                providers, marks=pytest.mark.xfail(reason="the schema's problems show the value")
-            )
-            for providers in (
-                {"runware": key_of("runware")},
-                {"runware": {"base_url": f"https://user:{key_of('runware')}@api.runware.ai/v1"}},
-                {"runware": {"base_url": f"https://{key_of('runware')}@api.runware.ai/v1"}},
-                {"runware": {"base_url": f"https://api.runware.ai/v1?key={key_of('runware')}"}},
-            )
-        ),
+        {"runware": key_of("runware")},
+        {"runware": {"base_url": f"https://user:{key_of('runware')}@api.runware.ai/v1"}},
+        {"runware": {"base_url": f"https://{key_of('runware')}@api.runware.ai/v1"}},
+        {"runware": {"base_url": f"https://api.runware.ai/v1?key={key_of('runware')}"}},
     ],
 )
 def test_a_key_in_the_wrong_place_is_not_shown(providers: dict[str, Any]) -> None:
