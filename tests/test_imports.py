@@ -238,8 +238,8 @@ def test_nothing_but_the_command_line_needs_it() -> None:
 @each_module
 def test_lazy_imports_are_meant(module: str) -> None:
     """One inside a function is listed above, with those for types."""
-    if part(module) == "cli":
-        return  # which is lazy nearly throughout, to start fast
+    if part(module) == "cli" or module == "wanbridge":
+        return  # which are lazy nearly throughout, to start fast
 
     assert LAZY.get(module, set()) == {i.target for i in imports(module) if i.when == "lazy"}
     assert FOR_TYPES.get(module, set()) == {i.target for i in imports(module) if i.when == "types"}
@@ -384,3 +384,16 @@ def test_importing_reads_no_environment_of_ours() -> None:
 def test_importing_leaves_slow_libraries_out() -> None:
     """They cost more than the rest together, and most processes never need them."""
     assert [] == _import_report()["heavy"]
+
+
+def test_every_public_name_is_found_where_it_lives() -> None:
+    """Names are loaded on first use; none may be missing, and a typo is still one."""
+    import wanbridge
+
+    for name in wanbridge.__all__:
+        assert getattr(wanbridge, name) is not None
+    assert set(wanbridge.__all__) <= set(dir(wanbridge))
+    assert wanbridge.errors.InvalidRequest is wanbridge.InvalidRequest
+    with pytest.raises(AttributeError, match="Clinet"):
+        _ = wanbridge.Clinet
+    assert set(wanbridge._MODULE_OF) | {"__version__"} == set(wanbridge.__all__)
