@@ -1,12 +1,14 @@
 """What the contract tests need: every built-in adapter at a sandbox, samples, and broken replies.
 
-Nothing here knows one provider. What could not be had without is in `SWITCHES`: how a provider's
-sandbox can be told to word its replies differently.
+Two things here know providers: `SWITCHES`, how a sandbox can be told to word its replies
+differently, and how one is given a picture to hold. An outsider's adapter would bring its own.
 """
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -295,7 +297,8 @@ def readings(variant: Variant) -> tuple[Reading, ...]:
     for switches in ({}, *SWITCHES.get(variant.name, ())):
         for request in _REQUESTS:
             for reading in _conversation(variant, switches, request):
-                found.setdefault((reading.op, _shape(reading.response)), reading)
+                small = evolve(reading, response=_shortened(reading.response))
+                found.setdefault((reading.op, _shape(small.response)), small)
     return tuple(found.values())
 
 
@@ -319,7 +322,9 @@ def _conversation(
         if not isinstance(step, Pending):
             continue
         for name in ("running", "ended"):
-            yield reading(f"{fault or 'good'} {name}", bench.send(bench.adapter.poll(step.job)), step.job)
+            yield reading(
+                f"{fault or 'good'} {name}", bench.send(bench.adapter.poll(step.job)), step.job
+            )
             bench.at += SECONDS
     for fault in _REPLY_FAULTS:
         bench = Bench(variant, **switches)
@@ -331,6 +336,12 @@ def _conversation(
             bench.sandbox.fault("lost_task", op="poll", after=1)
             yield reading(f"{fault} poll", bench.send(bench.adapter.poll(step.job)), step.job)
             yield reading("lost poll", bench.send(bench.adapter.poll(step.job)), step.job)
+
+
+def _shortened(response: HttpResponse) -> HttpResponse:
+    """The same reply with a small picture in the place of a large one."""
+    picture = base64.b64encode(picture_bytes("PNG"))
+    return evolve(response, body=re.sub(rb"[A-Za-z0-9+/]{2000,}=*", picture, response.body))
 
 
 def _shape(response: HttpResponse) -> object:
@@ -398,7 +409,18 @@ def mangled(body: bytes) -> Iterator[bytes]:
     yield body + b"}"
     yield b"\xef\xbb\xbf" + body
     yield b"<html><head><title>502</title></head><body>Bad Gateway</body></html>"
-    yield from (b"null", b"true", b"0", b'"x"', b"[]", b"{}", b"[[]]", b"NaN", b"[NaN]", b"-Infinity")
+    yield from (
+        b"null",
+        b"true",
+        b"0",
+        b'"x"',
+        b"[]",
+        b"{}",
+        b"[[]]",
+        b"NaN",
+        b"[NaN]",
+        b"-Infinity",
+    )
     yield b"\xff\xfe\x00"
     yield b'{"id": "\xff"}'
     yield b"9" * 5000

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from halide import NOON
-
 from wanbridge.effects import Effect, Flow, Sleep
 from wanbridge.terms import Event, Terms
 from wanbridge.wire import HttpResponse

@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from attrs import evolve
-from contract import HELD_URL, picture_bytes
 from hypothesis import strategies as st
 
+from contract import HELD_URL, picture_bytes
 from wanbridge.adapter import Adapter
 from wanbridge.model import (
     FORMATS,

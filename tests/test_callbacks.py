@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 from attrs import evolve, field, frozen
+
 from halide import ACCEPTED, DONE, FIELDS, NOON, RUNNING, Halide, _Options, reply
 from playing import Stage
-
 from wanbridge import AsyncClient, CallbackReceiver, Client, callbacks, config, flow
 from wanbridge.adapter import Cadence, CallbackEvent, Offer
 from wanbridge.effects import JobKey, Send, Sleep, Wake, call_of

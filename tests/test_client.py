@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from halide import ACCEPTED, DONE, Halide, _Options, reply
 
 import wanbridge
+from halide import ACCEPTED, DONE, Halide, _Options, reply
 from wanbridge import AsyncClient, Client, fetch
 from wanbridge.adapter import Adapter, Cadence, Cancelled, Done, NotAccepted, StillUnknown, TooLate
 from wanbridge.errors import (

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -16,6 +17,8 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from hypothesis import HealthCheck, given, note, settings
+
 from contract import (
     KEY,
     PLAIN,
@@ -33,10 +36,7 @@ from contract import (
     variants,
     with_body,
 )
-from hypothesis import HealthCheck, given, note, settings
-from hypothesis import strategies as st
 from requests_at_random import requests
-
 from wanbridge.adapter import Adapter, Delivery, Done, Missing, Offer, Op, Pending
 from wanbridge.errors import (
     CallFailed,
@@ -65,7 +65,9 @@ from wanbridge.wire import HttpRequest, HttpResponse
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 RATIOS = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "21:9", "5:4", "4:5", "8:1", "1:8")
-ODD_SIZES = tuple(Size(*pair) for pair in ((1, 1), (99999, 99999), (1000, 700), (768, 6144)))
+ODD_SIZES = tuple(
+    Size(*pair) for pair in ((1, 1), (99999, 99999), (1000, 700), (1001, 803), (768, 6144))
+)
 SIZES = (
     *(Size(resolution=tier) for tier in (None, "1K", "2K", "4K")),
     *(Size(resolution=t, aspect_ratio=r) for t in ("1K", "2K", "4K") for r in (*RATIOS, "9999:1")),
@@ -118,7 +120,7 @@ def test_nothing_vanishes(variant: Variant, offer: Offer) -> None:
         base = plain(mode, offer)
         for name, other in others(base):
             fitted = plan(adapter, other)
-            told = {remark.field for remark in (*fitted.notes, *fitted.problems)}
+            told = {n.field for n in fitted.notes} | {p.field for p in fitted.problems}
             if name in told or (name == "size" and other.size == Size()):
                 continue
             if not fitted.problems and sent(adapter, base) != sent(adapter, other):
@@ -164,17 +166,12 @@ def test_a_submit_is_pure(variant: Variant, offer: Offer) -> None:
     """The same arguments give the same bytes, from another instance too."""
     for mode in PLAIN:
         for _, request in others(plain(mode, offer)):
-            messages = {
-                _outcome(lambda r=request: sent(variant.adapter(), r))  # type: ignore[misc]
-                for _ in range(3)
-            }
-
-            assert 1 == len(messages)
+            assert 1 == len({_outcome(variant, request) for _ in range(3)})
 
 
-def _outcome(call: Any) -> str:
+def _outcome(variant: Variant, request: ImageRequest) -> str:
     try:
-        message = call()
+        message = sent(variant.adapter(), request)
     except UnsupportedFeature as exc:
         return str(exc)
     return f"{message.url} {sorted(message.headers.items())} {message.body!r}"
@@ -221,7 +218,10 @@ def _nulls(value: Any, name: str = "$") -> Iterator[str]:
 def test_extras_are_ours_only_and_merged_last(variant: Variant, offer: Offer) -> None:
     """An extra field stands at the end of one node; another adapter's is not there."""
     adapter = variant.adapter()
-    extra = {variant.name: {"zz_ours": {"deep": [1]}}, "elsewhere": {"zz_theirs": 1}}
+    extra: dict[str, Any] = {
+        variant.name: {"zz_ours": {"deep": [1]}},
+        "elsewhere": {"zz_theirs": 1},
+    }
     request = evolve(plain("text", offer), extra=extra)
 
     body = sent(adapter, request).json()
@@ -260,6 +260,18 @@ def _holding(value: Any, name: str) -> Iterator[dict[str, Any]]:
         yield from _holding(item, name)
 
 
+@each_variant
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("inf"), Ellipsis, b"bytes", {1, 2}, "half \ud800", {"deep": [Ellipsis]}],
+    ids=repr,
+)
+def test_an_extra_that_is_no_json_is_refused(variant: Variant, value: object) -> None:
+    """Extras are the one place for the caller's own values; they are not for `json` to judge."""
+    with pytest.raises(InvalidRequest):
+        sent(variant.adapter(), evolve(PLAIN["text"], extra={variant.name: {"zz_given": value}}))
+
+
 @each_offer
 def test_every_size_is_sent_or_refused(variant: Variant, offer: Offer) -> None:
     """Tier × ratio × mode: a message that the sandbox takes, or `UnsupportedFeature`."""
@@ -272,13 +284,12 @@ def test_every_size_is_sent_or_refused(variant: Variant, offer: Offer) -> None:
             try:
                 message = bench.message(request, key=f"{mode} {number}")
             except UnsupportedFeature as exc:
-                assert "size" == exc.field, str(exc)
-                outcomes.add("refused")
+                outcomes.add(f"{exc.field} refused")
             else:
                 _assert_taken(bench, message, request)
                 outcomes.add("sent")
 
-    assert {"refused", "sent"} == outcomes
+    assert {"size refused", "sent"} == outcomes
 
 
 @each_offer
@@ -290,12 +301,8 @@ def test_without_limits_a_size_is_still_sent_or_refused(
     adapter = variant.adapter()
     for size in SIZES:
         request = evolve(plain(mode, offer), size=size)
-        try:
-            message = sent(adapter, request, check_limits=False)
-        except UnsupportedFeature as exc:
-            assert "size" == exc.field, str(exc)
-        else:
-            assert message.json()
+        with suppress(UnsupportedFeature):
+            assert sent(adapter, request, check_limits=False).json()
     for size in ODD_SIZES:
         assert sent(adapter, evolve(plain(mode, offer), size=size), check_limits=False).body
 
@@ -336,7 +343,7 @@ def _assert_asked_for(bench: Bench, picture: Picture, request: ImageRequest) -> 
         assert 0.95 <= picture.width * picture.height / AREAS[request.size.tier] <= 1.03
         assert 0.95 <= Fraction(picture.width, picture.height) / ratio <= 1.05
     asked = [(color.hex, color.ratio) for color in request.color_palette]
-    assert asked == [(hex.upper(), Decimal(share)) for hex, share in picture.palette]
+    assert asked == [(code.upper(), Decimal(share)) for code, share in picture.palette]
     boxes = {
         number: tuple(box.corners for box in image.regions)
         for number, image in enumerate(request.images, 1)
@@ -356,10 +363,10 @@ def _check_against_the_sandbox(variant: Variant, request: ImageRequest) -> None:
         return
     note(f"sent: {message.body!r}")
     _assert_taken(bench, message, fitted.request)
-    assert request.n == len(bench_done(bench, request).images)
+    assert request.n == len(_collected(bench, request).images)
 
 
-def bench_done(bench: Bench, request: ImageRequest) -> Delivery:
+def _collected(bench: Bench, request: ImageRequest) -> Delivery:
     """The delivery of the task that the sandbox took on last, by polling it."""
     task, _ = _understood(bench)
     if bench.adapter.at_once:
@@ -380,46 +387,48 @@ def bench_done(bench: Bench, request: ImageRequest) -> Delivery:
     return step.delivery
 
 
-_QUICK = settings(
-    max_examples=60,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-_LONG = settings(_QUICK, max_examples=3000, derandomize=False)
+def campaign(
+    config: pytest.Config, variant: Variant, check: Callable[[Variant, ImageRequest], None]
+) -> None:
+    """*check* for requests at random: the same few each time, or many new ones with -m slow."""
+    long = config.option.markexpr == "slow"
 
+    @settings(
+        max_examples=2000 if long else 60,
+        derandomize=not long,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(requests(variant.adapter()))
+    def run(request: ImageRequest) -> None:
+        check(variant, request)
 
-@each_variant
-@_QUICK
-@given(data=st.data())
-def test_the_sandbox_takes_whatever_the_adapter_sends(variant: Variant, data: Any) -> None:
-    """Two independent readings of the manual agree: sent is accepted, and means the same."""
-    _check_against_the_sandbox(variant, data.draw(requests(variant.adapter())))
+    run()
 
 
 @pytest.mark.slow
 @each_variant
-@_LONG
-@given(data=st.data())
-def test_the_sandbox_takes_whatever_the_adapter_sends_at_length(
-    variant: Variant, data: Any
+def test_the_sandbox_takes_whatever_the_adapter_sends(
+    variant: Variant, pytestconfig: pytest.Config
 ) -> None:
-    """The same, as a campaign."""
-    _check_against_the_sandbox(variant, data.draw(requests(variant.adapter())))
+    """Two independent readings of the manual agree: sent is accepted, and means the same."""
+    campaign(pytestconfig, variant, _check_against_the_sandbox)
 
 
+@pytest.mark.slow
 @each_variant
-@_QUICK
-@given(data=st.data())
-def test_without_limits_nothing_but_our_errors_comes_out(variant: Variant, data: Any) -> None:
+def test_without_limits_nothing_but_our_errors_comes_out(
+    variant: Variant, pytestconfig: pytest.Config
+) -> None:
     """``check_limits=False``: sent, to be judged by the provider, or a refusal of ours."""
+    campaign(pytestconfig, variant, _check_without_limits)
+
+
+def _check_without_limits(variant: Variant, request: ImageRequest) -> None:
     bench = Bench(variant, latency=0)
-    request = held(bench, data.draw(requests(variant.adapter())))
-    if any(image.ref and variant.name not in image.ref for image in request.images):
-        return  # see test_a_picture_held_elsewhere_is_refused
     try:
-        message = bench.message(request, check_limits=False)
+        message = bench.message(held(bench, request), check_limits=False)
     except (UnsupportedFeature, InvalidRequest):
         return
 
@@ -429,18 +438,7 @@ def test_without_limits_nothing_but_our_errors_comes_out(variant: Variant, data:
 
 
 @each_variant
-@pytest.mark.parametrize(
-    "check_limits",
-    [
-        True,
-        pytest.param(
-            False,
-            marks=pytest.mark.xfail(
-                strict=False, reason="plan takes a ref for a limit; adapters assert or send null"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("check_limits", [True, False])
 def test_a_picture_held_elsewhere_is_refused(variant: Variant, check_limits: bool) -> None:
     """Another provider's id means nothing here: that is no limit that could have aged."""
     images = (InputImage(ref={"elsewhere": "an id"}),)
@@ -524,7 +522,6 @@ def test_no_json_lets_only_our_errors_out(variant: Variant) -> None:
 
 
 @each_variant
-@pytest.mark.xfail(reason="HttpResponse.json lets RecursionError out", raises=AssertionError)
 def test_nesting_without_end_lets_only_our_errors_out(variant: Variant) -> None:
     """Deeper than Python can follow: no JSON, so a `MalformedResponse`."""
     for reading in readings(variant):
@@ -544,8 +541,7 @@ def _assert_read_in_order(reading: Reading, response: HttpResponse) -> None:
     said = f"{reading.name}, HTTP {response.status}: {response.body[:300]!r}"
     try:
         step = reading.read(response)
-    except WanbridgeError as exc:
-        assert str(exc), said
+    except WanbridgeError:
         return
     except Exception as exc:
         raise AssertionError(f"{type(exc).__name__}: {exc} from {said:.400}") from exc

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from attrs import evolve
+
 from halide import reply
 from playing import Stage
-
 from wanbridge import fetch
 from wanbridge.effects import Effect, Fetch, Resolve, Sleep, TooLong
 from wanbridge.errors import Charge, DownloadFailed, TransportFailed
@@ -235,3 +235,39 @@ def test_sizes_already_known_need_no_call() -> None:
     measured, effects = stage.play(fetch.measure(request, terms=stage.terms))
 
     assert (request, []) == (evolve(measured), effects)
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700::1111", "::ffff:93.184.216.34"])
+def test_a_public_address_is_taken(address: str) -> None:
+    """IPv6 too, and IPv4 in its clothes."""
+    image, _ = download(HERE, (address,), pour(PICTURE))
+
+    assert PICTURE == image.data
+
+
+def test_waits_between_downloads_double() -> None:
+    """And four tries are all."""
+    stage = Stage()
+
+    with pytest.raises(DownloadFailed):
+        download(HERE, *[PUBLIC, reply(b"", 503)] * 4, stage=stage)
+
+    assert 1000.0 + 1 + 2 + 4 == stage.time.seconds
+
+
+def test_a_named_wait_is_bounded() -> None:
+    """A file server that asks for an hour is asked again after half a minute."""
+    stage = Stage()
+
+    download(HERE, PUBLIC, reply(b"", 429, retry_after="3600"), PUBLIC, pour(PICTURE), stage=stage)
+
+    assert 1030.0 == stage.time.seconds
+
+
+def test_five_redirects_are_followed() -> None:
+    """The bound itself is allowed."""
+    hop = reply(b"", 301, location="/a.png")
+
+    image, _ = download(HERE, *[PUBLIC, hop] * 5, PUBLIC, pour(PICTURE))
+
+    assert PICTURE == image.data

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from attrs import evolve, frozen
+
 from halide import ACCEPTED, DONE, NOON, RUNNING, Halide, _Options, reply
 from playing import Stage
-
 from wanbridge import flow
 from wanbridge.adapter import (
     Adapter,
@@ -737,3 +737,227 @@ def test_other_free_messages_are_not_sent_again_for_their_status() -> None:
 
     assert isinstance(found, StillUnknown)
     assert [] == sleeps(effects)
+
+
+def test_a_lost_task_needs_two_reads_and_no_more() -> None:
+    """After its grace: the second unknown in a row settles it."""
+    stage = Stage()
+    job, _ = stage.play(flow.submit(HALIDE, KITE, key="k", terms=stage.terms), reply(ACCEPTED))
+    stage.time.pass_(3600)
+    unknown = reply({"status": "unknown"})
+
+    with pytest.raises(TaskLost) as caught:
+        stage.play(flow.wait(HALIDE, job, terms=stage.terms), unknown, unknown)
+
+    assert job == caught.value.job
+
+
+def test_a_task_at_its_grace_is_not_yet_lost() -> None:
+    """The bound itself still belongs to the grace."""
+    stage = Stage(patience=Patience(cadence=Cadence(first=15.0, factor=1.0, most=15.0)))
+    unknown = reply({"status": "unknown"})
+
+    result, _ = generate(stage, reply(ACCEPTED), unknown, unknown, reply(DONE))
+
+    assert 1 == len(result.images)
+
+
+def test_an_answer_between_two_unknowns_starts_the_count_anew() -> None:
+    """A server that is behind may come and go."""
+    stage = Stage()
+    job, _ = stage.play(flow.submit(HALIDE, KITE, key="k", terms=stage.terms), reply(ACCEPTED))
+    stage.time.pass_(3600)
+    unknown = reply({"status": "unknown"})
+
+    result, _ = stage.play(
+        flow.wait(HALIDE, job, terms=stage.terms), unknown, reply(RUNNING), unknown, reply(DONE)
+    )
+
+    assert 1 == len(result.images)
+
+
+def test_waits_between_submits_double() -> None:
+    """A full provider is not besieged."""
+    stage = Stage()
+
+    _, effects = generate(stage, *[reply({"code": "Busy"}, 429)] * 3, reply(ACCEPTED), reply(DONE))
+
+    assert [1.0, 2.0, 4.0, 2.0] == sleeps(effects)
+
+
+def test_a_second_submit_after_a_refusal_is_a_first_send() -> None:
+    """The refused one bought nothing, so a look-up counts from the one that may have."""
+    stage = Stage()
+
+    generate(stage, reply({"code": "Busy"}, 429, retry_after="7"), reply(ACCEPTED), reply(DONE))
+
+    first, second = (e.receipt for e in stage.events if isinstance(e, Submitting))
+    assert 7.0 == (second.first_sent_at - first.first_sent_at).total_seconds()
+    assert second.first_sent_at == second.last_sent_at
+
+
+def test_an_interruption_while_a_refusal_is_waited_out_carries_nothing() -> None:
+    """A receipt would send its reader looking for what was never bought."""
+    stage = Stage()
+    play = flow.generate(HALIDE, KITE, key="k", terms=stage.terms)
+    next(play)
+    assert isinstance(play.send(reply({"code": "Busy"}, 429)), Sleep)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        play.throw(KeyboardInterrupt())
+
+    assert not hasattr(caught.value, "receipt")
+
+
+def test_an_interruption_between_two_sends_of_a_key_carries_the_receipt() -> None:
+    """The first may have been accepted."""
+    stage = Stage()
+    play = flow.generate(SAFE, KITE, key="k", terms=stage.terms)
+    next(play)
+    assert isinstance(play.throw(lost()), Sleep)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        play.throw(KeyboardInterrupt())
+
+    assert isinstance(getattr(caught.value, "receipt", None), Receipt)
+
+
+def test_an_interruption_while_bytes_are_fetched_carries_the_result() -> None:
+    """The pictures are named by then; only their bytes are missing."""
+    stage = Stage(origins=frozenset({"https://cdn.halide.example:443"}))
+    play = flow.generate(HALIDE, evolve(KITE, inline=True), key="k", terms=stage.terms)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        stage.play(play, reply(ACCEPTED), reply(DONE), KeyboardInterrupt())
+
+    assert isinstance(getattr(caught.value, "result", None), ImageResult)
+
+
+def test_after_a_sure_refusal_there_is_nothing_to_look_up() -> None:
+    """An interruption that was held back during the submit carries no receipt either."""
+    stage = Stage()
+
+    with pytest.raises(RequestRejected):
+        generate(stage, reply({"code": "BadSize"}, 400))
+
+    assert (None, None) == (stage.terms.trail.receipt, stage.terms.trail.job)
+
+
+def test_the_same_key_waits_until_the_first_send_is_a_second_old() -> None:
+    """A provider that asks for less is not believed: the first send may still be on its way."""
+    stage = Stage()
+    busy = reply({"code": "Boom"}, 503, retry_after="0")
+
+    def slow(effect: Effect) -> object:
+        stage.time.pass_(0.25)
+        return busy
+
+    _, effects = generate(stage, slow, reply(ACCEPTED), reply(DONE), adapter=SAFE)
+
+    assert 0.75 == sleeps(effects)[0]
+
+
+def test_the_same_key_is_not_sent_beyond_the_deadline() -> None:
+    """Nor is a purchase made that nobody waits for any more."""
+    stage = Stage(patience=Patience(deadline=1.0))
+
+    with pytest.raises(SubmissionUncertain):
+        generate(stage, lost(), adapter=SAFE)
+
+
+def test_a_deadline_says_that_it_may_have_cost() -> None:
+    """It goes on at the provider."""
+    with pytest.raises(DeadlineExceeded) as caught:
+        generate(Stage(patience=Patience(deadline=1.0)), reply(ACCEPTED), reply(RUNNING))
+
+    assert Charge.MAYBE == caught.value.charge
+
+
+def test_attempts_say_how_long_they_took() -> None:
+    """The money trace is one of time, too."""
+    result, _ = generate(Stage(), reply(ACCEPTED), reply(RUNNING), reply(DONE))
+    with pytest.raises(GenerationFailed) as caught:
+        generate(Stage(), reply(ACCEPTED), reply({"status": "failed"}))
+
+    assert 5.0 == result.attempts[0].seconds
+    assert (2.0, "it did not work out") == (
+        caught.value.attempts[0].seconds,
+        caught.value.attempts[0].detail,
+    )
+
+
+def test_a_rate_that_is_taken_until_the_deadline_costs_nothing() -> None:
+    """The wait is known beforehand, so it is not waited for in vain."""
+    adapter = Halide(api_key="k", options=_Options(rates=Rates(creates=1)))
+    stage = Stage(patience=Patience(deadline=1.5))
+    for _ in range(2):
+        play = flow.submit(adapter, KITE, key="k", terms=stage.terms)
+        next(play)
+        play.close()
+
+    with pytest.raises(RateLimited, match=r"creates \(1/s\) are taken until the deadline"):
+        next(flow.submit(adapter, KITE, key="k", terms=stage.terms))
+
+
+def test_polls_keep_to_the_accounts_rate() -> None:
+    """All jobs of an account share it."""
+    adapter = Halide(api_key="k", options=_Options(rates=Rates(polls=2)))
+    stage = Stage()
+    job, _ = stage.play(flow.submit(adapter, KITE, key="k", terms=stage.terms), reply(ACCEPTED))
+
+    _, first = stage.play(flow.look(adapter, job, terms=stage.terms), reply(RUNNING))
+    _, second = stage.play(flow.look(adapter, job, terms=stage.terms), reply(RUNNING))
+
+    assert [] == sleeps(first)
+    assert [0.5] == sleeps(second)
+
+
+def test_free_messages_are_tried_four_times_with_growing_waits() -> None:
+    """A look-up buys nothing, so a broken line is no reason to give up at once."""
+    stage = Stage()
+    with pytest.raises(SubmissionUncertain) as caught:
+        generate(stage, lost())
+    receipt = caught.value.receipt
+    assert receipt is not None
+
+    _, effects = stage.play(
+        flow.reconcile(HALIDE, receipt, terms=stage.terms),
+        *[lost()] * 3,
+        reply({"status": "found", "task_id": "t-1"}),
+    )
+
+    assert [1.0, 2.0, 4.0] == sleeps(effects)
+    assert 3 == sum(isinstance(e, Retrying) for e in stage.events)
+
+
+def test_who_gives_up_waiting_holds_nobody_back() -> None:
+    """A cancelled call leaves the line, wherever it stood."""
+    adapter = Halide(api_key="k", options=_Options(rates=Rates(running=1)))
+    stage = Stage()
+    first, second, third = (
+        flow.generate(adapter, KITE, key=key, terms=stage.terms) for key in "123"
+    )
+    assert isinstance(next(first), Send)
+    assert isinstance(next(second), Sleep)
+    assert isinstance(next(third), Sleep)
+
+    second.close()
+    first.close()
+
+    assert isinstance(third.send(None), Send)
+    third.close()
+
+
+def test_who_stands_further_back_looks_less_often() -> None:
+    """A thousand waiting calls must not wake up ten times a second."""
+    adapter = Halide(api_key="k", options=_Options(rates=Rates(running=2)))
+    stage = Stage()
+    plays = [flow.generate(adapter, KITE, key=str(n), terms=stage.terms) for n in range(60)]
+
+    waits = [e.seconds for e in map(next, plays) if isinstance(e, Sleep)]
+
+    assert 58 == len(waits)
+    assert [0.1, 0.15, 0.2] == [round(w, 3) for w in waits[:3]]
+    assert 2.0 == waits[-1]
+    for play in plays:
+        play.close()

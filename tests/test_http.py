@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from halide import ACCEPTED, NOON, Halide
 
+from halide import ACCEPTED, NOON, Halide
 from wanbridge import http as lines
 from wanbridge.effects import Fetch, Send
 from wanbridge.errors import Charge, ConfigurationError, TransportFailed

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from halide import Halide
 
+from halide import Halide
 from wanbridge import Client
 from wanbridge.adapter import Adapter, Limits, Offer, PictureLimits
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
@@ -62,6 +62,7 @@ def test_a_field_at_its_default_is_no_matter() -> None:
         ("images", {"images": ("http://x.example/a.png",), "size": "1K"}, "refused"),
         ("images", {"images": (InputImage(ref={"halide": "1"}),)}, "refused"),
         ("prompt", {"prompt": "x" * 101}, "refused"),
+        ("prompt", {"prompt": "x" * 100}, "sent"),
     ],
 )
 def test_every_field_is_sent_noted_or_refused(
@@ -173,8 +174,8 @@ def test_an_inline_picture_may_be_too_large() -> None:
         request = ImageRequest("a kite", images=(image,))
         return [p.reason for p in plan(Small(api_key="k"), request).problems]
 
-    assert [] == sized(999)
-    assert ["images[0]: 1,200 bytes inline; at most 1,000 here, else give a URL"] == sized(1200)
+    assert [] == sized(1000)
+    assert ["images[0]: 1,001 bytes inline; at most 1,000 here, else give a URL"] == sized(1001)
 
 
 def test_a_picture_held_by_another_provider_is_refused() -> None:
@@ -323,3 +324,32 @@ def test_bytes_that_are_no_picture_name_the_formats_that_are_read() -> None:
     assert said is not None
     assert said.endswith("image/bmp, image/gif, image/jpeg, image/png, image/webp")
     assert _unfit(short, rules) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"output_format": "webp"}, "webp cannot be asked for; it is always png"),
+        ({"callback_url": "https://a.example/"}, "this provider calls nobody back; poll instead"),
+        ({"watermark": True}, "halide-wan has no such parameter here"),
+        (
+            {"color_palette": PALETTE, "sequential": True},
+            "a palette has no effect in sets (sequential)",
+        ),
+    ],
+)
+def test_a_refusal_says_why(fields: dict[str, Any], reason: str) -> None:
+    """A tired reader learns what would be right."""
+    assert [reason] == [p.reason for p in plan(HALIDE, ImageRequest("a kite", **fields)).problems]
+
+
+def test_a_size_that_is_not_sold_may_be_dropped() -> None:
+    """The default size takes its place; where that needs an image's size, it is still refused."""
+    fitted = plan(HALIDE, ImageRequest("a kite", size="4K"), may_drop=("size",))
+    assert [("size", "dropped")] == [(n.field, n.kind) for n in fitted.notes]
+    assert ((), "2K") == (fitted.problems, str(fitted.request.size))
+
+    unknown = ImageRequest("a kite", size="4K", images=("https://x.example/a.png",))
+    fitted = plan(HALIDE, unknown, may_drop=("size",))
+    assert ["dropped"] == [n.kind for n in fitted.notes]
+    assert ["client.measure" in p.reason for p in fitted.problems] == [True]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from halide import Halide
 
+from halide import Halide
 from wanbridge import Client, config
 from wanbridge.errors import ConfigurationError, UnknownProvider
 from wanbridge.providers import BUILTIN
@@ -85,7 +85,7 @@ def test_an_unknown_adapter_names_the_nearest() -> None:
         ({"base_url": "http://api.example.com/v1"}, "plain http is for this machine only"),
         ({"base_url": "api.example.com"}, "not an https URL"),
         ({"base_url": "https://user:pw@api.example.com"}, "user name or password"),
-        ({"base_url": "https://api.example.com/v1?x=1"}, "not an https URL"),
+        ({"base_url": "https://api.example.com/v1?x=1"}, "holds a query or fragment"),
         ({"options": {"mode": "fast"}}, "mode"),
         ({"options": {"moed": "sync"}}, "did you mean 'mode'"),
         ({"api_key": "sk-secret\n1"}, "the API key holds a blank, a line break"),

@@ -5,68 +5,73 @@
 >>> client.save(result.images[0], "kite.png")
 """
 
-from wanbridge.adapter import (
-    Adapter,
-    Cancelled,
-    Done,
-    Missing,
-    NotAccepted,
-    Offer,
-    Pending,
-    StillUnknown,
-    TooLate,
-)
-from wanbridge.callbacks import CallbackReceiver
-from wanbridge.client import AsyncClient, Client
-from wanbridge.errors import (
-    AllProvidersFailed,
-    AuthenticationFailed,
-    BudgetExceeded,
-    CallbackRefused,
-    CallFailed,
-    Charge,
-    ConfigurationError,
-    ContentRefused,
-    CreditExhausted,
-    DeadlineExceeded,
-    DownloadFailed,
-    GenerationFailed,
-    InvalidRequest,
-    JobCancelled,
-    MalformedResponse,
-    MissingCredentials,
-    Problem,
-    ProviderError,
-    ProviderUnavailable,
-    RateLimited,
-    RequestRejected,
-    SubmissionUncertain,
-    TaskLost,
-    TransportFailed,
-    UnknownProvider,
-    UnsupportedFeature,
-    WanbridgeError,
-)
-from wanbridge.explain import Explanation, FieldReport
-from wanbridge.model import (
-    Attempt,
-    Box,
-    Failure,
-    Image,
-    ImageRequest,
-    ImageResult,
-    InputImage,
-    Job,
-    Money,
-    Note,
-    PaletteColor,
-    Receipt,
-    Size,
-)
-from wanbridge.pricing import Quote
-from wanbridge.registry import Registry
-from wanbridge.terms import Accepted, Event, Patience, Polled, Retrying, Submitting
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from wanbridge.version import __version__
+
+if TYPE_CHECKING:
+    from wanbridge.adapter import (
+        Adapter,
+        Cancelled,
+        Done,
+        Missing,
+        NotAccepted,
+        Offer,
+        Pending,
+        StillUnknown,
+        TooLate,
+    )
+    from wanbridge.callbacks import CallbackReceiver
+    from wanbridge.client import AsyncClient, Client
+    from wanbridge.errors import (
+        AllProvidersFailed,
+        AuthenticationFailed,
+        BudgetExceeded,
+        CallbackRefused,
+        CallFailed,
+        Charge,
+        ConfigurationError,
+        ContentRefused,
+        CreditExhausted,
+        DeadlineExceeded,
+        DownloadFailed,
+        GenerationFailed,
+        InvalidRequest,
+        JobCancelled,
+        MalformedResponse,
+        MissingCredentials,
+        Problem,
+        ProviderError,
+        ProviderUnavailable,
+        RateLimited,
+        RequestRejected,
+        SubmissionUncertain,
+        TaskLost,
+        TransportFailed,
+        UnknownProvider,
+        UnsupportedFeature,
+        WanbridgeError,
+    )
+    from wanbridge.explain import Explanation, FieldReport
+    from wanbridge.model import (
+        Attempt,
+        Box,
+        Failure,
+        Image,
+        ImageRequest,
+        ImageResult,
+        InputImage,
+        Job,
+        Money,
+        Note,
+        PaletteColor,
+        Receipt,
+        Size,
+    )
+    from wanbridge.pricing import Quote
+    from wanbridge.registry import Registry
+    from wanbridge.terms import Accepted, Event, Patience, Polled, Retrying, Submitting
 
 __all__ = [
     "Accepted",
@@ -133,3 +138,42 @@ __all__ = [
     "WanbridgeError",
     "__version__",
 ]
+
+# Where each name is, so that nothing is loaded before it is used: who only reads a stored
+# job needs no HTTP library, and a command line no client for its --help.
+_HOME = {
+    "adapter": "Adapter Cancelled Done Missing NotAccepted Offer Pending StillUnknown TooLate",
+    "callbacks": "CallbackReceiver",
+    "client": "AsyncClient Client",
+    "errors": (
+        "AllProvidersFailed AuthenticationFailed BudgetExceeded CallbackRefused "
+        "CallFailed Charge ConfigurationError ContentRefused CreditExhausted "
+        "DeadlineExceeded DownloadFailed GenerationFailed InvalidRequest JobCancelled "
+        "MalformedResponse MissingCredentials Problem ProviderError ProviderUnavailable "
+        "RateLimited RequestRejected SubmissionUncertain TaskLost TransportFailed "
+        "UnknownProvider UnsupportedFeature WanbridgeError"
+    ),
+    "explain": "Explanation FieldReport",
+    "model": (
+        "Attempt Box Failure Image ImageRequest ImageResult InputImage Job Money Note "
+        "PaletteColor Receipt Size"
+    ),
+    "pricing": "Quote",
+    "registry": "Registry",
+    "terms": "Accepted Event Patience Polled Retrying Submitting",
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME or name == "sandbox":
+        return import_module(f"wanbridge.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'wanbridge' has no attribute {name!r}")
+    value = getattr(import_module(f"wanbridge.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

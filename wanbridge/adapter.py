@@ -46,7 +46,7 @@ from wanbridge.model import (
 )
 from wanbridge.sizes import Pixels, SizeLimits, SizeUnsupported, resolve
 from wanbridge.structure import ShapeError, structure
-from wanbridge.wire import HttpRequest, HttpResponse
+from wanbridge.wire import HttpRequest, HttpResponse, not_json
 
 T = TypeVar("T")
 
@@ -347,10 +347,13 @@ _BY_STATUS: Mapping[int, type[ProviderError]] = {
 def checked_url(url: str, setting: str = "base_url") -> str:
     """The URL of a setting without its last slash; https, or http on this machine."""
     parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError(f"{setting} {url!r} is not an https URL like https://host/v1")
+    # Neither is shown: a key may stand there by mistake.
     if parts.username or parts.password:
         raise ConfigurationError(f"{setting} holds a user name or password; keys go into api_key")
+    if parts.query or parts.fragment:
+        raise ConfigurationError(f"{setting} holds a query or fragment; keys go into api_key")
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ConfigurationError(f"{setting} {url!r} is not an https URL like https://host/v1")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise ConfigurationError(f"{setting} {url!r}: plain http is for this machine only")
     return url.rstrip("/")
@@ -598,6 +601,8 @@ class Adapter(ABC):
         if taken := sorted(set(extra) & self.reserved):
             message = f"wanbridge writes this itself for {self.name}; use the canonical field"
             raise InvalidRequest(tuple(Problem(f"$.extra.{self.name}.{k}", message) for k in taken))
+        if extra and (reason := not_json(extra)):
+            raise InvalidRequest((Problem(f"$.extra.{self.name}", f"is not JSON: {reason}"),))
         return extra
 
     def parse(self, response: HttpResponse) -> Any:

@@ -369,13 +369,34 @@ class AsyncClient(Accounts):
         return wakeups.latest(wake)
 
     async def _send_held(self, send: Send, held: list[BaseException]) -> object:
-        """Send in a task of its own, so that a first cancellation can wait for the reply."""
-        task = asyncio.ensure_future(self._line.send(send))
-        while True:
+        """Send in a task of its own, so that a first cancellation can wait for the reply.
+
+        A cancellation ends whatever future is waited for, so each wait has one of its own,
+        which the task itself wakes: `asyncio.shield` would need the loop once more.
+        """
+        loop = asyncio.get_running_loop()
+        outcome: list[tuple[object, BaseException | None]] = []
+
+        async def carry() -> None:
             try:
-                return await asyncio.shield(task)
+                outcome.append((await self._line.send(send), None))
+            except BaseException as exc:
+                outcome.append((None, exc))
+            if not waiter.done():
+                waiter.set_result(None)
+
+        waiter = loop.create_future()
+        task = loop.create_task(carry())
+        while not outcome:
+            try:
+                await waiter
             except asyncio.CancelledError as exc:
-                if held or task.cancelled():
+                if held:
                     task.cancel()
                     raise
                 held.append(exc)
+                waiter = loop.create_future()
+        reply, error = outcome[0]
+        if error is not None:
+            raise error
+        return reply

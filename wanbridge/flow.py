@@ -352,7 +352,8 @@ class _Submission:
             "HttpResponse",
             (yield Send(account=adapter.account, request=self.message, billable=True)),
         )
-        if (error := adapter.failure(response, op=self.op)) is not None:
+        error = _read(adapter, lambda: adapter.failure(response, op=self.op))
+        if error is not None:
             raise error
         step = _read(adapter, lambda: adapter.read_submission(response, self.request, key=self.key))
         if isinstance(step, Missing):
@@ -446,7 +447,8 @@ def _look(adapter: Adapter, job: Job, terms: Terms) -> Flow[tuple[Step, CallFail
         response = cast(
             "HttpResponse", (yield Send(account=adapter.account, request=adapter.poll(job)))
         )
-        if (error := adapter.failure(response, op=Op.POLL, job=job)) is not None:
+        error = _read(adapter, lambda: adapter.failure(response, op=Op.POLL, job=job))
+        if error is not None:
             raise error
         return _read(adapter, lambda: adapter.read_poll(response, job)), None
     except CallFailed as exc:
@@ -498,7 +500,7 @@ def _free(
     raise AssertionError("unreachable")  # pragma: no cover
 
 
-def _read(adapter: Adapter, read: Callable[[], Step]) -> Step:
+def _read(adapter: Adapter, read: Callable[[], T]) -> T:
     """What a reply means. An adapter's own mistake must not lose what was accepted."""
     try:
         return read()

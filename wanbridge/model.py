@@ -29,7 +29,7 @@ REGIONS_MAX = 2
 
 Mode = Literal["text", "edit", "set"]
 
-_SCHEMES = ("https://", "http://", "data:", "oss://")
+_IMAGE_URL = re.compile(r"(https?|oss)://[^/?#\s]|data:")
 _HEX = re.compile(r"#[0-9A-Fa-f]{6}")
 _RATIO = re.compile(r"[1-9][0-9]{0,3}:[1-9][0-9]{0,3}")
 _PIXELS = re.compile(r"([1-9][0-9]{0,4})[x*]([1-9][0-9]{0,4})")
@@ -236,7 +236,7 @@ class InputImage:
                 isinstance(k, str) and isinstance(v, str) and v for k, v in self.ref.items()
             ):
                 wrong.add("$.ref", f"{_brief(self.ref)} is not {{provider: id}}")
-        elif not isinstance(self.url, str) or not self.url.startswith(_SCHEMES):
+        elif not isinstance(self.url, str) or not _IMAGE_URL.match(self.url):
             wrong.add("$.url", f"{_brief(self.url)} is not an https, http, data: or oss:// URL")
         if isinstance(self.regions, tuple) and len(self.regions) > REGIONS_MAX:
             wrong.add("$.regions", f"{len(self.regions)} boxes; at most {REGIONS_MAX} an image")

@@ -67,34 +67,65 @@ def plan(
     """
     _check_may_drop(may_drop)
     adapter.extras(request)
-    offer = adapter.offer(request.model)
-    notes: list[Note] = []
-    problems: list[UnsupportedFeature] = []
-
-    def take(remark: Note | UnsupportedFeature) -> None:
-        if isinstance(remark, Note):
-            notes.append(remark)
-        else:
-            problems.append(remark)
-
+    fitting = _Fitting(adapter, request, may_drop, check_limits)
     for name in fields_set(request):
-        if (remark := _field(adapter, request, offer, name)) is None:
-            continue
-        if isinstance(remark, UnsupportedFeature) and name in may_drop:
-            remark = Note(name, "dropped", remark.reason)
-        if isinstance(remark, Note) and remark.kind in ("dropped", "ignored"):
-            request = _without(request, name)
-        take(remark)
-    for remark in adapter.remarks(request, offer):
-        take(remark)
+        if (remark := _field(adapter, request, fitting.offer, name)) is not None:
+            fitting.take(remark)
+    for remark in adapter.remarks(fitting.request, fitting.offer):
+        fitting.take(remark)
     for index, image in enumerate(request.images):
-        if image.ref is not None and (reason := _not_held(adapter, image, offer.limits)):
-            take(adapter.unsupported("images", f"images[{index}]: {reason}"))
+        if image.ref is not None and (reason := _not_held(adapter, image, fitting.offer.limits)):
+            fitting.take(adapter.unsupported("images", f"images[{index}]: {reason}"))
     if check_limits:
-        problems += _beyond(adapter, request, offer.limits)
-    for remark in _size(adapter, request, offer, check_limits):
-        take(remark)
-    return Plan(request=request, offer=offer, notes=tuple(notes), problems=tuple(problems))
+        for problem in _beyond(adapter, fitting.request, fitting.offer.limits):
+            fitting.take(problem)
+    fitting.fit_size()
+    return Plan(
+        request=fitting.request,
+        offer=fitting.offer,
+        notes=tuple(fitting.notes),
+        problems=tuple(fitting.problems),
+    )
+
+
+class _Fitting:
+    """A request on its way to a plan."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        request: ImageRequest,
+        may_drop: Collection[str],
+        check_limits: bool,
+    ) -> None:
+        self.adapter, self.request, self.may_drop = adapter, request, may_drop
+        self.check_limits = check_limits
+        self.offer = adapter.offer(request.model)
+        self.notes: list[Note] = []
+        self.problems: list[UnsupportedFeature] = []
+
+    def take(self, remark: Note | UnsupportedFeature) -> None:
+        """Keep a note or a refusal; a refused field that may be dropped is."""
+        if isinstance(remark, UnsupportedFeature) and remark.field in self.may_drop:
+            if remark.field not in fields_set(self.request):
+                self.problems.append(remark)  # it is at its default: there is nothing to drop
+                return
+            remark = Note(remark.field, "dropped", remark.reason)
+        if isinstance(remark, UnsupportedFeature):
+            self.problems.append(remark)
+            return
+        self.notes.append(remark)
+        if remark.kind in ("dropped", "ignored"):
+            self.request = _without(self.request, remark.field)
+
+    def fit_size(self) -> None:
+        """The size; if it is dropped, then the default one has to fit."""
+        for turn in range(2):
+            before = self.request.size
+            for remark in _size(self.adapter, self.request, self.offer, self.check_limits):
+                self.take(remark)
+            if turn or self.request.size == before:
+                return
 
 
 def refuse_digests(request: ImageRequest) -> None:

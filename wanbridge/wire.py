@@ -124,6 +124,15 @@ def compact(value: Any) -> Any:
     return value
 
 
+def not_json(value: Any) -> str | None:
+    """Why *value* cannot be sent as JSON; None if it can."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as exc:
+        return str(exc)
+    return None
+
+
 def json_request(
     method: str,
     url: str,

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from attrs import define, evolve, field
 
-from tests.sandbox.conftest import Caller, Clock
+from calling import Caller, Clock
 from wanbridge.sandbox import Sandbox, running
 from wanbridge.sandbox.callbacks import Callback, Callbacks, Retries
 from wanbridge.sandbox.dialects.kie import Kie

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.sandbox.conftest import Caller, Clock
+from calling import Caller, Clock
 from wanbridge.sandbox import Sandbox
 from wanbridge.wire import HttpRequest
 

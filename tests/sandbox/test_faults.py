@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import Caller, Clock
+from calling import Caller, Clock
 from wanbridge.sandbox import KINDS, Fault, Reply, Sandbox
 
 WALK = {

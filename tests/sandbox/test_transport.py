@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.sandbox.conftest import Caller, Clock
+from calling import Caller, Clock
 from wanbridge.httplib import httpx
 from wanbridge.sandbox import Sandbox, SandboxTransport
 

@@ -31,32 +31,42 @@ SANDBOX_DEFAULT = "runware"
 
 
 @contextmanager
-def opened(file: Path | None, session: Session, *, provider: str | None = None) -> Iterator[Client]:
-    """A client with the configured accounts.
-
-    Args:
-        provider: The account to be used, for the advice that names the others.
-    """
-    session.config = file
-    settings = read_settings(file)
-    session.keep_secret(a.api_key for a in settings.adapters)
-    session.accounts = tuple(a.account for a in settings.adapters if a.api_key)
-    chosen = provider or settings.default
-    with Client(settings.adapters, default=settings.default, patience=settings.patience) as client:
-        session.accounts = tuple(a for a in session.accounts if a != chosen)
+def opened(file: Path | None, session: Session) -> Iterator[Client]:
+    """A client with the accounts of *file*, else of the environment."""
+    with _client(_settled(file, session)) as client:
         yield client
 
 
 @contextmanager
 def chosen(options: AccountOptions, session: Session) -> Iterator[tuple[Client, str | None]]:
-    """A client as the flags say, and the account to use; None is the configured one."""
-    if not options.sandbox:
-        with opened(options.config, session, provider=options.provider) as client:
-            yield client, options.provider
+    """A client as the flags say, and the account to use; None leaves that to the client."""
+    if options.sandbox:
+        session.sandbox = True
+        with sandbox_running(session) as sandbox, sandbox_client(Client, sandbox) as client:
+            yield client, options.provider or SANDBOX_DEFAULT
         return
-    session.sandbox = True
-    with sandbox_running(session) as sandbox, sandbox_client(Client, sandbox) as client:
-        yield client, options.provider or SANDBOX_DEFAULT
+    settings = _settled(options.config, session)
+    provider = options.provider or settings.default
+    accounts = tuple(a.account for a in settings.adapters)
+    if provider is None and len(accounts) > 1:
+        known = ", ".join(accounts)
+        raise UsageError(f"which provider? there are: {known}", "name one with --provider")
+    asked = provider or next(iter(accounts), None)
+    session.accounts = tuple(a for a in session.accounts if a != asked)
+    with _client(settings) as client:
+        yield client, provider
+
+
+def _settled(file: Path | None, session: Session) -> config.Settings:
+    session.config = file
+    settings = read_settings(file)
+    session.keep_secret(a.api_key for a in settings.adapters)
+    session.accounts = tuple(a.account for a in settings.adapters if a.api_key)
+    return settings
+
+
+def _client(settings: config.Settings) -> Client:
+    return Client(settings.adapters, default=settings.default, patience=settings.patience)
 
 
 @contextmanager

@@ -12,28 +12,30 @@ from cyclopts import App, Parameter
 
 from wanbridge.cli import signals
 from wanbridge.cli.codes import Exit, epilogue
+from wanbridge.cli.commands.callbacks import callbacks
+from wanbridge.cli.commands.demo import demo
+from wanbridge.cli.commands.explain import explain
+from wanbridge.cli.commands.fetch import fetch
+from wanbridge.cli.commands.generate import generate
+from wanbridge.cli.commands.providers import providers
+from wanbridge.cli.commands.reconcile import reconcile
+from wanbridge.cli.commands.sandbox import sandbox
+from wanbridge.cli.commands.submit import submit
+from wanbridge.cli.commands.validate import validate
 from wanbridge.cli.session import Session
 from wanbridge.version import __version__
 
 _HELP = "One request for Wan 2.7 images, any provider, paid once."
 
-# Each is imported when it is asked for.
-_COMMANDS = {
-    "generate": "Buy pictures, wait for them and save them.",
-    "submit": "Buy pictures and keep the job in a file; fetch collects them.",
-    "fetch": "Wait for a job and save its pictures, or cancel it.",
-    "reconcile": "Look up a submit whose outcome is unknown.",
-    "explain": "Show what each provider would be sent, and what it costs. No call.",
-    "providers": "List providers: models, keys, addresses, fields.",
-    "validate": "Check a request, job, receipt, result or configuration file.",
-    "callbacks": "Receive providers' callbacks.",
-    "sandbox": "Serve fake providers on this machine until Ctrl-C.",
-    "demo": "Draw pictures at every fake provider. No key, no internet.",
-}
+# In the order of the help page.
+_COMMANDS: tuple[Callable[..., Exit] | App, ...] = (
+    *(demo, generate, submit, fetch, reconcile),
+    *(explain, providers, validate, callbacks, sandbox),
+)
 
 
 def build() -> App:
-    """The application; nothing is imported for commands that are not run."""
+    """The application; its help is what the commands' docstrings say."""
     app = App(
         name="wanbridge",
         version=f"wanbridge {__version__}",
@@ -42,8 +44,8 @@ def build() -> App:
         help_format="markdown",
         default_parameter=Parameter(negative_iterable=()),
     )
-    for name, help in _COMMANDS.items():
-        app.command(f"wanbridge.cli.commands.{name}:{name}", name=name, help=help)
+    for order, command in enumerate(_COMMANDS):
+        app.command(command, sort_key=order)
     return app
 
 
@@ -62,7 +64,7 @@ def run(words: list[str]) -> Exit:
                 from wanbridge.cli.trouble import report
 
                 with signals.deafen():
-                    return report(exc, session, words)
+                    return report(exc, session)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
 

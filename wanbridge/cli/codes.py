@@ -39,7 +39,8 @@ MEANING = {
     "what was accepted is kept in a file for `wanbridge fetch`",
     Exit.UNCERTAIN: "nobody knows whether it was accepted; "
     "the receipt is kept in a file for `wanbridge reconcile`",
-    Exit.INTERRUPTED: "stopped by Ctrl-C or SIGTERM; what was accepted is kept for `wanbridge fetch`",
+    Exit.INTERRUPTED: "stopped by Ctrl-C or SIGTERM; "
+    "what was accepted is kept in a file for `wanbridge fetch`",
 }
 
 _REFUSALS = (

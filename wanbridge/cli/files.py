@@ -6,16 +6,34 @@ import contextlib
 import os
 import re
 import secrets
+import shlex
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from attrs import frozen
 
-from wanbridge.cli.usage import UsageError
+from wanbridge.cli.usage import UsageError, read_file
+from wanbridge.errors import InvalidRequest
 from wanbridge.model import ImageResult, Job, Receipt
 
 Stored = Job | Receipt | ImageResult
+T = TypeVar("T")
+
+
+def read(path: Path, load: Callable[[bytes], T], kind: str) -> T:
+    """What *load* makes of a document that the user names.
+
+    Raises:
+        UsageError: it cannot be read, or is no such document.
+    """
+    text = read_file(path)
+    try:
+        return load(text)
+    except InvalidRequest as exc:
+        advice = f"see: {shlex.join(['wanbridge', 'validate', str(path)])} --as {kind}"
+        raise UsageError(f"{path}: {exc}", advice) from None
 
 
 def safe(name: str, limit: int = 80) -> str:

@@ -112,11 +112,11 @@ class DocumentOptions:
     """Where a job goes."""
 
     output: Annotated[str | None, _flag(_OUTPUT, "--output", "-o", metavar="FILE")] = None
-    """File for the job; by default <provider>-<id>.job.json here. - is standard output."""
+    """File for the job; by default <provider>-<id>.job.json here."""
     force: Annotated[bool, _switch(_OUTPUT, "--force")] = False
     """Replace a file that exists."""
     json: Annotated[bool, _switch(_OUTPUT, "--json")] = False
-    """Print the job as JSON too, and nothing else."""
+    """Print the job too, and nothing else."""
 
 
 AsJson = Annotated[bool, _switch(_OUTPUT, "--json")]

@@ -17,7 +17,8 @@ def watching(session: Session, trackers: Sequence[Tracker]) -> Iterator[None]:
     from wanbridge.cli.screen import err_console
 
     err = err_console()
-    if not err.is_terminal or err.is_dumb_terminal:
+    # FORCE_COLOR makes a log file a terminal to rich; nobody wants moving lines there.
+    if not err.file.isatty() or not err.is_terminal or err.is_dumb_terminal:
         yield
         return
 

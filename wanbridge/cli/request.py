@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
+from wanbridge.cli.files import read
 from wanbridge.cli.options import RequestOptions
-from wanbridge.cli.usage import UsageError, read_file
-from wanbridge.errors import InvalidRequest, Problem
+from wanbridge.cli.usage import UsageError
+from wanbridge.errors import InvalidRequest
 from wanbridge.model import MODELS, ImageRequest, InputImage
 
 _MODELS = {"standard": MODELS[0], "pro": MODELS[1]}
@@ -38,7 +38,7 @@ def build_request(prompt: str | None, options: RequestOptions) -> ImageRequest:
         UsageError: a flag cannot be read.
         InvalidRequest: the request breaks the canonical schema.
     """
-    base = _from_file(options.request) if options.request else None
+    base = read(options.request, ImageRequest.from_json, "request") if options.request else None
     fields: dict[str, Any] = {
         field: value
         for flag, field in _PLAIN.items()
@@ -56,16 +56,6 @@ def build_request(prompt: str | None, options: RequestOptions) -> ImageRequest:
     elif options.region:
         raise UsageError("--region: there is no image to put it on; give --image")
     return evolve(base, **fields) if base else ImageRequest(**fields)
-
-
-def _from_file(path: Path) -> ImageRequest:
-    try:
-        return ImageRequest.from_json(read_file(path))
-    except InvalidRequest as exc:
-        # Whose problem it is: the flags are judged in the same breath.
-        raise InvalidRequest(
-            Problem(f"{path}: {p.path}", p.message) for p in exc.problems
-        ) from None
 
 
 def _image(given: str) -> InputImage:

@@ -20,11 +20,13 @@ from wanbridge.model import ImageResult, Money
 
 # Enough of a file to read a picture's size from, metadata included.
 _HEAD_BYTES = 256 * 2**10
+# Of a picture in a message.
+_DATA_SHOWN = 60
 # Where nobody sees lines wrap: a pipe, a file.
 _WIDE = 200
 
 
-def console(session: Session) -> Console:
+def console() -> Console:
     """Standard output; as wide as its lines where it is no terminal."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
     return Console(highlight=False, markup=False, emoji=False, width=width, soft_wrap=False)
@@ -35,9 +37,9 @@ def err_console() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def tell(session: Session, text: str) -> None:
+def tell(session: Session, text: str, *, lead: str = "") -> None:
     """One line on standard error."""
-    print(session.line(text), file=sys.stderr, flush=True)
+    print(lead + session.line(text), file=sys.stderr, flush=True)
 
 
 def show_json(session: Session, document: object) -> None:
@@ -78,7 +80,7 @@ def show_result(
     session: Session, result: ImageResult, saved: Iterable[Saved], *, polls: int
 ) -> None:
     """Files first, then the facts of the call, then what was noted."""
-    out = console(session)
+    out = console()
     if files := _files(saved):
         out.print(files)
         out.print()
@@ -120,20 +122,20 @@ def size_of(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
-def pretty(body: bytes, longest: int = 160) -> str:
-    """A JSON body for people: indented, and long text (a data URI) cut."""
+def pretty(body: bytes) -> str:
+    """A JSON body for people: indented, and pictures inside it cut."""
     try:
         document = json.loads(body)
     except ValueError:
         return body.decode("utf-8", "replace")
-    return json.dumps(_cut(document, longest), ensure_ascii=False, indent=2)
+    return json.dumps(_cut(document), ensure_ascii=False, indent=2)
 
 
-def _cut(value: Any, longest: int) -> Any:
+def _cut(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _cut(member, longest) for key, member in value.items()}
+        return {key: _cut(member) for key, member in value.items()}
     if isinstance(value, list):
-        return [_cut(item, longest) for item in value]
-    if isinstance(value, str) and len(value) > longest:
-        return f"{value[:longest]}… ({len(value)} characters)"
+        return [_cut(item) for item in value]
+    if isinstance(value, str) and value.startswith("data:") and len(value) > _DATA_SHOWN:
+        return f"{value[:_DATA_SHOWN]}… ({len(value)} characters)"
     return value

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attrs import Factory, define
 
+from wanbridge.cli.files import Stored
 from wanbridge.cli.tracker import Tracker
 from wanbridge.model import ImageResult
 
@@ -20,7 +21,7 @@ class Session:
 
     Attributes:
         folder: Where jobs, receipts and results are left: the output directory once it is known.
-        job_file: The file that the job came from or was written to; None if there is none.
+        files: Where the job, receipt or result of this command is already, by its type.
         result: Delivered, and not all of its pictures saved.
         key: Of the call.
         config: To be named in advice, if it was given as a flag.
@@ -29,7 +30,7 @@ class Session:
     """
 
     folder: Path = Path()
-    job_file: Path | None = None
+    files: dict[type[Stored], Path] = Factory(dict)
     result: ImageResult | None = None
     key: str = ""
     config: Path | None = None

@@ -16,6 +16,8 @@ class Tracker:
     """Told every event of one call; keeps what an interruption must not lose.
 
     Attributes:
+        name: Of the account.
+        what: Tells calls to one account apart.
         receipt: Of a submit whose outcome is open; None before it and once it is known.
         job: What was accepted.
         polls: So far.
@@ -23,6 +25,7 @@ class Tracker:
     """
 
     name: str = ""
+    what: str = ""
     state: str = "sending"
     receipt: Receipt | None = None
     job: Job | None = None
@@ -62,11 +65,11 @@ class Tracker:
 
     def __str__(self) -> str:
         facts = [
-            self.name,
+            f"{self.name} {self.what}".strip(),
             self.job and f"job {short(self.job.id)}",
             self.state,
             f"{self.seconds:.0f} s",
-            self.polls and f"{self.polls} polls",
+            self.polls and ("1 poll" if self.polls == 1 else f"{self.polls} polls"),
             self.progress is not None and f"{self.progress:.0%}",
         ]
-        return "  ".join(str(fact) for fact in facts if fact)
+        return " · ".join(str(fact) for fact in facts if fact)

@@ -41,7 +41,6 @@ _CHARGED = {
     Charge.YES: "it was charged",
 }
 _NEXT = {Job: "fetch", Receipt: "reconcile", ImageResult: "fetch"}
-_PLACES = {Job: "fetch goes on with it", Receipt: "looks it up", ImageResult: "saves them"}
 
 
 @frozen
@@ -52,17 +51,13 @@ class _Kept:
     file: Path | None
 
 
-def report(exc: BaseException, session: Session, words: list[str]) -> Exit:
-    """Leave behind what must not be lost, tell, and give the exit code.
-
-    Args:
-        words: Of the command line, for the help that is advised.
-    """
+def report(exc: BaseException, session: Session) -> Exit:
+    """Leave behind what must not be lost, tell, and give the exit code."""
     kept = _keep(exc, session)
     message, code = _message(exc, kept)
     tell(session, f"wanbridge: {message}")
-    if advice := _continue(kept, session) or _advice(exc, session, words):
-        tell(session, f"  {advice}")
+    if advice := _continue(kept, exc, session) or _advice(exc, session):
+        tell(session, advice, lead="  ")
     if kept is not None and kept.file is None:
         print(kept.value.to_json(), file=sys.stderr)
     if os.environ.get("WANBRIDGE_DEBUG") == "1":
@@ -77,9 +72,9 @@ def _keep(exc: BaseException, session: Session) -> _Kept | None:
     value = _loose(exc, session)
     if value is None:
         return None
-    if isinstance(value, Job) and session.job_file is not None:
-        return _Kept(value, session.job_file)
-    return _Kept(value, leave(value, session.folder, key=session.key))
+    if (file := session.files.get(type(value))) is None:
+        return _Kept(value, leave(value, session.folder, key=session.key))
+    return _Kept(value, file)
 
 
 def _loose(exc: BaseException, session: Session) -> Stored | None:
@@ -155,7 +150,7 @@ def _interrupted(kept: _Kept | None) -> tuple[str, Exit]:
     return "interrupted; nothing was bought", Exit.INTERRUPTED
 
 
-def _continue(kept: _Kept | None, session: Session) -> str:
+def _continue(kept: _Kept | None, exc: BaseException, session: Session) -> str:
     """How to go on with what was kept."""
     if kept is None:
         return ""
@@ -164,10 +159,12 @@ def _continue(kept: _Kept | None, session: Session) -> str:
         return f"it could not be written to any file; store this line for wanbridge {_NEXT[kind]}:"
     if session.sandbox:
         return f"the sandbox has ended with this command; what it knew is in {kept.file}"
-    return f"go on with: {session.command(_NEXT[kind], kept.file)}"
+    # A job that has ended so will say the same again, but what it says is kept there.
+    how = "ask again with" if getattr(exc, "final", False) else "go on with"
+    return f"{how}: {session.command(_NEXT[kind], kept.file)}"
 
 
-def _advice(exc: BaseException, session: Session, words: list[str]) -> str:
+def _advice(exc: BaseException, session: Session) -> str:
     match exc:
         case UsageError():
             return exc.advice
@@ -177,8 +174,10 @@ def _advice(exc: BaseException, session: Session, words: list[str]) -> str:
             return f"--may-drop {field} leaves it out; wanbridge explain shows who can take it"
         case UnsupportedFeature():
             return "wanbridge explain shows who can take it"
+        case ConfigurationError() if session.config is not None:
+            return f"see: {shlex.join(['wanbridge', 'validate', str(session.config)])} --as config"
         case ConfigurationError():
-            return "see: wanbridge providers; --sandbox needs no key"
+            return "see: wanbridge providers; wanbridge demo needs no key"
         case CallFailed() if exc.elsewhere and exc.charge is Charge.NO and session.accounts:
             return f"try: --provider {' or '.join(session.accounts)}"
     return ""

@@ -122,7 +122,7 @@ async def _carry_out(client: AsyncClient, orders: Sequence[_Order]) -> None:
 
 async def _carry_out_one(client: AsyncClient, order: _Order) -> None:
     tracker = order.tracker
-    tracker.name = order.provider
+    tracker.name, tracker.what = order.provider, order.request.mode
     try:
         order.result = await client.generate(
             order.request, provider=order.provider, on_progress=tracker
@@ -140,7 +140,7 @@ def _show(orders: Sequence[_Order], folder: Path, session: Session) -> None:
 
     from wanbridge.cli import screen
 
-    out = screen.console(session)
+    out = screen.console()
     made = screen.table(*_COLUMNS, right=("polls", "seconds", "cost"))
     for order in orders:
         made.add_row(*(Text(session.line(cell)) for cell in _row(order)))
@@ -178,6 +178,10 @@ def _judged(orders: Sequence[_Order], session: Session) -> Exit:
     for order in orders:
         if order.error is not None:
             tell(session, f"wanbridge: {order.request.mode}: {order.error}")
-            failed = isinstance(order.error, WanbridgeError)
-            code = code or (code_of(order.error) if failed else Exit.UNAVAILABLE)
+            if code is Exit.OK:
+                code = _code(order.error)
     return code
+
+
+def _code(error: Exception) -> Exit:
+    return code_of(error) if isinstance(error, WanbridgeError) else Exit.UNAVAILABLE

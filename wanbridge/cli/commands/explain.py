@@ -68,12 +68,12 @@ def _show(found: Mapping[str, Explanation], session: Session) -> None:
 
     from wanbridge.cli import screen
 
-    out = screen.console(session)
+    out = screen.console()
     for number, (account, explanation) in enumerate(found.items()):
         if number:
             out.print()
         out.print(_title(account, explanation), soft_wrap=True)
-        fields = screen.table("field", "is", "")
+        fields = screen.table("field", "outcome", "")
         for name, report in explanation.fields.items():
             style = _STYLES[report.outcome]
             fields.add_row(name, Text(report.outcome, style=style), Text(report.detail))

@@ -12,12 +12,12 @@ from wanbridge.adapter import Cancelled
 from wanbridge.cli.accounts import opened
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.deliver import deliver
+from wanbridge.cli.files import read
 from wanbridge.cli.options import ConfigFile, PictureOptions
 from wanbridge.cli.progress import watching
 from wanbridge.cli.screen import tell
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target, result_stem, stem_of
-from wanbridge.cli.usage import read_file
 from wanbridge.client import Client
 from wanbridge.model import ImageResult, Job
 
@@ -40,9 +40,9 @@ def fetch(
 
     The configuration must still have the account that the job was accepted by.
     """
-    stored = _read(file)
+    stored = read(file, _stored, "job")
     target = Target.of(where.output, force=where.force)
-    session.folder, session.job_file = target.folder, file
+    session.folder, session.files = target.folder, {type(stored): file}
     with opened(config, session) as client:
         if isinstance(stored, ImageResult):
             target.check(len(stored.images), result_stem(stored, file.stem))
@@ -50,26 +50,25 @@ def fetch(
             return deliver(client, stored, target, session, as_json=where.json)
         session.tracker.accepted(stored)
         if cancel:
-            return _cancel(client, stored, session)
+            return _cancel(client, stored, file, session)
         target.check(stored.request.n, stem_of(stored.account, stored.id))
         with watching(session, [session.tracker]):
             result = client.wait(stored, deadline=deadline, on_progress=session.tracker)
         return deliver(client, result, target, session, as_json=where.json)
 
 
-def _read(file: Path) -> Job | ImageResult:
-    document: Any = codec.parse(read_file(file))
+def _stored(text: bytes) -> Job | ImageResult:
+    document: Any = codec.parse(text)
     if isinstance(document, dict) and "images" in document:
         return codec.from_document(ImageResult, document)
     return codec.from_document(Job, document)
 
 
-def _cancel(client: Client, job: Job, session: Session) -> Exit:
+def _cancel(client: Client, job: Job, file: Path, session: Session) -> Exit:
     outcome = client.cancel(job)
     if isinstance(outcome, Cancelled):
         print(session.line(f"{job.account} cancelled job {job.id}; charged: {outcome.charge}"))
         return Exit.OK
     tell(session, f"wanbridge: {job.account}: too late, the job goes on: {outcome.detail}")
-    assert session.job_file is not None
-    tell(session, f"  go on with: {session.command('fetch', session.job_file)}")
+    tell(session, f"go on with: {session.command('fetch', file)}", lead="  ")
     return Exit.REFUSED

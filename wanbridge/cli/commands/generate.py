@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from wanbridge.accounts import Call
 from wanbridge.cli.accounts import chosen
 from wanbridge.cli.calling import call_of
 from wanbridge.cli.codes import Exit
@@ -21,7 +22,6 @@ from wanbridge.cli.progress import watching
 from wanbridge.cli.request import build_request
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target
-from wanbridge.accounts import Call
 from wanbridge.client import Client
 from wanbridge.model import ImageRequest, ImageResult
 

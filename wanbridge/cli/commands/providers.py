@@ -40,7 +40,7 @@ def _show(adapters: Sequence[Adapter], session: Session) -> None:
 
     from wanbridge.cli import screen
 
-    out = screen.console(session)
+    out = screen.console()
     accounts = screen.table("account", "adapter", "key", "address")
     models = screen.table("account", "model", "its name there", "facts")
     for adapter in adapters:

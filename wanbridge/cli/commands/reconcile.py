@@ -10,10 +10,9 @@ from cyclopts import Parameter
 from wanbridge.adapter import NotAccepted, StillUnknown
 from wanbridge.cli.accounts import opened
 from wanbridge.cli.codes import Exit
-from wanbridge.cli.files import DocumentTarget
+from wanbridge.cli.files import DocumentTarget, read
 from wanbridge.cli.options import ConfigFile
 from wanbridge.cli.session import Session
-from wanbridge.cli.usage import read_file
 from wanbridge.model import Job, Receipt
 
 
@@ -40,7 +39,7 @@ def reconcile(
     Exits with 0 once it is settled (accepted, and the job is in a file; or surely not
     accepted), with 5 while it is not.
     """
-    receipt = Receipt.from_json(read_file(file))
+    receipt = read(file, Receipt.from_json, "receipt")
     target = DocumentTarget.of(output, force=force)
     session.folder = target.folder
     with opened(config, session) as client:
@@ -50,8 +49,8 @@ def reconcile(
         return _unknown(found, receipt, file, session)
     if isinstance(found, Job):
         session.tracker.accepted(found)
-        session.job_file = target.write(found)
-        print(f"collect it: {session.command('fetch', session.job_file)}")
+        left = target.write(found)
+        print(f"collect it: {session.command('fetch', left)}")
     return Exit.OK
 
 

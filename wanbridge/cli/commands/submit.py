@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -20,6 +21,7 @@ from wanbridge.cli.options import (
 )
 from wanbridge.cli.progress import watching
 from wanbridge.cli.request import build_request
+from wanbridge.cli.screen import show_json, tell
 from wanbridge.cli.session import Session
 from wanbridge.model import Job
 
@@ -40,8 +42,7 @@ def submit(
     can collect.
     """
     request = build_request(prompt, what)
-    to_stdout = where.output == "-"
-    target = DocumentTarget.of(None if to_stdout else where.output, force=where.force)
+    target = DocumentTarget.of(where.output, force=where.force)
     session.folder = target.folder
     with chosen(who, session) as (client, provider):
         how = call_of(what, call, provider, session)
@@ -50,29 +51,21 @@ def submit(
                 job = client.submit(request, **how)
         except KeyboardInterrupt as exc:
             held: Job | None = getattr(exc, "job", None)
-            if held is not None and not to_stdout:
-                session.job_file = target.write(held)
+            if held is not None:
+                session.files[Job] = target.write(held)
             raise
         session.tracker.accepted(job)
-        _keep(job, target, session, to_stdout=to_stdout, as_json=where.json)
+        session.files[Job] = file = target.write(job)
+        _told(job, file, session, as_json=where.json)
     return Exit.OK
 
 
-def _keep(
-    job: Job, target: DocumentTarget, session: Session, *, to_stdout: bool, as_json: bool
-) -> None:
-    from wanbridge.cli import screen
-
-    if not to_stdout:
-        session.job_file = target.write(job)
-    if to_stdout or as_json:
-        screen.show_json(session, codec.to_document(job))
+def _told(job: Job, file: Path, session: Session, *, as_json: bool) -> None:
+    if as_json:
+        show_json(session, codec.to_document(job))
         return
-    assert session.job_file is not None
-    print(session.line(f"{job.account} accepted job {job.id}, kept in {session.job_file}"))
+    print(session.line(f"{job.account} accepted job {job.id}, kept in {file}"))
     if session.sandbox:
-        screen.tell(
-            session, "note: this sandbox ends now, and the job with it; see wanbridge sandbox"
-        )
+        tell(session, "note: this sandbox ends now, and the job with it; see wanbridge sandbox")
     else:
-        print(f"collect it: {session.command('fetch', session.job_file)}")
+        print(f"collect it: {session.command('fetch', file)}")

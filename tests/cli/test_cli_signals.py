@@ -1,0 +1,209 @@
+"""Ctrl-C and SIGTERM: whatever is bought is left in a file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wanbridge.cli import files
+from wanbridge.cli.signals import interruptible
+from wanbridge.model import ImageResult, Job, Receipt
+from wanbridge.sandbox import Sandbox
+
+_PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+# A test runner in the background ignores Ctrl-C, and so would what it starts.
+_MAIN = """
+import signal, sys
+from wanbridge.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
+
+
+def _start(*words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", _MAIN, *map(str, words)], **_PIPES)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_waiting_leaves_the_job(
+    slow: Sandbox, configure: Any, the: Any, wait_until: Any, number: signal.Signals
+) -> None:
+    """It goes on at the provider and is charged; the file collects it."""
+    file = configure(slow, "runware")
+    process = _start("generate", "a kite", "--config", file)
+    assert wait_until(slow.tasks)
+
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+
+    assert 130 == process.returncode
+    left = the("runware-*.job.json")
+    job = Job.from_json(left.read_text())
+    said = f"wanbridge: interrupted; job {job.id} goes on and is charged"
+    assert [said, f"  go on with: wanbridge fetch {left} --config {file}"] == err.splitlines()
+    assert 0o600 == left.stat().st_mode & 0o777
+    assert "" == out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_of_a_hanging_submit_leaves_a_receipt(
+    slow: Sandbox, configure: Any, the: Any, wait_until: Any, number: signal.Signals
+) -> None:
+    """Held back until the line has timed out; then nobody knows, and the exit code says so."""
+    slow.fault("hang")
+    file = configure(slow, "reapi", read_timeout=1.5)
+    process = _start("generate", "a kite", "--config", file)
+    assert wait_until(slow.tasks)
+
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+
+    assert 5 == process.returncode
+    left = the("reapi-*.receipt.json")
+    assert Receipt.from_json(left.read_text())
+    assert "reapi: interrupted during the submit; nobody knows" in err
+    assert f"  go on with: wanbridge reconcile {left} --config {file}" == err.splitlines()[1]
+    assert 1 == len(slow.ledger()["posts"])
+
+
+def test_an_interruption_here_leaves_the_job(
+    run: Any, slow: Sandbox, configure: Any, the: Any, when: Any, ctrl_c: Callable[[], None]
+) -> None:
+    """The same in this process; the handlers are as before afterwards."""
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    when(slow.tasks, ctrl_c)
+
+    ran = run("generate", "a kite", "--config", configure(slow, "dashscope"))
+
+    assert 130 == ran.code
+    assert Job.from_json(the("dashscope-*.job.json").read_text())
+    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+
+
+def test_a_termination_here_leaves_a_receipt(
+    run: Any, slow: Sandbox, configure: Any, the: Any, when: Any
+) -> None:
+    """SIGTERM is held back like Ctrl-C."""
+    slow.fault("hang")
+    when(slow.tasks, lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+    ran = run("submit", "a kite", "--config", configure(slow, "reapi", read_timeout=1.0))
+
+    assert 5 == ran.code
+    assert the("reapi-*.receipt.json")
+
+
+def test_an_interruption_of_submit_leaves_the_job_where_it_was_wanted(
+    run: Any, world: Sandbox, configure: Any, when: Any, ctrl_c: Callable[[], None]
+) -> None:
+    """The reply comes after the Ctrl-C, and is not lost."""
+    world.fault("slow_body", seconds=1.5)
+    when(world.tasks, ctrl_c)
+
+    ran = run("submit", "a kite", "--config", configure(world, "reapi"), "-o", "my.json")
+
+    assert 130 == ran.code
+    assert Job.from_json(Path("my.json").read_text())
+    assert "wanbridge fetch my.json" in ran.err
+
+
+def test_an_interruption_that_meets_the_pictures_saves_them(
+    run: Any, world: Sandbox, configure: Any, when: Any, ctrl_c: Callable[[], None]
+) -> None:
+    """The submit was answered with them: there is nothing left to interrupt."""
+    world.fault("slow_body", seconds=1.5)
+    file = configure(world, "dashscope", options='mode = "sync"')
+    when(world.tasks, ctrl_c)
+
+    ran = run("generate", "a kite", "--size", "1K", "--config", file, "-o", "kite.png")
+
+    assert 0 == ran.code, ran.err
+    assert Path("kite.png").exists()
+
+
+def test_an_interruption_while_saving_leaves_the_result(
+    run: Any, world: Sandbox, configure: Any, the: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pictures are paid for."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wanbridge.client.Client.save", interrupted)
+    file = configure(world, "runware")
+
+    ran = run("generate", "a kite", "--size", "1K", "--config", file)
+
+    assert 130 == ran.code
+    left = the("runware-*.result.json")
+    assert ImageResult.from_json(left.read_text())
+    assert "wanbridge: interrupted while saving; the pictures are paid for" == ran.lines[0]
+    assert f"  go on with: wanbridge fetch {left} --config {file}" == ran.lines[1]
+
+
+def test_an_interruption_before_the_submit_has_bought_nothing(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says so."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wanbridge.client.Client.generate", interrupted)
+
+    ran = run("generate", "a kite", "--sandbox")
+
+    assert 130 == ran.code
+    assert ["wanbridge: interrupted; nothing was bought"] == ran.lines
+    assert [] == list(Path().iterdir())
+
+
+def test_a_job_that_fits_nowhere_is_printed(
+    run: Any, slow: Sandbox, configure: Any, when: Any, ctrl_c: Callable[[], None], monkeypatch: Any
+) -> None:
+    """The disk is full, and the user has interrupted; it is still not lost."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(files, "write", refuse)
+    when(slow.tasks, ctrl_c)
+
+    ran = run("generate", "a kite", "--config", configure(slow, "runware"))
+
+    assert 130 == ran.code
+    assert Job.from_json(ran.lines[2])
+
+
+def test_where_ctrl_c_was_ignored_it_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell's background job; SIGTERM still interrupts it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptible():
+            signal.raise_signal(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+        assert signal.SIG_IGN is signal.getsignal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_in_another_thread_signals_are_left_alone(when: Any, wait_until: Any) -> None:
+    """Python allows handlers in the main thread only."""
+    seen: list[object] = []
+
+    def inside() -> None:
+        with interruptible():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    when(lambda: True, inside)
+
+    assert wait_until(lambda: seen)
+    assert [signal.getsignal(signal.SIGTERM)] == seen

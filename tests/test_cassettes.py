@@ -1,0 +1,194 @@
+"""Recorded exchanges, played through both clients, with either HTTP library.
+
+Matched on method, URI and body, played to the end, nothing else on the line. Most are kind
+*simulated*: they show that the adapters, the clients and the sandbox agree on something, and
+what a change of ours changes on the wire; not that the provider does. See ``scenes.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import vcr  # type: ignore[import-untyped]
+import yaml
+
+from record_cassettes import record, written
+from scenes import SCENES, Clock, Scene
+from wanbridge.adapter import Cancelled, StillUnknown
+from wanbridge.errors import CallFailed
+from wanbridge.httplib import httpx
+from wanbridge.model import ImageResult, Money
+from wanbridge.registry import Registry
+
+CASSETTES = Path(__file__).parents[1] / "cassettes"
+FILES = sorted(CASSETTES.rglob("*.yaml"))
+ON_THIS = httpx.__name__
+OTHER = {"httpx": "httpx2", "httpx2": "httpx"}[ON_THIS]
+
+# Images and what they cost; or the error and whether it cost money.
+EXPECTED: dict[str, str] = {
+    "runware/submit_then_two_polls": "2 of 2, 0.06 USD by reply",
+    "runware/two_regions_and_a_palette": "1 of 1, 0.03 USD by reply",
+    "runware/refused_prompt": "ContentRefused, charge maybe, with its job",
+    "runware/out_of_credit": "CreditExhausted, charge no",
+    "runware/conflict_stands_for_a_lost_acknowledgement": "2 of 2, 0.06 USD by reply",
+    "runware/one_picture_of_two_fails": "1 of 2, 0.03 USD by reply; timeoutProvider",
+    "runware/timeout_beside_a_picture": "1 of 2, 0.03 USD by reply; timeoutProvider",
+    "reapi/submit_then_two_polls": "2 of 2, 0.048 USD by rule",
+    "reapi/two_regions_and_a_palette": "1 of 1, 0.024 USD by rule",
+    "reapi/refused_prompt": "ContentRefused, charge no, with its job",
+    "reapi/out_of_credit": "CreditExhausted, charge no",
+    "reapi/too_many_requests_then_accepted": "2 of 2, 0.048 USD by rule",
+    "reapi/balance": "100000 REAPI-CREDITS",
+    "reapi/completed_without_created_at": "2 of 2, 0.048 USD by rule",
+    "dashscope/submit_then_two_polls": "2 of 2, 0.06 USD by rule",
+    "dashscope/two_regions_and_a_palette": "1 of 1, 0.03 USD by rule",
+    "dashscope/sync_answers_with_the_pictures": "2 of 2, 0.06 USD by rule",
+    "dashscope/refused_prompt_inside_output": "ContentRefused, charge no, with its job",
+    "dashscope/refused_prompt_beside_output": "ContentRefused, charge no, with its job",
+    "dashscope/out_of_credit": "CreditExhausted, charge no",
+    "dashscope/cancelled_while_queued": "cancelled, charge no",
+    "dashscope/list_of_candidates": "1 candidate",
+    "dashscope/set_in_one_choice": "3 of 4, 0.09 USD by rule",
+}
+
+
+@contextmanager
+def played(scene: Scene) -> Iterator[None]:
+    """The cassette of *scene* in the place of the network; to its end."""
+    recorder = vcr.VCR(record_mode="none", match_on=("method", "uri", "body"))
+    with recorder.use_cassette(str(CASSETTES / f"{scene.name}.yaml")) as cassette:
+        yield
+    assert cassette.all_played, f"{scene.name} holds exchanges that nothing asked for"
+
+
+def blocking(scene: Scene) -> Any:
+    return scene.play(clock=Clock())
+
+
+def awaiting(scene: Scene) -> Any:
+    return asyncio.run(scene.play_async(clock=Clock()))
+
+
+def told(value: object) -> str:
+    """What came of a scene, in a few words."""
+    match value:
+        case ImageResult():
+            cost = f"{value.cost} by {value.cost_source}"
+            failed = "".join(f"; {failure.code}" for failure in value.failures)
+            return f"{len(value.images)} of {value.requested}, {cost}{failed}"
+        case CallFailed():
+            handle = ", with its job" if value.job is not None else ""
+            return f"{type(value).__name__}, charge {value.charge}{handle}"
+        case Cancelled(charge):
+            return f"cancelled, charge {charge}"
+        case StillUnknown(candidates=candidates):
+            return f"{len(candidates)} candidate{'s' * (len(candidates) != 1)}"
+    assert isinstance(value, Money), value
+    return str(value)
+
+
+@pytest.mark.parametrize("play", [blocking, awaiting])
+@pytest.mark.parametrize("scene", SCENES, ids=[scene.name for scene in SCENES])
+def test_a_cassette_plays_to_its_end(scene: Scene, play: Callable[[Scene], Any]) -> None:
+    """The messages are those on the tape, and what they bring is what it shows."""
+    with played(scene):
+        try:
+            value = play(scene)
+        except CallFailed as exc:
+            value = exc
+
+    assert EXPECTED[scene.name] == told(value)
+    if isinstance(value, ImageResult):
+        assert value == ImageResult.from_json(value.to_json())
+
+
+# In a process where the library of this one cannot be imported.
+_WITHOUT = """
+import sys
+
+sys.modules[sys.argv[1]] = None
+import pytest
+from wanbridge.httplib import httpx
+
+assert httpx.__name__ == sys.argv[2], httpx.__name__
+sys.exit(pytest.main([*sys.argv[3:], "-p", "no:cacheprovider", "-p", "no:randomly"]))
+"""
+
+
+@pytest.mark.skipif(find_spec(OTHER) is None, reason=f"{OTHER} is not installed")
+@pytest.mark.skipif(ON_THIS == "httpx", reason="httpx2 goes first wherever it can be imported")
+def test_every_cassette_plays_with_the_other_library() -> None:
+    """Users have httpx 0.28 or httpx2; both must put the same on the wire."""
+    here = f"{__file__}::{test_a_cassette_plays_to_its_end.__name__}"
+
+    run = subprocess.run(
+        [sys.executable, "-c", _WITHOUT, ON_THIS, OTHER, here, "-v"],
+        capture_output=True,
+        text=True,
+        cwd=CASSETTES.parent,
+        check=False,
+    )
+
+    assert 0 == run.returncode, run.stdout + run.stderr
+    assert f"{2 * len(SCENES)} passed" in run.stdout
+
+
+def test_every_cassette_is_a_scene_and_every_scene_expected() -> None:
+    """No file that nothing plays; at least four for each provider."""
+    names = [f"{file.parent.name}/{file.stem}" for file in FILES]
+
+    assert sorted(names) == sorted(scene.name for scene in SCENES)
+    assert set(names) == set(EXPECTED)
+    for provider in {scene.provider for scene in SCENES}:
+        assert 4 <= sum(scene.provider == provider for scene in SCENES), provider
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_a_cassette_says_where_it_comes_from(file: Path) -> None:
+    """Its kind, the page that documents what it shows, and the day that was read."""
+    source = yaml.safe_load(file.read_text("utf-8"))["source"]
+    scene = next(s for s in SCENES if s.name == f"{file.parent.name}/{file.stem}")
+
+    assert {"kind", "url", "read"} == source.keys()
+    assert ("simulated" if scene.simulated else "documented") == source["kind"]
+    assert scene.page == source["url"]
+    assert isinstance(source["read"], datetime.date)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_a_cassette_is_of_the_provider_and_of_nobody(file: Path) -> None:
+    """Real URLs, three headers at most, nothing of the machine or the account."""
+    base_url = Registry().adapter(file.parent.name).default_url
+    cassette = yaml.safe_load(file.read_text("utf-8"))
+
+    for exchange in cassette["interactions"]:
+        request, response = exchange["request"], exchange["response"]
+        assert request["uri"].startswith(base_url)
+        assert request["headers"].keys() <= {"content-type", "x-dashscope-async"}
+        assert response["headers"].keys() <= {"content-type", "retry-after"}
+        for body in (request["body"], response["body"]["string"]):
+            assert not body or json.loads(body) is not None
+    text = file.read_text("utf-8").lower()
+    for word in ("127.0.0.1", "localhost", "authorization", "bearer", "cookie", "sandbox"):
+        assert word not in text
+
+
+@pytest.mark.parametrize("provider", sorted({scene.provider for scene in SCENES}))
+def test_recording_again_gives_the_same_bytes(provider: str) -> None:
+    """A cassette that differs from what would be recorded now is stale or was edited."""
+    scene = next(s for s in SCENES if s.provider == provider and s.simulated)
+
+    recorded = written(record(scene))
+
+    assert (CASSETTES / f"{scene.name}.yaml").read_text("utf-8") == recorded

@@ -1,0 +1,399 @@
+"""Who may import whom: the split is worth having, and lost silently by one convenient import.
+
+Read from the source, not by importing; what happens at import is seen in a process of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from attrs import frozen
+
+import wanbridge
+
+ROOT = Path(wanbridge.__file__).parent
+
+# A module imports what stands above it, never beside or below; see also `ONLY`.
+LAYERS: tuple[frozenset[str], ...] = tuple(
+    frozenset(layer.split())
+    for layer in (
+        "version errors wire picture httplib",
+        "structure model",
+        "sizes codec pricing",
+        "adapter",
+        "plan gates effects providers",
+        "terms registry",
+        "fetch explain play config",
+        "flow http",
+        "accounts",
+        "client",
+        "wanbridge",
+        "cli",
+        "__main__",
+    )
+)
+# Tighter than the layers, by module or package.
+ONLY: dict[str, frozenset[str]] = {
+    name: frozenset(allowed.split())
+    for name, allowed in {
+        "wire": "",
+        "picture": "",
+        "httplib": "",
+        "model": "errors",
+        "structure": "errors",
+        "codec": "errors model structure",
+        "pricing": "errors model",
+        "providers": "adapter errors model sizes structure wire",
+        "plan": "adapter errors model",
+        "flow": "adapter effects errors fetch gates model plan terms wire",
+        "fetch": "effects errors model picture terms wire",
+        # The other half of every conversation: written from the manuals, not from our adapters.
+        "sandbox": "sandbox wire",
+    }.items()
+}
+EXCEPTIONS: dict[str, frozenset[str]] = {"sandbox.transport": frozenset({"httplib"})}
+
+# Imports inside functions: each saves time at import or breaks a circle, and is meant.
+LAZY: dict[str, set[str]] = {
+    "accounts": {"wanbridge.config", "wanbridge.sandbox"},
+    "client": {"wanbridge.httplib", "wanbridge.sandbox.transport"},
+    "codec": {
+        *("difflib", "jsonschema", "jsonschema_rs", "jsonschema.exceptions"),
+        *("jsonschema.validators", "referencing", "referencing.jsonschema"),
+    },
+    "config": {"wanbridge.codec"},
+    "http": {"asyncio"},
+    "model": {"wanbridge.codec", "wanbridge.picture"},
+    "pricing": {"importlib", "json"},
+    "structure": {"cattrs", "cattrs.errors", "cattrs.gen"},
+    "sandbox.dialects.dashscope_images": {"PIL"},
+    "sandbox.dialects.runware_answers": {"wanbridge.sandbox.drawing"},
+    "sandbox.world": {"wanbridge.sandbox.drawing"},
+}
+# Imports for annotations only, where they would make a circle.
+FOR_TYPES: dict[str, set[str]] = {
+    "accounts": {"wanbridge.sandbox"},
+    "client": {"wanbridge.httplib", "wanbridge.sandbox"},
+    "codec": {"cattrs"},
+    "errors": {"wanbridge.model"},
+    "httplib": {"httpx"},
+    "sandbox": {"wanbridge.sandbox.server", "wanbridge.sandbox.transport"},
+    "sandbox.control": {"wanbridge.sandbox.world"},
+    "structure": {"cattrs", "cattrs.errors"},
+}
+# At the top of a module, beside the standard library; all else is an extra or slow to import.
+THIRD_PARTY: dict[str, set[str]] = {
+    "cli": {"attrs", "cyclopts", "rich"},
+    "httplib": {"httpx", "httpx2"},
+    "sandbox": {"attrs", "PIL", "uvicorn", "starlette"},
+}
+
+# What the command line itself may look up in the environment.
+SWITCHES = {"COLUMNS", "WANBRIDGE_DEBUG"}
+
+# Who decides without looking at the world.
+PURE = ("adapter", "plan", "flow", "fetch", "gates", "effects", "terms", "sizes", "wire")
+WORLDLY = {"asyncio", "os", "random", "secrets", "select", "signal", "socket", "ssl", "time"}
+
+When = Literal["top", "lazy", "types"]
+
+
+@frozen
+class Import:
+    """One name that a module imports.
+
+    Attributes:
+        target: The module, dotted; ``from wanbridge import flow`` is ``wanbridge.flow``.
+        names: What is taken from it; empty for ``import target``.
+    """
+
+    target: str
+    names: tuple[str, ...]
+    when: When
+    line: int
+
+
+def name_of(path: Path) -> str:
+    """``cli.app``, ``sandbox`` for its ``__init__``, ``wanbridge`` for the package itself."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[:-1] if parts[-1] == "__init__" else parts
+    return ".".join(parts) or "wanbridge"
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    return {name_of(path): ast.parse(path.read_text("utf-8")) for path in ROOT.rglob("*.py")}
+
+
+@cache
+def imports(module: str) -> tuple[Import, ...]:
+    return tuple(_imports(modules()[module], "top"))
+
+
+def _imports(node: ast.AST, when: When) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.Import(names=aliases):
+                yield from (Import(a.name, (), when, child.lineno) for a in aliases)
+            case ast.ImportFrom(module="wanbridge", names=aliases):
+                yield from (Import(f"wanbridge.{a.name}", (), when, child.lineno) for a in aliases)
+            case ast.ImportFrom(module=str(target), names=aliases, level=0):
+                yield Import(target, tuple(a.name for a in aliases), when, child.lineno)
+            case ast.ImportFrom():
+                yield Import("relative", (), when, child.lineno)
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body, orelse=orelse):
+                yield from (i for part in body for i in _imports(_wrapped(part), "types"))
+                yield from (i for part in orelse for i in _imports(_wrapped(part), when))
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                yield from _imports(child, "lazy")
+            case _:
+                yield from _imports(child, when)
+
+
+def _wrapped(statement: ast.stmt) -> ast.Module:
+    return ast.Module([statement], [])
+
+
+def ours(found: Import) -> str | None:
+    """The imported module of ours, without the package's name; None if it is none."""
+    if found.target == "wanbridge":
+        return "wanbridge"
+    inner = found.target.removeprefix("wanbridge.")
+    return None if inner == found.target else inner
+
+
+def part(module: str) -> str:
+    """The module, or the package that it is in: ``providers`` for ``providers.runware``."""
+    return module.partition(".")[0]
+
+
+def level(module: str) -> int:
+    """Which layer a module stands in; the sandbox is outside them."""
+    return next(i for i, layer in enumerate(LAYERS) if part(module) in layer)
+
+
+each_module = pytest.mark.parametrize("module", sorted(modules()))
+
+
+@each_module
+def test_a_module_has_its_place(module: str) -> None:
+    """A new module is put into a layer by whoever adds it."""
+    assert part(module) == "sandbox" or any(part(module) in layer for layer in LAYERS)
+
+
+@each_module
+def test_imports_go_up_the_layers_only(module: str) -> None:
+    """Nothing imports what is built upon it, nor its neighbours; relative imports hide that."""
+    for found in imports(module):
+        target = ours(found)
+        assert "relative" != found.target
+        if found.when != "top" or target is None or part(module) == "sandbox":
+            continue
+        inside = part(module) == part(target) and part(module) in ("cli",)
+        assert inside or level(target) < level(module), f"{module}:{found.line} {found.target}"
+
+
+@each_module
+def test_a_module_imports_only_what_it_may(module: str) -> None:
+    """The seams that tests and other providers rely on, at the top and inside functions."""
+    allowed = ONLY.get(module, ONLY.get(part(module)))
+    if allowed is None:
+        return
+    lazily = {target.removeprefix("wanbridge.") for target in LAZY.get(module, ())}
+    for found in imports(module):
+        target = ours(found)
+        if target is None or found.when == "types":
+            continue
+        near = {target, part(target)}
+        may = allowed | EXCEPTIONS.get(module, frozenset()) | lazily
+        assert near & may, f"{module}:{found.line} {found.target}"
+
+
+def test_providers_do_not_know_each_other() -> None:
+    """A dialect that borrows from another breaks when that one changes."""
+    providers = [module for module in modules() if part(module) == "providers"]
+    assert len(providers) > 3
+
+    for module in providers:
+        assert [] == [i for i in imports(module) if "providers" in i.target]
+
+
+def test_nothing_but_the_command_line_needs_it() -> None:
+    """The package works without its extras: no cli, no sandbox is imported by importing it."""
+    for module in modules():
+        if part(module) in ("cli", "__main__", "sandbox"):
+            continue
+        at_once = [part(t) for i in imports(module) if i.when == "top" and (t := ours(i))]
+        assert not {"cli", "sandbox"} & set(at_once), module
+
+
+@each_module
+def test_lazy_imports_are_meant(module: str) -> None:
+    """One inside a function is listed above, with those for types."""
+    if part(module) == "cli" or module == "wanbridge":
+        return  # which are lazy nearly throughout, to start fast
+
+    assert LAZY.get(module, set()) == {i.target for i in imports(module) if i.when == "lazy"}
+    assert FOR_TYPES.get(module, set()) == {i.target for i in imports(module) if i.when == "types"}
+
+
+@each_module
+def test_third_parties_are_few(module: str) -> None:
+    """Core is attrs; cattrs, jsonschema and the extras come when they are needed."""
+    allowed = THIRD_PARTY.get(part(module), {"attrs"})
+    foreign = {
+        i.target.partition(".")[0] for i in imports(module) if i.when == "top" and ours(i) is None
+    }
+
+    assert foreign - set(sys.stdlib_module_names) <= allowed
+
+
+def test_one_module_names_the_http_library() -> None:
+    """To change it is to change that module; the sandbox's transport gets it from there."""
+    named = {
+        module
+        for module in modules()
+        for i in imports(module)
+        if i.target.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpx_aiohttp")
+    }
+
+    assert {"httplib"} == named
+
+
+def test_one_module_reads_the_environment() -> None:
+    """``config`` alone: a key that is read in two places is read differently."""
+    readers = {m for m, tree in modules().items() if any(map(_reads_environment, ast.walk(tree)))}
+
+    assert {"config"} == {module for module in readers if part(module) != "cli"}
+
+
+def test_the_command_line_reads_no_key_from_the_environment() -> None:
+    """Beside ``config`` it looks at its own switches only, by name."""
+    read = {
+        ast.unparse(node)
+        for module, tree in modules().items()
+        for node in ast.walk(tree)
+        if part(module) == "cli" and isinstance(node, ast.Call | ast.Compare | ast.Subscript)
+        if any(map(_reads_environment, ast.walk(node)))
+    }
+
+    assert {name for text in read for name in SWITCHES if repr(name) in text} == SWITCHES
+    assert all(any(repr(name) in text for name in SWITCHES) for text in read), read
+
+
+def _reads_environment(node: ast.AST) -> bool:
+    name = getattr(node, "attr", None) or (isinstance(node, ast.alias) and node.name)
+    return name in ("environ", "environb", "getenv")
+
+
+@pytest.mark.parametrize("module", sorted(m for m in modules() if part(m) in (*PURE, "providers")))
+def test_who_decides_does_not_look_at_the_world(module: str) -> None:
+    """No clock, chance, socket or environment: they are arguments, so tests need no patching."""
+    for found in imports(module):
+        root = found.target.partition(".")[0]
+        assert root not in WORLDLY, f"{module}:{found.line} {found.target}"
+        if root == "uuid":
+            assert ("UUID",) == found.names, f"{module}:{found.line}: ids come from outside"
+    for node in ast.walk(modules()[module]):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            read = f"{node.value.id}.{node.attr}"
+            assert read not in ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")
+
+
+# Told by whoever opened something, as the promise is about us and not about what we import.
+_WATCH = """
+import json, os, sys
+
+told = []
+
+def caller():
+    frame = sys._getframe(2)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if "importlib" not in file and not file.endswith("os.py"):
+            return file
+        frame = frame.f_back
+
+def watch(event, arguments):
+    if event.startswith(("socket.", "subprocess.", "os.system", "shutil.", "urllib.")):
+        told.append([event, str(arguments[:1]), caller()])
+    if event == "open":
+        name = str(arguments[0])
+        if not name.endswith((".py", ".pyc", ".so", ".zip", ".pth")):
+            told.append([event, name, caller()])
+
+class Environment(dict):
+    def told(self, name):
+        told.append(["environ", str(name), sys._getframe(2).f_code.co_filename])
+    def __getitem__(self, name):
+        self.told(name)
+        return super().__getitem__(name)
+    def get(self, name, default=None):
+        self.told(name)
+        return super().get(name, default)
+    def __contains__(self, name):
+        self.told(name)
+        return super().__contains__(name)
+
+os.environ = Environment(os.environ)
+sys.addaudithook(watch)
+import wanbridge
+for name in wanbridge.__all__:
+    getattr(wanbridge, name)
+heavy = ["cattrs", "jsonschema", "jsonschema_rs", "rich", "cyclopts", "PIL", "uvicorn"]
+if "httpx" in sys.modules:
+    heavy = [name for name in heavy if name != "rich"]  # httpx imports it for its own command
+heavy = [name for name in heavy if name in sys.modules]
+print(json.dumps({"told": told, "heavy": heavy, "file": wanbridge.__file__}))
+"""
+
+
+@cache
+def _import_report() -> dict[str, list[list[str]]]:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _WATCH], capture_output=True, text=True, check=True
+    )
+    report: dict[str, list[list[str]]] = json.loads(run.stdout)
+    return report
+
+
+def test_importing_opens_nothing() -> None:
+    """No socket, and no file but code; the HTTP library reads its own version."""
+    seen = [what for what in _import_report()["told"] if what[0] != "environ"]
+
+    assert [] == [what for what in seen if not what[1].endswith(".dist-info/METADATA")]
+    assert [] == [what for what in seen if "/wanbridge/" in str(what[2])]
+
+
+def test_importing_reads_no_environment_of_ours() -> None:
+    """Whatever is set in a shell, importing wanbridge gives the same package."""
+    seen = [what for what in _import_report()["told"] if what[0] == "environ"]
+
+    assert [] == [what for what in seen if "/wanbridge/" in what[2]]
+    assert [] == [what for what in seen if "API_KEY" in what[1] or "BASE_URL" in what[1]]
+
+
+def test_importing_leaves_slow_libraries_out() -> None:
+    """They cost more than the rest together, and most processes never need them."""
+    assert [] == _import_report()["heavy"]
+
+
+def test_every_public_name_is_found_where_it_lives() -> None:
+    """Names are loaded on first use; none may be missing, and a typo is still one."""
+    import wanbridge
+
+    for name in wanbridge.__all__:
+        assert getattr(wanbridge, name) is not None
+    assert set(wanbridge.__all__) <= set(dir(wanbridge))
+    assert wanbridge.errors.InvalidRequest is wanbridge.InvalidRequest
+    with pytest.raises(AttributeError, match="Clinet"):
+        _ = wanbridge.Clinet
+    assert set(wanbridge._MODULE_OF) | {"__version__"} == set(wanbridge.__all__)
