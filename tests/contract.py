@@ -7,29 +7,30 @@ differently, and how one is given a picture to hold. An outsider's adapter would
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from datetime import UTC, datetime
 from functools import cache
 from io import BytesIO
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from attrs import evolve, frozen
 from PIL import Image as Pillow
 
-from wanbridge.adapter import Adapter, Done, Offer, Op, Pending, Step
-from wanbridge.model import Box, ImageRequest, InputImage, Job, PaletteColor, Size
-from wanbridge.plan import plan
+from wanbridge.adapter import Adapter, Done, Exchange, Offer, Op, Pending, Step
+from wanbridge.model import ImageRequest, InputImage, Job, Size
+from wanbridge.plan import Plan, plan
 from wanbridge.providers import BUILTIN
 from wanbridge.registry import Registry
 from wanbridge.sandbox import Sandbox
-from wanbridge.wire import HttpRequest, HttpResponse, json_request
+from wanbridge.testing.asking import KEY, PLAIN, modes
+from wanbridge.testing.replies import Reading
+from wanbridge.wire import SECRET_HEADERS, HttpRequest, HttpResponse, json_request
+
+T = TypeVar("T")
 
 START = 1_795_000_000.0
 SECONDS = 10.0
-KEY = "5b0a9a7e-2f61-4c1e-9d0b-6d7f3a1c2e44"
 
 # How a sandbox may word what it says otherwise; each is a conversation of its own.
 SWITCHES: Mapping[str, tuple[dict[str, Any], ...]] = {
@@ -44,61 +45,6 @@ SWITCHES: Mapping[str, tuple[dict[str, Any], ...]] = {
     ),
 }
 
-A = InputImage("https://assets.example.com/in/a.png", width=1600, height=900)
-B = InputImage("https://assets.example.com/in/b.png", width=1200, height=1200)
-PALETTE = (
-    PaletteColor("#1E2A39", "34.00"),
-    PaletteColor("#C6A15B", "33.25"),
-    PaletteColor("#E8E1D6", "32.75"),
-)
-
-# One plain request for each mode.
-PLAIN: Mapping[str, ImageRequest] = {
-    "text": ImageRequest("a red kite over dunes"),
-    "edit": ImageRequest("fly a red kite over it", images=(A, B)),
-    "set": ImageRequest("a red kite, four times of day", sequential=True, n=4),
-}
-
-
-def _boxed(request: ImageRequest, *boxes: Box) -> ImageRequest | None:
-    if not request.images:
-        return None
-    first, *rest = request.images
-    return evolve(request, images=(evolve(first, regions=boxes), *rest))
-
-
-def others(request: ImageRequest) -> Iterator[tuple[str, ImageRequest]]:
-    """Requests that differ from *request* in one canonical field, by that field's name."""
-    values: dict[str, tuple[Any, ...]] = {
-        "prompt": ("a blue kettle",),
-        "model": tuple({"wan2.7-image", "wan2.7-image-pro"} - {request.model}),
-        "negative_prompt": ("blurry", ""),
-        "images": ((A,), (B, A), (A, A), (A, B, A)),
-        "n": (2, 3),
-        "sequential": (not request.sequential,),
-        "size": (
-            *(Size(resolution=tier) for tier in ("1K", "2K", "4K")),
-            *(Size(aspect_ratio=ratio) for ratio in ("16:9", "2:3", "5:4")),
-            *(Size(1024, 1024), Size(1280, 768)),
-        ),
-        "thinking": (True, False),
-        "color_palette": (PALETTE, PALETTE[::-1]),
-        "seed": (0, 7, 2**31 - 1),
-        "watermark": (True,),
-        "output_format": ("png", "jpeg", "webp"),
-        "inline": (True,),
-        "callback_url": ("https://app.example.com/hooks/wan",),
-    }
-    for name, given in values.items():
-        for value in given:
-            if name == "sequential" and not value:
-                yield name, evolve(request, n=1, sequential=False)
-            elif value != getattr(request, name):
-                yield name, evolve(request, **{name: value})
-    for boxes in ((Box(10, 20, 110, 220),), (Box(1, 2, 3, 4), Box(0, 0, 900, 900))):
-        if (boxed := _boxed(request, *boxes)) is not None:
-            yield "regions", boxed
-
 
 @frozen(eq=False)
 class Variant:
@@ -109,7 +55,8 @@ class Variant:
 
     @property
     def id(self) -> str:
-        return "-".join([self.name, *map(str, self.options.values())])
+        chosen = (key if value is True else str(value) for key, value in self.options.items())
+        return "-".join([self.name, *chosen])
 
     @property
     def kind(self) -> type[Adapter]:
@@ -123,12 +70,15 @@ class Variant:
 
 @cache
 def variants() -> tuple[Variant, ...]:
-    """Every built-in adapter in every mode that it publishes as an option."""
+    """Every built-in adapter in every mode that it publishes as an option, and with its guesses."""
     found = []
     for name in BUILTIN:
-        mode = get_type_hints(Registry().adapter(name).Options).get("mode")
+        hints = get_type_hints(Registry().adapter(name).Options)
+        mode = hints.get("mode")
         values = get_args(mode) if get_origin(mode) is Literal else ()
         found += [Variant(name, {"mode": v}) for v in values] or [Variant(name, {})]
+        if "allow_unverified" in hints:
+            found.append(Variant(name, {"allow_unverified": True}))
     return tuple(found)
 
 
@@ -138,8 +88,17 @@ def sold() -> tuple[tuple[Variant, Offer], ...]:
     return tuple((variant, offer) for variant in variants() for offer in variant.adapter().offers)
 
 
-def sold_ids() -> list[str]:
-    return [f"{variant.id}-{offer.model}" for variant, offer in sold()]
+@cache
+def variants_in_modes() -> tuple[tuple[Variant, str], ...]:
+    """Every variant in each mode that it can say with the default model."""
+    model = PLAIN["text"].model
+    return tuple((v, mode) for v in variants() for mode in modes(v.adapter(), model))
+
+
+def named(case: tuple[Any, ...]) -> str:
+    """An id for one of the cases above."""
+    words = {Variant: "id", Offer: "model"}
+    return "-".join(getattr(part, words.get(type(part), ""), part) for part in case)
 
 
 class Bench:
@@ -159,7 +118,8 @@ class Bench:
 
     def send(self, message: HttpRequest) -> HttpResponse:
         """What the sandbox answers; it must not break the line."""
-        reply = self.sandbox.handle(message)
+        length = {"Content-Length": str(len(message.body))}  # which every HTTP library adds
+        reply = self.sandbox.handle(evolve(message, headers={**message.headers, **length}))
         assert reply.answered
         received = datetime.fromtimestamp(self.at, UTC)
         return evolve(reply.response, received_at=received)
@@ -167,15 +127,34 @@ class Bench:
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """What the sandbox answers to a message of one's own with the key, as JSON."""
         url = f"{self.adapter.base_url}{path}"
-        message = json_request(method, url, headers=self.adapter.bearer(), body=body)
+        message = json_request(method, url, headers=self.credentials(), body=body)
         response = self.send(message)
         assert response.status < 300, response.text()
         return response.json()
 
+    def credentials(self) -> dict[str, str]:
+        """The headers that hold the key, as the adapter itself sends them."""
+        headers = self.message(PLAIN["text"]).headers
+        return {k: v for k, v in headers.items() if k.lower() in SECRET_HEADERS}
+
     def message(self, request: ImageRequest, *, key: str = KEY, **how: Any) -> HttpRequest:
         """What is sent for *request*, which has to pass the plan."""
-        fitted = plan(self.adapter, request, **how).settle()
-        return self.adapter.submit(fitted.request, fitted.offer, key=key)
+        return self.prepared(plan(self.adapter, request, **how), key=key)
+
+    def prepared(self, fitted: Plan, *, key: str = KEY) -> HttpRequest:
+        """What is sent for a plan, once its pictures are where the provider wants them."""
+        request, offer = fitted.settle().request, fitted.offer
+        request = self.answered(self.adapter.prepare(request, offer))
+        return self.adapter.submit(request, offer, key=key)
+
+    def answered(self, exchange: Exchange[T]) -> T:
+        """What a conversation with the sandbox comes to."""
+        try:
+            message = next(exchange)
+            while True:
+                message = exchange.send(self.send(message))
+        except StopIteration as stop:
+            return cast("T", stop.value)
 
     def accepted(self, request: ImageRequest) -> Step:
         """The step that a submit of *request* leads to."""
@@ -257,30 +236,6 @@ def picture_bytes(format: str) -> bytes:
 # -- replies, good and broken ---------------------------------------------------------------
 
 
-@frozen(kw_only=True)
-class Reading:
-    """One reply, and what the flow has in hand when it reads it."""
-
-    name: str
-    adapter: Adapter
-    response: HttpResponse
-    request: ImageRequest
-    job: Job | None
-
-    @property
-    def op(self) -> Op:
-        return Op.SUBMIT if self.job is None else Op.POLL
-
-    def read(self, response: HttpResponse) -> Step | Exception:
-        """The step, or the error that the reply holds; as the flow reads it."""
-        error = self.adapter.failure(response, op=self.op, job=self.job)
-        if error is not None:
-            return error
-        if self.job is None:
-            return self.adapter.read_submission(response, self.request, key=KEY)
-        return self.adapter.read_poll(response, self.job)
-
-
 _REQUESTS = (
     evolve(PLAIN["text"], n=2, seed=7),
     evolve(PLAIN["text"], inline=True, size=Size(768, 768)),
@@ -295,7 +250,10 @@ def readings(variant: Variant) -> tuple[Reading, ...]:
     """One reply of every sort that the provider's sandbox gives, each once by its shape."""
     found: dict[object, Reading] = {}
     for switches in ({}, *SWITCHES.get(variant.name, ())):
+        adapter = variant.adapter()
         for request in _REQUESTS:
+            if plan(adapter, request).problems:
+                continue
             for reading in _conversation(variant, switches, request):
                 small = evolve(reading, response=_shortened(reading.response))
                 found.setdefault((reading.op, _shape(small.response)), small)
@@ -355,87 +313,3 @@ def _shape(response: HttpResponse) -> object:
         return value if isinstance(value, str) and value.isalpha() else type(value).__name__
 
     return response.status, told(response.json())
-
-
-# One value of each JSON type, and those that have surprised somebody.
-STRANGE: tuple[Any, ...] = (
-    *(None, True, False, 0, -1, 7, 1.5, 10**30, float("nan"), float("inf")),
-    *("", "x", "\ud800", "https://cdn.example.com/1.png", "AAAA"),
-    *([], [None], [[]], ["x"], [{}], {}, {"x": 1}, {"": None}),
-)
-
-
-def broken(body: Any) -> Iterator[Any]:
-    """*body* with one node deleted, doubled or of another type: every node at every depth."""
-    for path in _paths(body):
-        here = _at(body, path)
-        yield from (_with(body, path, other) for other in STRANGE if repr(other) != repr(here))
-        if isinstance(here, str) and here:
-            yield from (_with(body, path, other) for other in (here[:-1], here + "\n", [here]))
-        if path:
-            parent = _at(body, path[:-1])
-            if isinstance(parent, dict):
-                yield _with(body, path[:-1], {k: v for k, v in parent.items() if k != path[-1]})
-            else:
-                less = [item for index, item in enumerate(parent) if index != path[-1]]
-                yield _with(body, path[:-1], less)
-                yield _with(body, path[:-1], [*parent, here])
-
-
-def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    yield path
-    items: Any = value.items() if isinstance(value, dict) else ()
-    for key, item in enumerate(value) if isinstance(value, list) else items:
-        yield from _paths(item, (*path, key))
-
-
-def _at(value: Any, path: tuple[Any, ...]) -> Any:
-    for key in path:
-        value = value[key]
-    return value
-
-
-def _with(value: Any, path: tuple[Any, ...], other: Any) -> Any:
-    if not path:
-        return other
-    copy = deepcopy(value)
-    _at(copy, path[:-1])[path[-1]] = other
-    return copy
-
-
-def mangled(body: bytes) -> Iterator[bytes]:
-    """What is no JSON, or JSON that nobody expects, in the place of *body*."""
-    yield from (body[: len(body) * part // 8] for part in range(8))
-    yield body + b"}"
-    yield b"\xef\xbb\xbf" + body
-    yield b"<html><head><title>502</title></head><body>Bad Gateway</body></html>"
-    yield from (
-        b"null",
-        b"true",
-        b"0",
-        b'"x"',
-        b"[]",
-        b"{}",
-        b"[[]]",
-        b"NaN",
-        b"[NaN]",
-        b"-Infinity",
-    )
-    yield b"\xff\xfe\x00"
-    yield b'{"id": "\xff"}'
-    yield b"9" * 5000
-    yield b'{"output": ' + b"9" * 5000 + b"}"
-    yield from nested(body, 90)
-
-
-def nested(body: bytes, depth: int) -> Iterator[bytes]:
-    """JSON that is *depth* deep, by itself and beside what is in *body*."""
-    yield b"[" * depth + b"]" * depth
-    yield b'{"data":' * depth + b"1" + b"}" * depth
-    yield body[:-1] + b',"deep":' + b"[" * depth + b"]" * depth + b"}"
-
-
-def with_body(response: HttpResponse, body: Any) -> HttpResponse:
-    """The same reply with another body; bytes as they are, anything else as JSON."""
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return evolve(response, body=raw)

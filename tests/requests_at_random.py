@@ -22,6 +22,7 @@ from wanbridge.model import (
     PaletteColor,
     Size,
 )
+from wanbridge.testing.asking import modes
 
 # What a caller may put beside ours, by the provider's manual.
 EXTRAS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
@@ -140,12 +141,15 @@ def requests(draw: st.DrawFn, adapter: Adapter) -> ImageRequest:
     schemes = offer.limits.image_schemes if fair else {*_URLS, "data", "ref"}
     values = {name: v for name, v in _VALUES.items() if not fair or name in offer.fields}
     names = draw(st.lists(st.sampled_from(sorted(values)), max_size=3, unique=True))
-    mode = draw(st.sampled_from(["text", "edit", "edit", "set"]))
+    said = modes(adapter, offer.model) if fair else ("text", "edit", "set")
+    mode = draw(st.sampled_from([m for m in ("text", "edit", "edit", "set") if m in said]))
     if mode == "set" and fair:
         names = [name for name in names if name != "color_palette"]
     most = 9 if mode == "edit" else 2 if mode == "set" else 0
+    if fair and "images" not in offer.fields:
+        most = 0
     given = draw(st.lists(images(schemes), min_size=int(mode == "edit"), max_size=most))
-    if mode == "set" and fair:
+    if fair and (mode == "set" or "regions" not in offer.fields):
         given = [evolve(image, regions=()) for image in given]
     prompt = draw(prompts)
     if not prompt.strip() and (fair or not given):

@@ -43,6 +43,7 @@ QUICK = Patience(
     connect_timeout=2.0, read_timeout=0.4, cadence=Cadence(first=0.02, factor=1.5, most=0.1)
 )
 KITE = ImageRequest("a red kite over dunes", size="1K")
+KITE_1K = ImageRequest("a red kite", size="1:1@1K")
 
 
 @pytest.fixture
@@ -599,3 +600,25 @@ def test_local_files_go_inline_where_the_provider_takes_them(
         with pytest.raises(UnsupportedFeature, match=r"images\[0\]: a data: image"):
             bridge.generate(request, provider="reapi")
     assert 3 == posts(sandbox)
+
+
+def test_models_estimates_and_new_links_where_a_provider_has_them(sandbox: Sandbox) -> None:
+    """Free messages all: nothing is bought, and who has none says so."""
+    with client(sandbox) as bridge:
+        assert "wan/2-7-image" in {model.id for model in bridge.models("crun")}
+        assert "CRUN-CREDITS" == bridge.estimate(KITE_1K, provider="crun").currency
+        for refused in (bridge.models, lambda name: bridge.estimate(KITE, provider=name)):
+            with pytest.raises(UnsupportedFeature):
+                refused("runware")
+        assert 0 == posts(sandbox)
+        job = bridge.submit(ImageRequest("a kite", size="1K"), provider="kie")
+        bridge.wait(job)
+        assert 1 == len(bridge.refresh(job))
+
+    async def run() -> None:
+        async with AsyncClient(adapters(sandbox), patience=QUICK) as bridge:
+            assert await bridge.models("crun")
+            assert (await bridge.estimate(KITE_1K, provider="crun")).amount > 0
+            assert 1 == len(await bridge.refresh(job))
+
+    asyncio.run(run())

@@ -6,11 +6,8 @@ sandbox has to take; what the sandbox answers, the adapter has to read, also whe
 
 from __future__ import annotations
 
-import json
 import pickle
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -19,63 +16,43 @@ import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, given, note, settings
 
-from contract import (
-    KEY,
-    PLAIN,
-    Bench,
-    Reading,
-    Variant,
-    broken,
-    held,
-    mangled,
-    nested,
-    others,
-    readings,
-    sold,
-    sold_ids,
-    variants,
-    with_body,
-)
+from contract import Bench, Variant, held, named, readings, sold, variants, variants_in_modes
 from requests_at_random import requests
-from wanbridge.adapter import Adapter, Delivery, Done, Missing, Offer, Op, Pending
+from wanbridge.adapter import Adapter, Delivery, Done, Offer, Op, Pending
 from wanbridge.errors import (
-    CallFailed,
     Charge,
     InvalidRequest,
-    ProviderError,
     UnsupportedFeature,
     WanbridgeError,
 )
 from wanbridge.model import (
-    Image,
     ImageRequest,
     ImageResult,
-    InputImage,
     Job,
     Money,
-    Note,
     Receipt,
-    Size,
 )
-from wanbridge.plan import DROPPABLE, fields_set, plan
+from wanbridge.plan import plan
 from wanbridge.sandbox.account import Task
 from wanbridge.sandbox.picture import Picture
 from wanbridge.sizes import AREAS, ratio_of
+from wanbridge.testing.asking import KEY, PLAIN, SIZES, modes, plain
+from wanbridge.testing.replies import (
+    NOON,
+    assert_read_in_order,
+    broken,
+    mangled,
+    nested,
+    result_of,
+    with_body,
+)
+from wanbridge.testing.writing import WRITING, a_submit_is_pure
 from wanbridge.wire import HttpRequest, HttpResponse
 
-NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-RATIOS = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "21:9", "5:4", "4:5", "8:1", "1:8")
-ODD_SIZES = tuple(
-    Size(*pair) for pair in ((1, 1), (99999, 99999), (1000, 700), (1001, 803), (768, 6144))
+each_offer = pytest.mark.parametrize(("variant", "offer"), sold(), ids=map(named, sold()))
+each_variant_in_modes = pytest.mark.parametrize(
+    ("variant", "mode"), variants_in_modes(), ids=map(named, variants_in_modes())
 )
-SIZES = (
-    *(Size(resolution=tier) for tier in (None, "1K", "2K", "4K")),
-    *(Size(resolution=t, aspect_ratio=r) for t in ("1K", "2K", "4K") for r in (*RATIOS, "9999:1")),
-    *(Size(*pair) for pair in ((1024, 1024), (2048, 2048), (4096, 4096), (1536, 1024))),
-    *ODD_SIZES,
-)
-
-each_offer = pytest.mark.parametrize(("variant", "offer"), sold(), ids=sold_ids())
 each_variant = pytest.mark.parametrize("variant", variants(), ids=lambda variant: variant.id)
 
 
@@ -93,183 +70,18 @@ def plain(mode: str, offer: Offer) -> ImageRequest:
 
 
 @each_offer
-def test_a_declared_field_reaches_the_wire(variant: Variant, offer: Offer) -> None:
-    """Claiming support and dropping the value is the worst of both."""
-    adapter = variant.adapter()
-    reached = set()
-
-    for mode in PLAIN:
-        base = plain(mode, offer)
-        before = sent(adapter, base)
-        for name, other in others(base):
-            fitted = plan(adapter, other)
-            if not fitted.problems:
-                after = adapter.submit(fitted.request, fitted.offer, key=KEY)
-                reached |= {name} if before != after else set()
-
-    assert offer.fields <= reached, offer.fields - reached
-
-
-@each_offer
-def test_nothing_vanishes(variant: Variant, offer: Offer) -> None:
-    """Each value of each field is in the message, in a note or in a refusal."""
-    adapter = variant.adapter()
-    silent = []
-
-    for mode in PLAIN:
-        base = plain(mode, offer)
-        for name, other in others(base):
-            fitted = plan(adapter, other)
-            told = {n.field for n in fitted.notes} | {p.field for p in fitted.problems}
-            if name in told or (name == "size" and other.size == Size()):
-                continue
-            if not fitted.problems and sent(adapter, base) != sent(adapter, other):
-                continue
-            # A size that means the one there was: 2K is the default, 1:1 is without images.
-            if name == "size" and other.size.tier == "2K" and other.size.aspect_ratio is None:
-                continue
-            # What absent means anyway: thinking is on where it has effect, files are lossless.
-            if (name, other.thinking, mode) == ("thinking", True, "text"):
-                continue
-            if (name, other.output_format) == ("output_format", "png"):
-                continue
-            silent.append((mode, name, getattr(other, name, None)))
-
-    assert [] == silent
-
-
-@each_offer
-@pytest.mark.parametrize("mode", PLAIN)
-def test_what_cannot_be_said_can_be_dropped_with_a_note(
-    variant: Variant, offer: Offer, mode: str
+@pytest.mark.parametrize("check", WRITING, ids=lambda check: check.__name__)
+def test_what_is_written_keeps_the_contract(
+    variant: Variant, offer: Offer, check: Callable[[Adapter, Offer], None]
 ) -> None:
-    """``may_drop`` gives the message that there would be without the field, and says so."""
-    adapter = variant.adapter()
-    base = plain(mode, offer)
-    undeclared = [
-        (name, other)
-        for name, other in others(base)
-        if name not in offer.fields and name in DROPPABLE and name in fields_set(other)
-    ]
-    assert undeclared
-
-    for name, other in undeclared:
-        kept, dropped = plan(adapter, other), plan(adapter, other, may_drop=(name,))
-        if kept.problems:
-            assert [name] == [problem.field for problem in kept.problems]
-            assert [(name, "dropped")] == [(n.field, n.kind) for n in dropped.notes]
-        assert sent(adapter, base) == sent(adapter, other, may_drop=(name,))
+    """Fields, notes, refusals, the key, extras, sizes: what every adapter promises."""
+    check(variant.adapter(), offer)
 
 
 @each_offer
 def test_a_submit_is_pure(variant: Variant, offer: Offer) -> None:
     """The same arguments give the same bytes, from another instance too."""
-    for mode in PLAIN:
-        for _, request in others(plain(mode, offer)):
-            assert 1 == len({_outcome(variant, request) for _ in range(3)})
-
-
-def _outcome(variant: Variant, request: ImageRequest) -> str:
-    try:
-        message = sent(variant.adapter(), request)
-    except UnsupportedFeature as exc:
-        return str(exc)
-    return f"{message.url} {sorted(message.headers.items())} {message.body!r}"
-
-
-@each_offer
-@pytest.mark.parametrize("mode", PLAIN)
-def test_the_key_is_in_its_header_only(variant: Variant, offer: Offer, mode: str) -> None:
-    """The credential is in one header, in no body, URL or repr."""
-    adapter = variant.adapter(api_key="sk-live-0123456789")
-    message = sent(adapter, plain(mode, offer))
-
-    holding = [name for name, value in message.headers.items() if "sk-live" in value]
-
-    assert ["Authorization"] == holding
-    assert b"sk-live" not in message.body
-    assert "sk-live" not in f"{message.url} {message!r} {adapter!r} {offer!r}"
-
-
-@each_offer
-def test_a_body_holds_no_null_but_the_callers(variant: Variant, offer: Offer) -> None:
-    """Absent values are absent; only an extra may say null."""
-    adapter = variant.adapter()
-    for mode in PLAIN:
-        for _, request in others(plain(mode, offer)):
-            if not plan(adapter, request).problems:
-                assert [] == list(_nulls(sent(adapter, request).json()))
-
-    extra = {variant.name: {"zz_given": None}}
-    body = sent(adapter, evolve(plain("text", offer), extra=extra)).json()
-
-    assert ["zz_given"] == list(_nulls(body))
-
-
-def _nulls(value: Any, name: str = "$") -> Iterator[str]:
-    if value is None:
-        yield name
-    items = value.items() if isinstance(value, dict) else ()
-    for key, item in enumerate(value) if isinstance(value, list) else items:
-        yield from _nulls(item, str(key))
-
-
-@each_offer
-def test_extras_are_ours_only_and_merged_last(variant: Variant, offer: Offer) -> None:
-    """An extra field stands at the end of one node; another adapter's is not there."""
-    adapter = variant.adapter()
-    extra: dict[str, Any] = {
-        variant.name: {"zz_ours": {"deep": [1]}},
-        "elsewhere": {"zz_theirs": 1},
-    }
-    request = evolve(plain("text", offer), extra=extra)
-
-    body = sent(adapter, request).json()
-    (node,) = _holding(body, "zz_ours")
-
-    assert "zz_ours" == list(node)[-1]
-    assert {"deep": [1]} == node["zz_ours"]
-    assert "zz_theirs" not in json.dumps(body)
-    del node["zz_ours"]
-    assert sent(adapter, plain("text", offer)).json() == body
-
-
-@each_offer
-def test_what_the_adapter_writes_beside_extras_is_reserved(variant: Variant, offer: Offer) -> None:
-    """An extra cannot replace a count, an id or a delivery that the adapter has decided on."""
-    adapter = variant.adapter()
-    written: set[str] = set()
-    for mode in PLAIN:
-        for _, request in others(plain(mode, offer)):
-            if not plan(adapter, request).problems:
-                extra = evolve(request, extra={variant.name: {"zz_ours": 1}})
-                (node,) = _holding(sent(adapter, extra).json(), "zz_ours")
-                written |= node.keys() - {"zz_ours"}
-
-    assert written <= adapter.reserved, written - adapter.reserved
-    for name in adapter.reserved:
-        with pytest.raises(InvalidRequest, match=f"extra.{variant.name}.{name}"):
-            plan(adapter, evolve(plain("text", offer), extra={variant.name: {name: 1}}))
-
-
-def _holding(value: Any, name: str) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict) and name in value:
-        yield value
-    items = value.values() if isinstance(value, dict) else ()
-    for item in value if isinstance(value, list) else items:
-        yield from _holding(item, name)
-
-
-@each_variant
-@pytest.mark.parametrize(
-    "value",
-    [float("nan"), float("inf"), Ellipsis, b"bytes", {1, 2}, "half \ud800", {"deep": [Ellipsis]}],
-    ids=repr,
-)
-def test_an_extra_that_is_no_json_is_refused(variant: Variant, value: object) -> None:
-    """Extras are the one place for the caller's own values; they are not for `json` to judge."""
-    with pytest.raises(InvalidRequest):
-        sent(variant.adapter(), evolve(PLAIN["text"], extra={variant.name: {"zz_given": value}}))
+    a_submit_is_pure(variant.adapter, offer)
 
 
 @each_offer
@@ -278,9 +90,9 @@ def test_every_size_is_sent_or_refused(variant: Variant, offer: Offer) -> None:
     bench = Bench(variant, latency=0)
     outcomes = set()
 
-    for mode in PLAIN:
+    for mode in modes(bench.adapter, offer.model):
         for number, size in enumerate(SIZES):
-            request = evolve(plain(mode, offer), size=size)
+            request = evolve(plain(mode, offer.model), size=size)
             try:
                 message = bench.message(request, key=f"{mode} {number}")
             except UnsupportedFeature as exc:
@@ -290,21 +102,6 @@ def test_every_size_is_sent_or_refused(variant: Variant, offer: Offer) -> None:
                 outcomes.add("sent")
 
     assert {"size refused", "sent"} == outcomes
-
-
-@each_offer
-@pytest.mark.parametrize("mode", PLAIN)
-def test_without_limits_a_size_is_still_sent_or_refused(
-    variant: Variant, offer: Offer, mode: str
-) -> None:
-    """``check_limits=False`` sends what limits forbid; nothing else comes out."""
-    adapter = variant.adapter()
-    for size in SIZES:
-        request = evolve(plain(mode, offer), size=size)
-        with suppress(UnsupportedFeature):
-            assert sent(adapter, request, check_limits=False).json()
-    for size in ODD_SIZES:
-        assert sent(adapter, evolve(plain(mode, offer), size=size), check_limits=False).body
 
 
 # -- adapter against sandbox ---------------------------------------------------------------
@@ -357,7 +154,7 @@ def _check_against_the_sandbox(variant: Variant, request: ImageRequest) -> None:
     request = held(bench, request)
     try:
         fitted = plan(bench.adapter, request).settle()
-        message = bench.adapter.submit(fitted.request, fitted.offer, key=KEY)
+        message = bench.prepared(fitted)
     except (UnsupportedFeature, InvalidRequest) as exc:
         note(f"refused: {exc}")
         return
@@ -437,19 +234,6 @@ def _check_without_limits(variant: Variant, request: ImageRequest) -> None:
     assert error is None or error.charge is Charge.NO
 
 
-@each_variant
-@pytest.mark.parametrize("check_limits", [True, False])
-def test_a_picture_held_elsewhere_is_refused(variant: Variant, check_limits: bool) -> None:
-    """Another provider's id means nothing here: that is no limit that could have aged."""
-    images = (InputImage(ref={"elsewhere": "an id"}),)
-    request = evolve(PLAIN["edit"], images=images, size="1:1")
-
-    with pytest.raises(UnsupportedFeature) as caught:
-        sent(variant.adapter(), request, check_limits=check_limits)
-
-    assert "images" == caught.value.field
-
-
 # -- reading -------------------------------------------------------------------------------
 
 
@@ -458,8 +242,7 @@ def _assert_survives(value: Job | Receipt | ImageResult) -> None:
     assert value == pickle.loads(pickle.dumps(value))
 
 
-@each_variant
-@pytest.mark.parametrize("mode", PLAIN)
+@each_variant_in_modes
 def test_job_receipt_and_result_survive_json(variant: Variant, mode: str) -> None:
     """Whatever a provider answers can be stored and read back, equal."""
     bench = Bench(variant)
@@ -485,24 +268,7 @@ def test_job_receipt_and_result_survive_json(variant: Variant, mode: str) -> Non
     )
     _assert_survives(receipt)
     _assert_survives(bench.adapter.adopt(receipt, "task_0123456789"))
-    _assert_survives(_result(bench.adapter, request, Bench(variant).done(request).delivery))
-
-
-def _result(adapter: Adapter, request: ImageRequest, delivery: Delivery) -> ImageResult:
-    return ImageResult(
-        provider=adapter.account,
-        model=request.model,
-        job_id="t-1",
-        images=delivery.images,
-        requested=request.n,
-        failures=delivery.failures,
-        cost=delivery.cost,
-        notes=delivery.notes,
-        request_id=delivery.request_id,
-        submitted_at=NOON,
-        finished_at=NOON,
-        raw=delivery.raw,
-    )
+    _assert_survives(result_of(bench.adapter, request, Bench(variant).done(request).delivery))
 
 
 @each_variant
@@ -510,7 +276,7 @@ def test_a_broken_reply_lets_only_our_errors_out(variant: Variant) -> None:
     """Any node of any reply deleted, doubled or of another type: a step in order, or our error."""
     for reading in readings(variant):
         for body in broken(reading.response.json()):
-            _assert_read_in_order(reading, with_body(reading.response, body))
+            assert_read_in_order(reading, with_body(reading.response, body))
 
 
 @each_variant
@@ -518,7 +284,7 @@ def test_no_json_lets_only_our_errors_out(variant: Variant) -> None:
     """Cut bodies, HTML, NaN, numbers and nesting without end."""
     for reading in readings(variant):
         for body in mangled(reading.response.body):
-            _assert_read_in_order(reading, with_body(reading.response, body))
+            assert_read_in_order(reading, with_body(reading.response, body))
 
 
 @each_variant
@@ -526,7 +292,7 @@ def test_nesting_without_end_lets_only_our_errors_out(variant: Variant) -> None:
     """Deeper than Python can follow: no JSON, so a `MalformedResponse`."""
     for reading in readings(variant):
         for body in nested(reading.response.body, 100_000):
-            _assert_read_in_order(reading, with_body(reading.response, body))
+            assert_read_in_order(reading, with_body(reading.response, body))
 
 
 @each_variant
@@ -534,63 +300,7 @@ def test_nesting_without_end_lets_only_our_errors_out(variant: Variant) -> None:
 def test_another_status_lets_only_our_errors_out(variant: Variant, status: int) -> None:
     """A good body under a bad status, and a bad one under a good status."""
     for reading in readings(variant):
-        _assert_read_in_order(reading, evolve(reading.response, status=status))
-
-
-def _assert_read_in_order(reading: Reading, response: HttpResponse) -> None:
-    said = f"{reading.name}, HTTP {response.status}: {response.body[:300]!r}"
-    try:
-        step = reading.read(response)
-    except WanbridgeError:
-        return
-    except Exception as exc:
-        raise AssertionError(f"{type(exc).__name__}: {exc} from {said:.400}") from exc
-    match step:
-        case ProviderError():
-            _assert_error_in_order(reading, step, said)
-        case Done(delivery):
-            _assert_delivery_in_order(reading, delivery, said)
-        case Pending(job):
-            assert isinstance(job.id, str), said
-            assert job.id, said
-            assert reading.adapter.poll(job).url.startswith(job.base_url), said
-            assert job == Job.from_json(job.to_json()), said
-            for number in (step.retry_after, step.progress):
-                assert number is None or (isinstance(number, float) and number >= 0), said
-        case _:
-            assert isinstance(step, Missing), said
-            assert reading.op is Op.POLL, said
-
-
-def _assert_error_in_order(reading: Reading, error: ProviderError, said: str) -> None:
-    assert isinstance(error.message, str), said
-    assert error.message, said
-    for text in (error.code, error.request_id):
-        assert text is None or isinstance(text, str), said
-    assert error.retry_after is None or error.retry_after >= 0, said
-    assert isinstance(error.charge, Charge), said
-    assert isinstance(pickle.loads(pickle.dumps(error)), CallFailed), said
-    assert f"{error!s} {error!r}", said
-    # The reply to a submit is never the end of a job that it has just opened.
-    assert reading.job is not None or error.job is None, said
-
-
-def _assert_delivery_in_order(reading: Reading, delivery: Delivery, said: str) -> None:
-    assert delivery.images, said
-    for image in delivery.images:
-        assert isinstance(image, Image), said
-        assert image.url or image.data, said
-        assert image.url is None or isinstance(image.url, str), said
-        assert image.data is None or isinstance(image.data, bytes), said
-        assert image.seed is None or type(image.seed) is int, said
-        assert image.expires_at is None or image.expires_at.tzinfo, said
-    assert delivery.cost is None or delivery.cost.amount > 0, said
-    assert delivery.billed is None or type(delivery.billed) is int, said
-    assert all(isinstance(note, Note) for note in delivery.notes), said
-    assert all(isinstance(failure.message, str) for failure in delivery.failures), said
-    result = _result(reading.adapter, reading.request, delivery)
-    read = ImageResult.from_json(result.to_json())
-    assert len(result.images) == len(read.images), said
+        assert_read_in_order(reading, evolve(reading.response, status=status))
 
 
 @each_variant

@@ -961,3 +961,16 @@ def test_who_stands_further_back_looks_less_often() -> None:
     assert 2.0 == waits[-1]
     for play in plays:
         play.close()
+
+
+def test_a_job_outlives_what_its_account_may_say_today() -> None:
+    """The picture is paid for; a field that is reserved by now must not cost it."""
+    stage = Stage()
+    request = evolve(KITE, extra={"halide": {"fast": 1}})
+    job, _ = stage.play(flow.submit(HALIDE, request, key="k", terms=stage.terms), reply(ACCEPTED))
+    job = evolve(job, request=evolve(request, extra={"halide": {"seed": 1}}))
+
+    result, _ = stage.play(flow.wait(HALIDE, job, terms=stage.terms), reply(DONE))
+
+    assert 1 == len(result.images)
+    assert ["request"] == [note.field for note in result.notes]

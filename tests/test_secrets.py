@@ -35,6 +35,12 @@ REQUEST = ImageRequest("a heron at dusk", size="1K", n=2)
 # Distinct from whatever else is around, and cut anywhere still to be found.
 CANARY = "kn0wn-by-n0body"
 
+# The header that shows where the key would stand, in which provider's message.
+BEARER = ("Authorization", "Bearer <key>")
+PLACEHOLDER = {"crun": ("x-api-key", "<key>")}
+# Who tells of a wrong key inside HTTP 200.
+IN_200 = {"kie"}
+
 # None is success.
 FAULTS: tuple[tuple[str | None, dict[str, Any]], ...] = (
     (None, {}),
@@ -175,9 +181,15 @@ def test_a_call_tells_nobody_its_key(
     words += [shown(handle) for event in told for handle in attrs.astuple(event, recurse=False)]
     assert_silent("\n".join([*words, of_log(caplog.records)]))
     # The key was really in use: the sandbox takes no other.
-    statuses = [post["status"] for post in sandbox.ledger()["posts"]]
-    assert statuses
-    assert (401 in statuses) == (kind == "unauthorized" and options == {})
+    posts = sandbox.ledger()["posts"]
+    assert posts
+    refused = kind == "unauthorized" and options == {}
+    assert (401 in [post["status"] for post in posts]) == (refused and provider not in IN_200)
+    if kind is None:
+        assert [True] == [post["accepted"] for post in posts]
+    if refused:
+        assert "AuthenticationFailed" in words[0]
+        assert not any(post["accepted"] for post in posts)
 
 
 def test_clients_and_settings_do_not_show_keys(sandbox: Sandbox) -> None:
@@ -197,11 +209,13 @@ def test_explain_shows_a_placeholder(sandbox: Sandbox) -> None:
     with Client.from_config(settings(sandbox)) as client:
         report = client.explain(REQUEST)
 
-    for explanation in report.values():
+    assert BUILTIN.keys() == report.keys()
+    for name, explanation in report.items():
         assert explanation.http is not None
         message = explanation.http
         assert_silent(f"{explanation!r} {message.headers} {message.body!r} {message.url}")
-        assert "Bearer <key>" in message.headers.values()
+        assert PLACEHOLDER.get(name, BEARER) in message.headers.items()
+        assert 1 == f"{message.headers} {message.body!r} {message.url}".count("<key>")
         assert_silent(repr(pickle.dumps(explanation)))
 
 

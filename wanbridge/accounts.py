@@ -16,7 +16,7 @@ import attrs
 from attrs import evolve
 
 from wanbridge import fetch, flow
-from wanbridge.adapter import Adapter, Cancelled, Delivery, Found, Step, TooLate
+from wanbridge.adapter import Adapter, Cancelled, Delivery, Found, ModelInfo, Step, TooLate
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem, UnknownProvider
 from wanbridge.explain import Explanation, explain_all
 from wanbridge.gates import Gates
@@ -33,6 +33,7 @@ from wanbridge.model import (
     Size,
 )
 from wanbridge.picture import PictureFile
+from wanbridge.plan import plan
 from wanbridge.play import Conversation
 from wanbridge.pricing import PriceBook
 from wanbridge.registry import Registry
@@ -326,6 +327,22 @@ class Accounts:
     def _balance(self, provider: str | None) -> Conversation[Money]:
         adapter, terms = self._choose(provider), self._terms()
         return Conversation(flow.converse(adapter, adapter.balance(), terms=terms), terms)
+
+    def _models(self, provider: str | None) -> Conversation[tuple[ModelInfo, ...]]:
+        adapter, terms = self._choose(provider), self._terms()
+        return Conversation(flow.converse(adapter, adapter.models(), terms=terms), terms)
+
+    def _estimate(
+        self, request: ImageRequest | str, provider: str | None, fields: dict[str, Any]
+    ) -> Conversation[Money]:
+        made, adapter, terms = self._request(request, fields), self._choose(provider), self._terms()
+        fitted = plan(adapter, made).settle()
+        exchange = adapter.estimate(fitted.request, fitted.offer)
+        return Conversation(flow.converse(adapter, exchange, terms=terms), terms)
+
+    def _refresh(self, job: Job) -> Conversation[tuple[Image, ...]]:
+        adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
+        return Conversation(flow.converse(adapter, adapter.refresh(job), terms=terms), terms)
 
     def _measure(self, request: ImageRequest) -> Conversation[ImageRequest]:
         terms = self._terms()

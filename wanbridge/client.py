@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from wanbridge.accounts import Accounts, Call, Progress, sandboxed
-from wanbridge.adapter import Adapter, Cancelled, Found, Step, TooLate
+from wanbridge.adapter import Adapter, Cancelled, Found, ModelInfo, Step, TooLate
 from wanbridge.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
 from wanbridge.http import AsyncLine, Line
 from wanbridge.model import Image, ImageRequest, ImageResult, Job, Money, Receipt
@@ -142,6 +142,20 @@ class Client(Accounts):
     def balance(self, provider: str | None = None) -> Money:
         """What is left on an account, where the provider tells."""
         return self._run(self._balance(provider))
+
+    def models(self, provider: str | None = None) -> tuple[ModelInfo, ...]:
+        """What a provider lists, where it does."""
+        return self._run(self._models(provider))
+
+    def estimate(
+        self, request: ImageRequest | str = "", /, *, provider: str | None = None, **fields: Any
+    ) -> Money:
+        """What the provider itself says a request would cost, where it does; buys nothing."""
+        return self._run(self._estimate(request, provider, fields))
+
+    def refresh(self, job: Job) -> tuple[Image, ...]:
+        """New links to a finished job's pictures, where the provider renews them."""
+        return self._run(self._refresh(job))
 
     def reconcile(self, receipt: Receipt) -> Found:
         """Look an uncertain submit up: a `Job`, `NotAccepted` or `StillUnknown`."""
@@ -303,6 +317,20 @@ class AsyncClient(Accounts):
     async def balance(self, provider: str | None = None) -> Money:
         """As `Client.balance`."""
         return await self._run(self._balance(provider))
+
+    async def models(self, provider: str | None = None) -> tuple[ModelInfo, ...]:
+        """As `Client.models`."""
+        return await self._run(self._models(provider))
+
+    async def estimate(
+        self, request: ImageRequest | str = "", /, *, provider: str | None = None, **fields: Any
+    ) -> Money:
+        """As `Client.estimate`."""
+        return await self._run(self._estimate(request, provider, fields))
+
+    async def refresh(self, job: Job) -> tuple[Image, ...]:
+        """As `Client.refresh`."""
+        return await self._run(self._refresh(job))
 
     async def reconcile(self, receipt: Receipt) -> Found:
         """As `Client.reconcile`."""

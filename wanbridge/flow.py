@@ -134,7 +134,7 @@ def wait(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[ImageResult]:
     with _traced(adapter, terms, job=job):
         step, _ = yield from _look(adapter, job, terms)
         delivery, _ = yield from finish(adapter, step, terms=terms, until=until, job=job)
-        notes = plan(adapter, job.request, may_drop=DROPPABLE, check_limits=False).notes
+        notes = _notes_again(adapter, job.request)
         quoted = terms.price(adapter, job.request, None)
         result = _result(
             adapter, job.request, delivery, job, terms, notes, job.submitted_at, began, quoted
@@ -240,6 +240,14 @@ def _fit(adapter: Adapter, request: ImageRequest, terms: Terms) -> Plan:
     refuse_digests(request)
     fitted = plan(adapter, request, may_drop=terms.may_drop, check_limits=terms.check_limits)
     return fitted.settle()
+
+
+def _notes_again(adapter: Adapter, request: ImageRequest) -> tuple[Note, ...]:
+    """The notes of a request that was fitted before, perhaps by another version or set-up."""
+    try:
+        return plan(adapter, request, may_drop=DROPPABLE, check_limits=False).notes
+    except WanbridgeError as exc:
+        return (Note("request", "info", f"it would not be sent like this any more: {exc}"),)
 
 
 def _called_back(adapter: Adapter, request: ImageRequest, key: str, terms: Terms) -> ImageRequest:

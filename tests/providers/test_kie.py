@@ -527,7 +527,7 @@ REFUSALS: list[tuple[int, type[ProviderError]]] = [
     (422, RequestRejected),
     (429, RateLimited),
     (433, CreditExhausted),
-    (505, ProviderUnavailable),
+    (505, RequestRejected),
 ]
 TROUBLES: list[tuple[int, type[ProviderError]]] = [
     (400, RequestRejected),

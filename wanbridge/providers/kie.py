@@ -255,12 +255,13 @@ class Kie(Adapter):
     # parameters, over the limit and "not queued", key's cap, feature disabled (model, guide). Not
     # 455, 500 and 501, of which no page says so, nor 408, where there is a task.
     not_accepted = frozenset({401, 402, 404, 422, 429, 433, 505})
-    # What is not like the HTTP status of that number: a key's own cap, maintenance, and a task
-    # that has failed (model).
+    # What is not like the HTTP status of that number: a key's own cap, maintenance, a task that has
+    # failed, and a feature that is switched off, which is not to be asked for again (model).
     error_codes: ClassVar = {
         "433": CreditExhausted,
         "455": ProviderUnavailable,
         "501": GenerationFailed,
+        "505": RequestRejected,
     }
 
     def pixels(self, request: ImageRequest, offer: Offer) -> Pixels | None:

@@ -1,0 +1,36 @@
+"""``--table``: the fault matrix, printed after its tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--table", action="store_true", help="print the fault matrix after its tests")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Rows are faults, columns providers; what the clients disagree about has both cells."""
+    if not config.getoption("--table"):
+        return
+    cells: dict[str, dict[str, list[str]]] = {}
+    # Not from variables of the tests: under pytest-xdist they ran in other processes.
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for fault, provider, cell in (v for n, v in report.user_properties if n == "fault matrix"):
+            seen = cells.setdefault(fault, {}).setdefault(provider, [])
+            if cell not in seen:
+                seen.append(cell)
+    if not cells:
+        terminalreporter.write_line("--table: no test of the fault matrix was run")
+        return
+    providers = sorted({provider for row in cells.values() for provider in row})
+    rows = [["fault", *providers]]
+    for fault in sorted(cells):
+        rows.append([fault, *(" | ".join(cells[fault].get(p, ["-"])) for p in providers)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    terminalreporter.section("fault matrix: outcome, charge, POSTs")
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        terminalreporter.write_line(line.rstrip())
