@@ -27,8 +27,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     providers = sorted({provider for row in cells.values() for provider in row})
     rows = [["fault", *providers]]
-    for fault in sorted(cells):
-        rows.append([fault, *(" | ".join(cells[fault].get(p, ["-"])) for p in providers)])
+    rows += [
+        [fault, *(" | ".join(row.get(p, ["-"])) for p in providers)]
+        for fault, row in sorted(cells.items())
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     terminalreporter.section("fault matrix: outcome, charge, POSTs")
     for row in rows:

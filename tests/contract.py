@@ -23,7 +23,7 @@ from wanbridge.plan import Plan, plan
 from wanbridge.providers import BUILTIN
 from wanbridge.registry import Registry
 from wanbridge.sandbox import Sandbox
-from wanbridge.testing.asking import KEY, PLAIN, modes
+from wanbridge.testing.asking import KEY, PLAIN, A, modes
 from wanbridge.testing.replies import Reading
 from wanbridge.wire import SECRET_HEADERS, HttpRequest, HttpResponse, json_request
 
@@ -238,6 +238,7 @@ def picture_bytes(format: str) -> bytes:
 
 _REQUESTS = (
     evolve(PLAIN["text"], n=2, seed=7),
+    evolve(PLAIN["text"], n=2),
     evolve(PLAIN["text"], inline=True, size=Size(768, 768)),
     PLAIN["set"],
 )
@@ -254,15 +255,17 @@ def readings(variant: Variant) -> tuple[Reading, ...]:
         for request in _REQUESTS:
             if plan(adapter, request).problems:
                 continue
-            for reading in _conversation(variant, switches, request):
+            for reading in conversation(variant, switches, request):
                 small = evolve(reading, response=_shortened(reading.response))
                 found.setdefault((reading.op, _shape(small.response)), small)
+    assert found, f"{variant.id} can say none of the requests"
     return tuple(found.values())
 
 
-def _conversation(
+def conversation(
     variant: Variant, switches: dict[str, Any], request: ImageRequest
 ) -> Iterator[Reading]:
+    """Every sort of reply to *request*, from a good one to a lost task."""
     adapter = Bench(variant).adapter
 
     def reading(name: str, response: HttpResponse, job: Job | None) -> Reading:

@@ -37,6 +37,11 @@ PICTURES: Mapping[str, str] = {
     "runware": "https://im.runware.ai/image/os/a00d00/ws/2/ii/",
     "reapi": "https://cdn.reapi.ai/",
     "dashscope": "https://dashscope-result-sgp.oss-ap-southeast-1.aliyuncs.com/1d/20261120/",
+    # These manuals' samples have hosts of nobody.
+    "gccai": "https://upload.example.org/f/image/",
+    "kie": "https://tempfile.example/",
+    "empiriolabs": "https://cdn.example/out/",
+    "crun": "https://files.example/r/",
 }
 KEPT = ("content-type", "retry-after", "x-dashscope-async")
 

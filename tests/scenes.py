@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from wanbridge import AsyncClient, Client, ImageRequest, InputImage, PaletteColor, Receipt
 from wanbridge.adapter import Adapter
@@ -32,6 +32,20 @@ ALIYUN = "https://help.aliyun.com/zh/model-studio"
 DASHSCOPE = f"{ALIYUN}/wan-image-generation-and-editing-api-reference"
 DASHSCOPE_TASKS = f"{ALIYUN}/manage-asynchronous-tasks"
 DASHSCOPE_ERRORS = f"{ALIYUN}/error-code"
+GCCAI = "https://gccai.heqingsong.uk/en/api-reference/images/wan2.7-image/generation"
+# GCCAI's own page on tasks could not be read; its twin's says the same.
+GCCAI_TASKS = "https://docs.apimart.ai/en/api-reference/tasks/status"
+GCCAI_BALANCE = "https://gccai.heqingsong.uk/en/api-reference/account/token-balance"
+KIE = "https://docs.kie.ai/market/wan/2-7-image"
+KIE_TASKS = "https://docs.kie.ai/market/common/get-task-detail"
+KIE_BALANCE = "https://docs.kie.ai/common-api/get-account-credits"
+EMPIRIOLABS = "https://docs.empiriolabs.ai/models/wan2-7-image"
+EMPIRIOLABS_JOBS = "https://docs.empiriolabs.ai/api-reference/api-reference/jobs/retrieve-job"
+EMPIRIOLABS_ERRORS = "https://docs.empiriolabs.ai/api-reference-overview"
+EMPIRIOLABS_LIST = "https://github.com/EmpirioLabs-AI/mcp"
+CRUN = "https://docs.crun.ai/models/wan/wan-2-7-image-pro"
+CRUN_TASKS = "https://docs.crun.ai/models/common/get-task-info"
+CRUN_BALANCE = "https://docs.crun.ai/common-api/get-account-credits"
 
 Play = Generator[tuple[str, tuple[Any, ...], dict[str, Any]], Any, Any]
 Story = Callable[[], Play]
@@ -52,6 +66,10 @@ DOORS = ImageRequest(
         PaletteColor("#E8E1D6", "32.75"),
     ),
 )
+# Where a size is a word, never pixels.
+IN_WORDS = evolve(DOORS, size="1K")
+# Without a seed, whose name is a guess at Crun.
+PLAIN = ImageRequest("a red kite over dunes", size="1K", n=2)
 MOON = ImageRequest("one bay under four phases of the moon", size="1K", n=4, sequential=True)
 
 
@@ -191,6 +209,22 @@ def _dashscope(name: str, story: Story, page: str = DASHSCOPE, **more: Any) -> S
     return Scene(name=f"dashscope/{name}", story=story, page=page, **more)
 
 
+def _gccai(name: str, story: Story, page: str = GCCAI, **more: Any) -> Scene:
+    return Scene(name=f"gccai/{name}", story=story, page=page, **more)
+
+
+def _kie(name: str, story: Story, page: str = KIE, **more: Any) -> Scene:
+    return Scene(name=f"kie/{name}", story=story, page=page, **more)
+
+
+def _empiriolabs(name: str, story: Story, page: str = EMPIRIOLABS, **more: Any) -> Scene:
+    return Scene(name=f"empiriolabs/{name}", story=story, page=page, **more)
+
+
+def _crun(name: str, story: Story, page: str = CRUN, **more: Any) -> Scene:
+    return Scene(name=f"crun/{name}", story=story, page=page, **more)
+
+
 SCENES: tuple[Scene, ...] = (
     _runware("submit_then_two_polls", bought(KITE)),
     _runware("two_regions_and_a_palette", bought(DOORS)),
@@ -242,4 +276,27 @@ SCENES: tuple[Scene, ...] = (
     ),
     _dashscope("list_of_candidates", looked_up, DASHSCOPE_TASKS),
     _dashscope("set_in_one_choice", bought(MOON), simulated=False, options={"mode": "sync"}),
+    _gccai("submit_then_polls", bought(KITE), GCCAI_TASKS),
+    _gccai("two_regions_and_a_palette", bought(DOORS)),
+    _gccai("refused_prompt", bought(KITE), GCCAI_TASKS, faults=({"kind": "refuse_content"},)),
+    _gccai("out_of_credit", bought(KITE), GCCAI_TASKS, balance=0),
+    _gccai("balance", asked_for_balance, GCCAI_BALANCE),
+    _kie("submit_then_polls", bought(KITE), KIE_TASKS),
+    _kie("two_regions_and_a_palette", bought(IN_WORDS)),
+    _kie("refused_prompt", bought(KITE), KIE_TASKS, faults=({"kind": "refuse_content"},)),
+    _kie("out_of_credit_inside_200", bought(KITE), KIE_TASKS, balance=0),
+    _kie("balance", asked_for_balance, KIE_BALANCE),
+    _empiriolabs("submit_then_polls", bought(KITE), EMPIRIOLABS_JOBS),
+    _empiriolabs("two_regions_and_a_palette", bought(DOORS)),
+    _empiriolabs("out_of_credit", bought(KITE), EMPIRIOLABS_ERRORS, balance=0),
+    _empiriolabs("list_of_candidates", looked_up, EMPIRIOLABS_LIST),
+    _crun("submit_then_polls", bought(PLAIN), CRUN_TASKS),
+    _crun(
+        "two_regions_and_a_palette_by_guess",
+        bought(IN_WORDS),
+        options={"allow_unverified": True},
+    ),
+    _crun("out_of_credit", bought(PLAIN), balance=0),
+    _crun("too_many_requests_stay_uncertain", bought(PLAIN), faults=({"kind": "rate_limit"},)),
+    _crun("balance", asked_for_balance, CRUN_BALANCE),
 )

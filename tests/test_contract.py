@@ -62,10 +62,6 @@ def sent(adapter: Adapter, request: ImageRequest, **how: Any) -> HttpRequest:
     return adapter.submit(fitted.request, fitted.offer, key=KEY)
 
 
-def plain(mode: str, offer: Offer) -> ImageRequest:
-    return evolve(PLAIN[mode], model=offer.model)
-
-
 # -- writing -------------------------------------------------------------------------------
 
 

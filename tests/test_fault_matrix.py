@@ -70,14 +70,9 @@ ROWS = (
     # That Crun creates nothing with a 429 is not documented.
     row("rate_limit", AGAIN, {"crun": UNKNOWN}, retry_after=3),
     row("rate_limit", "RateLimited no 4", {"crun": UNKNOWN}, retry_after=3, times=None),
-    # EmpirioLabs' 503 is its model_unavailable, documented as one to be sent again.
-    row("server_error", UNKNOWN, SAME_KEY | {"empiriolabs": AGAIN}),
-    row(
-        "server_error",
-        UNKNOWN,
-        {"runware": "SubmissionUncertain maybe 4", "empiriolabs": "ProviderUnavailable no 4"},
-        times=None,
-    ),
+    row("server_error", UNKNOWN, SAME_KEY),
+    row("server_error", UNKNOWN, {"runware": "SubmissionUncertain maybe 4"}, times=None),
+    row("server_error", UNKNOWN, SAME_KEY, accept=True),
     row("server_error", UNKNOWN, SAME_KEY, status=500),
     row("server_error", UNKNOWN, SAME_KEY, status=502, accept=True),
     row("html_error", UNKNOWN, SAME_KEY),

@@ -33,7 +33,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "terms registry wakeups",
         "fetch explain play config callbacks",
         "flow http support",
-        "accounts",
+        "accounts testing",
         "client",
         "wanbridge",
         "cli",
@@ -56,6 +56,7 @@ ONLY: dict[str, frozenset[str]] = {
         "plan": "adapter errors model picture",
         "wakeups": "effects",
         "callbacks": "adapter effects errors model wakeups wire",
+        "testing": "adapter effects errors flow model plan terms testing wire",
         "support": "adapter errors explain model picture plan providers registry",
         "flow": "adapter effects errors fetch gates model plan terms wire",
         "fetch": "effects errors model picture terms wire",
@@ -114,7 +115,7 @@ SWITCHES = {"COLUMNS", "WANBRIDGE_DEBUG"}
 # Who decides without looking at the world.
 PURE = (
     *("adapter", "plan", "flow", "fetch", "gates", "effects", "terms", "sizes", "wire"),
-    *("multipart", "support"),
+    *("multipart", "support", "testing"),
 )
 WORLDLY = {"asyncio", "os", "random", "secrets", "select", "signal", "socket", "ssl", "time"}
 
@@ -212,7 +213,7 @@ def test_imports_go_up_the_layers_only(module: str) -> None:
         assert "relative" != found.target
         if found.when != "top" or target is None or part(module) == "sandbox":
             continue
-        inside = part(module) == part(target) and part(module) in ("cli",)
+        inside = part(module) == part(target) and part(module) in ("cli", "testing")
         assert inside or level(target) < level(module), f"{module}:{found.line} {found.target}"
 
 
@@ -244,10 +245,10 @@ def test_providers_do_not_know_each_other() -> None:
 def test_nothing_but_the_command_line_needs_it() -> None:
     """The package works without its extras: no cli, no sandbox is imported by importing it."""
     for module in modules():
-        if part(module) in ("cli", "__main__", "sandbox"):
+        if part(module) in ("cli", "__main__", "sandbox", "testing"):
             continue
         at_once = [part(t) for i in imports(module) if i.when == "top" and (t := ours(i))]
-        assert not {"cli", "sandbox"} & set(at_once), module
+        assert not {"cli", "sandbox", "testing"} & set(at_once), module
 
 
 @each_module

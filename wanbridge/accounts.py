@@ -357,13 +357,22 @@ class Accounts:
         return Conversation(fetch.download("download", image, file, terms=terms), terms)
 
 
-def sandboxed(sandbox: Sandbox | None, registry: Registry) -> tuple[Sandbox, list[Adapter]]:
-    """A sandbox and an account for each provider it speaks."""
+def sandboxed(
+    sandbox: Sandbox | None,
+    registry: Registry,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> tuple[Sandbox, list[Adapter]]:
+    """A sandbox and an account for each provider it speaks; *options* by the provider's name."""
     from wanbridge.sandbox import Sandbox
 
     sandbox = sandbox or Sandbox()
     adapters = [
-        registry.build(name, api_key=sandbox.api_key(name), base_url=sandbox.base_url(name))
+        registry.build(
+            name,
+            api_key=sandbox.api_key(name),
+            base_url=sandbox.base_url(name),
+            options=(options or {}).get(name),
+        )
         for name in sandbox.providers
     ]
     return sandbox, adapters

@@ -1,12 +1,16 @@
 """What each provider makes of each canonical field: the table in the README, derived.
 
+    python -m wanbridge.support README.md       # rewrites it there, between the two markers
+
 Nothing is written down here: every cell is what `wanbridge.plan` says of a request that sets
 just that field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from attrs import frozen
 
@@ -16,6 +20,10 @@ from wanbridge.explain import Outcome
 from wanbridge.model import Box, ImageRequest, InputImage, PaletteColor, Size
 from wanbridge.picture import data_uri
 from wanbridge.plan import plan
+from wanbridge.providers import BUILTIN
+from wanbridge.registry import Registry
+
+BEGIN, END = "<!-- support: begin -->", "<!-- support: end -->"
 
 _PICTURE = "https://assets.example.com/in/a.png"
 # The header of a PNG of 1024 x 1024 pixels: all that is looked at here.
@@ -152,3 +160,33 @@ def _word(cell: Support) -> str:
 
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def inserted(text: str, table: str) -> str:
+    """*text* with *table* between its markers.
+
+    Raises:
+        ValueError: it does not have each of them once, in their order.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    old, end, after = rest.partition(END)
+    if not (begin and end) or any(mark in old + after for mark in (BEGIN, END)):
+        raise ValueError(f"{BEGIN} and {END} are to stand in it once each, in this order")
+    return f"{before}{BEGIN}\n{table}{END}{after}"
+
+
+def builtin() -> tuple[Support, ...]:
+    """`support` of every adapter that comes with wanbridge, with its default options."""
+    registry = Registry()
+    return support(registry.build(name) for name in BUILTIN)
+
+
+def main(files: Sequence[str]) -> None:
+    """Rewrite the table in each of *files*."""
+    table = markdown(builtin())
+    for file in map(Path, files):
+        file.write_text(inserted(file.read_text("utf-8"), table), "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

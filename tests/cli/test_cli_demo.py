@@ -24,7 +24,7 @@ from wanbridge.picture import inspect
 from wanbridge.sandbox import Sandbox
 from wanbridge.terms import Accepted, Polled, Retrying, Submitting
 
-PROVIDERS = ("dashscope", "reapi", "runware")
+PROVIDERS = ("crun", "dashscope", "empiriolabs", "gccai", "kie", "reapi", "runware")
 
 
 def test_the_demo_draws_at_every_provider(run: Any) -> None:
@@ -35,15 +35,31 @@ def test_the_demo_draws_at_every_provider(run: Any) -> None:
     assert 0 == ran.code, ran.err
     assert time.monotonic() - began < 20
     pictures = sorted(Path("wanbridge-demo").glob("*.png"))
-    assert [f"{p}-{what}.png" for p in PROVIDERS for what in ("1-edit", "2-text")] == [
-        p.name for p in pictures
-    ]
+    assert [
+        f"{provider}-{what}.png"
+        for provider in PROVIDERS
+        for what in ("1-edit", "2-text")
+    ] == [picture.name for picture in pictures]
+    assert "" == ran.err
     for picture in pictures:
         facts = inspect(picture.read_bytes())
         assert facts is not None
         assert (facts.width or 0) >= 768
         assert picture.name in ran.out
-    assert f"6 of 6 pictures are in {Path('wanbridge-demo').resolve()}" in ran.out
+    assert f"14 of 14 pictures are in {Path('wanbridge-demo').resolve()}" in ran.out
+
+
+def test_a_request_that_a_provider_cannot_say_is_shown_as_refused(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Crun takes only what is verified by default; the demo is no failure for it."""
+    monkeypatch.setattr("wanbridge.cli.commands.demo._OPTIONS", {})
+
+    ran = run("demo")
+
+    assert 0 == ran.code, ran.err
+    assert "allow_unverified" in ran.out
+    assert "12 of 12 pictures are in" in ran.out
 
 
 def test_the_demo_replaces_only_its_own(run: Any) -> None:
@@ -76,7 +92,7 @@ def test_the_demo_fails_if_one_picture_is_missing(
     ran = run("demo")
 
     assert 3 == ran.code
-    assert "4 of 6 pictures are in" in ran.out
+    assert "12 of 14 pictures are in" in ran.out
     assert 2 == len(ran.lines)
     assert "reapi: " in ran.lines[0]
     assert "HTTP 403" in ran.lines[1]
@@ -115,8 +131,9 @@ def test_the_sandbox_serves_any_client_until_it_is_told_to_stop(wait_until: Any)
         text=True,
     )
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(10)]
-    exported = dict(line.split(maxsplit=1)[1].strip().split("=", 1) for line in lines[3:9])
+    lines = [process.stdout.readline() for _ in range(4 + 2 * len(PROVIDERS))]
+    exports = [line.split(maxsplit=1)[1].strip() for line in lines if "export" in line]
+    exported = dict(export.split("=", 1) for export in exports)
     origin = exported["REAPI_BASE_URL"].removesuffix("/reapi/api/v1")
     with urllib.request.urlopen(f"{origin}/_sandbox/") as reply:
         known = json.load(reply)["providers"]

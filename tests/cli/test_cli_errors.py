@@ -20,6 +20,7 @@ from wanbridge.cli.session import Session
 from wanbridge.cli.trouble import report
 from wanbridge.errors import Charge
 from wanbridge.model import ImageRequest, ImageResult, Job, Money, Receipt
+from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -493,6 +494,4 @@ def test_the_module_runs_like_the_command() -> None:
     ended = subprocess.run(words, capture_output=True, text=True, check=False)
 
     assert 0 == ended.returncode
-    assert ["runware", "reapi", "dashscope"] == [
-        p["account"] for p in json.loads(ended.stdout)["providers"]
-    ]
+    assert [*BUILTIN] == [p["account"] for p in json.loads(ended.stdout)["providers"]]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from wanbridge.cli import screen
@@ -14,7 +15,9 @@ from wanbridge.cli.files import safe, short
 from wanbridge.explain import Explanation, FieldReport
 from wanbridge.model import ImageRequest
 from wanbridge.pricing import Quote
+from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox
+from wanbridge.support import builtin
 
 
 def test_explain_needs_neither_key_nor_network(run: Any) -> None:
@@ -116,15 +119,28 @@ def test_providers_are_listed_with_what_they_can_be_told(
     ran, shown = run("providers"), run("providers", "--json").json["providers"]
 
     assert 0 == ran.code
-    assert {"runware": False, "reapi": True, "dashscope": False} == {
-        p["account"]: p["key"] for p in shown
-    }
+    assert {name: name == "reapi" for name in BUILTIN} == {p["account"]: p["key"] for p in shown}
     assert "alibaba:wan@2.7-image-pro" in ran.out
     assert "https://dashscope-intl.aliyuncs.com/api/v1" in ran.out
     assert "negative_prompt  -        yes    -" in ran.out
     assert "sk-very-secret" not in ran.out
     assert "regions" in shown[0]["models"][0]["fields"]
     assert shown[0]["models"][0]["verified"]
+
+
+def test_the_support_of_each_field_is_told_to_programs(run: Any) -> None:
+    """The cells of the README's table, with reason and source."""
+    shown = run("providers", "--json").json["providers"]
+
+    told = [{**cell, "provider": p["account"]} for p in shown for cell in p["support"]]
+    known = [attrs.asdict(cell) for cell in builtin()]
+    assert len(known) == len(told)
+    assert all(cell in known for cell in told)
+    kie = next(p for p in shown if p["account"] == "kie")
+    pixels = next(cell for cell in kie["support"] if cell["row"] == "size, pixels")
+    assert ("size", "refused", True) == tuple(pixels[n] for n in ("field", "outcome", "verified"))
+    assert "1536x1024" in pixels["detail"]
+    assert "docs.kie.ai" in pixels["source"]
 
 
 def test_only_the_accounts_of_a_configuration_are_listed(

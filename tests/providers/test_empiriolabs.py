@@ -702,13 +702,13 @@ REFUSALS: list[tuple[int, Any, type[ProviderError]]] = [
     (404, "model_not_found", RequestRejected),
     (429, "rate_limit_exceeded", RateLimited),
     (429, "insufficient_credits", CreditExhausted),
-    (503, "model_unavailable", ProviderUnavailable),
     (400, "invalid_request", RequestRejected),
     (404, "template_not_found", RequestRejected),
     (400, "template_model_unsupported", RequestRejected),
 ]
 TROUBLES: list[tuple[int, Any, type[ProviderError]]] = [
     (502, "upstream_error", ProviderUnavailable),
+    (503, "model_unavailable", ProviderUnavailable),
     (503, "odd", ProviderUnavailable),
     (500, 500, ProviderUnavailable),
     (504, None, ProviderUnavailable),
@@ -722,7 +722,7 @@ TROUBLES: list[tuple[int, Any, type[ProviderError]]] = [
 def test_a_documented_refusal_of_a_submit_costs_nothing(
     status: int, code: Any, cls: type[ProviderError]
 ) -> None:
-    """A wrong request, no money, a full minute, a worker that is offline: nothing was taken on."""
+    """A wrong request, no money, a full minute: nothing was taken on."""
     error = failed(reply(refusal(code), status, {"x-request-id": "req_1"}), Op.SUBMIT, None)
 
     assert (cls, Charge.NO, status, code, "req_1") == (

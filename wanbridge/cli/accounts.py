@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wanbridge import config
 from wanbridge.accounts import sandboxed
@@ -92,9 +92,11 @@ def need_sandbox() -> None:
         raise UsageError(str(exc)) from None
 
 
-def sandbox_client(kind: type[C], sandbox: Sandbox) -> C:
-    """A client with an account for every provider of *sandbox*."""
-    _, adapters = sandboxed(sandbox, Registry())
+def sandbox_client(
+    kind: type[C], sandbox: Sandbox, *, options: Mapping[str, Mapping[str, Any]] | None = None
+) -> C:
+    """A client with an account for every provider of *sandbox*, with *options* by name."""
+    _, adapters = sandboxed(sandbox, Registry(), options)
     return kind(adapters, patience=QUICK)
 
 

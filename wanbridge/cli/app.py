@@ -45,7 +45,11 @@ def build() -> App:
         default_parameter=Parameter(negative_iterable=()),
     )
     for order, command in enumerate(_COMMANDS):
-        app.command(command, sort_key=order)
+        if isinstance(command, App):
+            command.sort_key = order
+            app.command(command)
+        else:
+            app.command(command, sort_key=order)
     return app
 
 

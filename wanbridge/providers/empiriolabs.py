@@ -382,11 +382,13 @@ class EmpirioLabs(Adapter):
         )
 
     def refusal(self, response: HttpResponse, *, op: Op, job: Job | None = None) -> ProviderError:
-        """By code and status; a model whose worker is offline is to be asked again (overview)."""
+        """By code and status.
+
+        A model whose worker is offline is to be asked again soon (overview); that no job was
+        made by then is not said, so it may not be.
+        """
         error = super().refusal(response, op=op, job=job)
         error.request_id = response.header("x-request-id")
-        if op is Op.SUBMIT and error.code == "model_unavailable" and not _named(error.raw):
-            error.charge = Charge.NO
         return error
 
     def error_detail(self, body: Any) -> ErrorDetail | None:

@@ -412,6 +412,8 @@ class Runware(Adapter):
             raise CallbackRefused("runware: a callback is JSON") from None
         if not called:
             raise CallbackRefused("runware: a callback about nothing")
+        if not all(call.task for call in called):
+            raise CallbackRefused("runware: a callback that names no task")
         return [
             CallbackEvent(
                 task_id=call.task,

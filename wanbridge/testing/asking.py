@@ -63,11 +63,12 @@ def sent(adapter: Adapter, request: ImageRequest, **how: Any) -> HttpRequest:
     return adapter.submit(fitted.request, fitted.offer, key=KEY)
 
 
-def others(request: ImageRequest) -> Iterator[tuple[str, ImageRequest]]:
+def others(adapter: Adapter, request: ImageRequest) -> Iterator[tuple[str, ImageRequest]]:
     """Requests that differ from *request* in one canonical field, by that field's name."""
+    models = (offer.model for offer in adapter.offers)
     values: dict[str, tuple[Any, ...]] = {
         "prompt": ("a blue kettle",),
-        "model": tuple({"wan2.7-image", "wan2.7-image-pro"} - {request.model}),
+        "model": tuple(model for model in models if model != request.model),
         "negative_prompt": ("blurry", ""),
         "images": ((A,), (B, A), (A, A), (A, B, A)),
         "n": (2, 3),

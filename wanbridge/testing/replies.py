@@ -182,7 +182,7 @@ def _assert_error_in_order(reading: Reading, error: ProviderError, said: str) ->
         assert text is None or isinstance(text, str), said
     assert error.retry_after is None or error.retry_after >= 0, said
     assert isinstance(error.charge, Charge), said
-    assert isinstance(pickle.loads(pickle.dumps(error)), CallFailed), said
+    assert isinstance(pickle.loads(pickle.dumps(error)), CallFailed), said  # noqa: S301 - our own
     assert f"{error!s} {error!r}", said
     # The reply to a submit is never the end of a job that it has just opened.
     assert reading.job is not None or error.job is None, said
@@ -192,7 +192,7 @@ def _assert_delivery_in_order(reading: Reading, delivery: Delivery, said: str) -
     assert delivery.images, said
     for image in delivery.images:
         assert isinstance(image, Image), said
-        assert image.url or image.data, said
+        assert image.url or image.data, f"a picture without link and bytes: {said}"
         assert image.url is None or isinstance(image.url, str), said
         assert image.data is None or isinstance(image.data, bytes), said
         assert image.seed is None or type(image.seed) is int, said
@@ -202,5 +202,8 @@ def _assert_delivery_in_order(reading: Reading, delivery: Delivery, said: str) -
     assert all(isinstance(note, Note) for note in delivery.notes), said
     assert all(isinstance(failure.message, str) for failure in delivery.failures), said
     result = result_of(reading.adapter, reading.request, delivery)
-    read = ImageResult.from_json(result.to_json())
+    try:
+        read = ImageResult.from_json(result.to_json())
+    except WanbridgeError as exc:
+        raise AssertionError(f"a result that cannot be stored, {exc}: {said}") from exc
     assert len(result.images) == len(read.images), said

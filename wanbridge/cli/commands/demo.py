@@ -19,13 +19,15 @@ from wanbridge.cli.session import Session
 from wanbridge.cli.tracker import Tracker
 from wanbridge.cli.usage import UsageError
 from wanbridge.client import AsyncClient
-from wanbridge.errors import WanbridgeError
+from wanbridge.errors import UnsupportedFeature, WanbridgeError
 from wanbridge.model import ImageRequest, ImageResult, InputImage, PaletteColor, Size
 
 LATENCY_SECONDS = 1.0
 # Lies in a directory of ours: what is called like our pictures there may be replaced.
 _MARK = ".wanbridge-demo"
 _NAMES = {"edit": "1-edit", "text": "2-text"}
+# Fake pictures are none the worse for a guess.
+_OPTIONS = {"crun": {"allow_unverified": True}}
 
 # The sandbox looks at no input picture, so these need not exist.
 EDIT = ImageRequest(
@@ -44,7 +46,7 @@ EDIT = ImageRequest(
             height=1024,
         ),
     ),
-    size=Size(1024, 1024),
+    size=Size(resolution="1K"),
     color_palette=(
         PaletteColor("#1E2A39", "34"),
         PaletteColor("#C6A15B", "26"),
@@ -65,6 +67,7 @@ class _Order:
     """One request at one provider.
 
     Attributes:
+        refused: Why this provider cannot be asked for it; nothing was sent.
         error: Why there is no picture.
     """
 
@@ -74,6 +77,7 @@ class _Order:
     tracker: Tracker = Factory(Tracker)
     result: ImageResult | None = None
     saved: Path | None = None
+    refused: UnsupportedFeature | None = None
     error: Exception | None = None
 
 
@@ -87,7 +91,8 @@ def demo(
     """Draw pictures at every fake provider. No key, no internet, no cost.
 
     Two requests, an edit of marked regions with a palette and a picture from words alone, go to
-    each provider that the sandbox knows, over real HTTP on this machine.
+    each provider that the sandbox knows, over real HTTP on this machine. What a provider cannot be
+    asked for is refused before anything is sent, and shown with the reason.
     """
     with sandbox_running(session, latency=LATENCY_SECONDS) as sandbox:
         orders = [
@@ -97,7 +102,8 @@ def demo(
         ]
         _prepare(output, orders)
         with watching(session, [order.tracker for order in orders]):
-            asyncio.run(_carry_out(sandbox_client(AsyncClient, sandbox), orders))
+            client = sandbox_client(AsyncClient, sandbox, options=_OPTIONS)
+            asyncio.run(_carry_out(client, orders))
     _show(orders, output, session)
     return _judged(orders, session)
 
@@ -130,6 +136,9 @@ async def _carry_out_one(client: AsyncClient, order: _Order) -> None:
         tracker.state = "saving"
         order.saved = await client.save(order.result.images[0], order.path, force=True)
         tracker.finish("done")
+    except UnsupportedFeature as exc:
+        order.refused = exc
+        tracker.finish("refused")
     except (WanbridgeError, OSError, ValueError) as exc:
         order.error = exc
         tracker.finish("failed")
@@ -146,8 +155,9 @@ def _show(orders: Sequence[_Order], folder: Path, session: Session) -> None:
         made.add_row(*(Text(session.line(cell)) for cell in _row(order)))
     out.print(made)
     saved = sum(order.saved is not None for order in orders)
+    asked = sum(order.refused is None for order in orders)
     out.print()
-    out.print(f"{saved} of {len(orders)} pictures are in {folder.resolve()}", soft_wrap=True)
+    out.print(f"{saved} of {asked} pictures are in {folder.resolve()}", soft_wrap=True)
     out.print("Fake pictures, fake money: nothing left this machine.", style="dim")
 
 
@@ -166,12 +176,19 @@ def _row(order: _Order) -> tuple[str, ...]:
         str(order.tracker.polls),
         screen.seconds_of(result) if result else "",
         screen.money(result.cost) if result else "",
-        order.saved.name if order.saved else "none",
+        _file(order),
     )
 
 
+def _file(order: _Order) -> str:
+    if order.refused is not None:
+        refused = order.refused
+        return "; ".join(f"refused: {r.field}: {r.reason}" for r in (refused, *refused.also))
+    return order.saved.name if order.saved else "none"
+
+
 def _judged(orders: Sequence[_Order], session: Session) -> Exit:
-    """0 only if every picture was saved; why not, on standard error."""
+    """0 only if every picture that could be asked for was saved; why not, on standard error."""
     from wanbridge.cli.screen import tell
 
     code = Exit.OK

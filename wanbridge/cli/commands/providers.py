@@ -12,6 +12,7 @@ from wanbridge.cli.accounts import every_adapter
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.options import AsJson, ConfigFile
 from wanbridge.cli.session import Session
+from wanbridge.support import support
 
 
 def providers(
@@ -91,5 +92,16 @@ def _document(adapter: Adapter) -> dict[str, Any]:
                 "fields": sorted(offer.fields),
             }
             for offer in adapter.offers
+        ],
+        "support": [
+            {
+                "row": cell.row,
+                "field": cell.field,
+                "outcome": cell.outcome,
+                "detail": cell.detail,
+                "source": cell.source,
+                "verified": cell.verified,
+            }
+            for cell in support([adapter])
         ],
     }
