@@ -622,3 +622,31 @@ def test_models_estimates_and_new_links_where_a_provider_has_them(sandbox: Sandb
             assert 1 == len(await bridge.refresh(job))
 
     asyncio.run(run())
+
+
+def test_a_coroutine_for_progress_is_refused() -> None:
+    """Nobody would await it, and a ledger would miss the receipt."""
+
+    async def tell(event: Event) -> None:
+        pass
+
+    with pytest.raises(ConfigurationError, match="coroutine"):
+        Client([Halide(api_key="k")]).generate(KITE, on_progress=tell)  # type: ignore[arg-type]
+
+
+def test_a_key_that_a_provider_echoes_is_not_passed_on() -> None:
+    """Some say which key was wrong."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        said = request.headers["authorization"].removeprefix("Bearer ")
+        return httpx.Response(401, json={"code": "NoKey", "message": f"wrong: {said}"})
+
+    http = httpx.Client(transport=httpx.MockTransport(answer))
+    with (
+        Client([Halide(api_key="sk-echo-1")], http=http) as bridge,
+        pytest.raises(AuthenticationFailed) as caught,
+    ):
+        bridge.generate(KITE)
+
+    assert "wrong: ***" in str(caught.value)
+    assert "sk-echo-1" not in str(caught.value) + repr(caught.value.raw)

@@ -10,7 +10,7 @@ from attrs import evolve
 from halide import reply
 from playing import Stage
 from wanbridge import fetch
-from wanbridge.effects import Effect, Fetch, Resolve, Sleep, TooLong
+from wanbridge.effects import Effect, Fetch, NoPicture, Resolve, Sleep
 from wanbridge.errors import Charge, DownloadFailed, TransportFailed
 from wanbridge.model import Image, ImageRequest, InputImage
 from wanbridge.picture import data_uri
@@ -64,6 +64,12 @@ def test_a_picture_is_fetched_from_the_address_that_was_checked() -> None:
         "fd00::1",
         "::ffff:127.0.0.1",
         "64:ff9b::7f00:1",
+        "64:ff9b:1::7f00:1",
+        "::7f00:1",
+        "::ffff:0:127.0.0.1",
+        "fec0::1",
+        "3fff::1",
+        "192.88.99.1",
         "2002:7f00:1::",
     ],
 )
@@ -115,11 +121,12 @@ def test_a_redirect_is_followed() -> None:
     [
         ([PUBLIC, reply(b"", 302, location="http://cdn.halide.example/a")], "away from https"),
         ([PUBLIC, reply(b"", 302)], "without a target"),
+        ([PUBLIC, reply(b"", 302, location="https://[")], "a redirect to no URL"),
         ([PUBLIC, reply(b"", 302, location="/a.png")] * 6, "more than 5 redirects"),
         ([()], "has no address"),
         ([TransportFailed("x", "cdn.halide.example is not known", Charge.NO)], "is not known"),
         ([PUBLIC, pour(b"<html>no picture")], "no picture"),
-        ([PUBLIC, TooLong("halide", "longer than 9 bytes", Charge.MAYBE)], "longer than"),
+        ([PUBLIC, NoPicture("halide", "longer than 9 bytes", Charge.MAYBE)], "longer than"),
     ],
 )
 def test_what_is_no_picture_is_said(replies: list[object], said: str) -> None:
@@ -271,3 +278,24 @@ def test_five_redirects_are_followed() -> None:
     image, _ = download(HERE, *[PUBLIC, hop] * 5, PUBLIC, pour(PICTURE))
 
     assert PICTURE == image.data
+
+
+def test_every_address_of_a_host_is_tried() -> None:
+    """A machine without IPv6 still gets its picture."""
+    both = ("2606:4700::1111", "93.184.216.34")
+    broken = TransportFailed("halide", "no connection", Charge.NO)
+
+    _, effects = download(HERE, both, broken, both, pour(PICTURE))
+
+    assert list(both) == [e.address for e in effects if isinstance(e, Fetch)]
+
+
+def test_nothing_about_a_picture_costs_the_result() -> None:
+    """It is paid for: whatever goes wrong with its bytes is a note."""
+    stage = Stage()
+    play = fetch.fetch_inline("halide", (HERE,), stage.terms)
+
+    (images, notes), _ = stage.play(play, ZeroDivisionError("sig=s3cret"))
+
+    assert (HERE,) == images
+    assert ["images[0] is not here: ZeroDivisionError"] == [n.detail for n in notes]

@@ -44,7 +44,7 @@ from wanbridge.errors import (
 )
 from wanbridge.model import ImageRequest, ImageResult, InputImage, Job, Money, Receipt
 from wanbridge.terms import Accepted, Patience, Polled, Retrying, Submitting
-from wanbridge.wire import json_request
+from wanbridge.wire import HttpRequest, json_request
 
 HALIDE = Halide(api_key="sk-test-1")
 SAFE = Halide(api_key="sk-test-1", options=_Options(resend=Resend.SAME_KEY_IS_SAFE))
@@ -843,7 +843,7 @@ def test_after_a_sure_refusal_there_is_nothing_to_look_up() -> None:
     assert (None, None) == (stage.terms.trail.receipt, stage.terms.trail.job)
 
 
-def test_the_same_key_waits_until_the_first_send_is_a_second_old() -> None:
+def test_the_same_key_waits_a_second_whatever_is_asked() -> None:
     """A provider that asks for less is not believed: the first send may still be on its way."""
     stage = Stage()
     busy = reply({"code": "Boom"}, 503, retry_after="0")
@@ -854,7 +854,7 @@ def test_the_same_key_waits_until_the_first_send_is_a_second_old() -> None:
 
     _, effects = generate(stage, slow, reply(ACCEPTED), reply(DONE), adapter=SAFE)
 
-    assert 0.75 == sleeps(effects)[0]
+    assert 1.0 == sleeps(effects)[0]
 
 
 def test_the_same_key_is_not_sent_beyond_the_deadline() -> None:
@@ -974,3 +974,82 @@ def test_a_job_outlives_what_its_account_may_say_today() -> None:
 
     assert 1 == len(result.images)
     assert ["request"] == [note.field for note in result.notes]
+
+
+def test_a_provider_that_names_no_wait_is_polled_at_its_cadence() -> None:
+    """``Retry-After: 0`` is no invitation to a tight loop."""
+    _, effects = generate(
+        Stage(), reply(ACCEPTED), reply({"code": "Busy"}, 429, retry_after="0"), reply(DONE)
+    )
+
+    assert [2.0, 3.0] == sleeps(effects)
+
+
+def test_a_receipt_counts_from_the_outcome_not_from_the_queue() -> None:
+    """A submit may wait for a connection; "not accepted" must not be read before it was sent."""
+    stage = Stage()
+
+    def queued(effect: Effect) -> object:
+        stage.time.pass_(40.0)
+        return lost()
+
+    with pytest.raises(SubmissionUncertain) as caught:
+        generate(stage, queued)
+
+    assert caught.value.receipt is not None
+    assert stage.time.now() == caught.value.receipt.last_sent_at
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_whatever_ends_a_call_from_outside_carries_the_way_to_go_on(at: int) -> None:
+    """A time limit of a task queue, a client that is closed: not only Ctrl-C."""
+
+    class OutOfTime(Exception):
+        pass
+
+    with pytest.raises(OutOfTime) as caught:
+        generate(Stage(), *[reply(ACCEPTED)][:at], OutOfTime())
+
+    assert hasattr(caught.value, "receipt") is (at == 0)
+    assert hasattr(caught.value, "job") is (at == 1)
+
+
+def test_an_account_that_cannot_be_kept_loses_no_picture() -> None:
+    """The price is looked up after delivery; a broken price file costs only the number."""
+
+    def price(adapter: object, request: object, delivery: object) -> Money | None:
+        if delivery is not None:
+            raise ValueError("broken price file")
+        return None
+
+    result, _ = generate(Stage(price=price), reply(ACCEPTED), reply(DONE))
+
+    assert (1, None) == (len(result.images), result.cost)
+
+
+def test_an_adapter_that_cannot_ask_keeps_the_job() -> None:
+    """Its own mistake in `poll` or in reading is trouble of that poll, not the end."""
+
+    class Clumsy(Halide):
+        def poll(self, job: Job) -> HttpRequest:
+            raise KeyError("state")
+
+    stage = Stage(patience=Patience(deadline=1.0))
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        generate(stage, reply(ACCEPTED), adapter=Clumsy(api_key="k"))
+
+    assert caught.value.job is not None
+
+
+def test_a_refused_place_in_the_rate_is_not_taken() -> None:
+    """Sixty calls that give up at once must not push the sixty-first back."""
+    adapter = Halide(api_key="k", options=_Options(rates=Rates(creates=1)))
+    stage = Stage(patience=Patience(deadline=0.5))
+    next(flow.submit(adapter, KITE, key="k", terms=stage.terms))
+    for _ in range(60):
+        with pytest.raises(RateLimited):
+            next(flow.submit(adapter, KITE, key="k", terms=stage.terms))
+    stage.time.pass_(1.0)
+
+    assert isinstance(next(flow.submit(adapter, KITE, key="k", terms=stage.terms)), Send)

@@ -231,6 +231,7 @@ def test_messages_hide_what_is_secret() -> None:
         ("soon", None),
         ("inf", None),
         ("nan", None),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999999999", None),
         (None, None),
     ],
 )
@@ -246,3 +247,52 @@ def test_a_date_needs_a_time_to_count_from() -> None:
     headers = {"Retry-After": "Fri, 20 Nov 2026 12:00:30 GMT"}
 
     assert HttpResponse(status=429, headers=headers).retry_after is None
+
+
+def test_one_wrong_byte_does_not_hide_a_reply() -> None:
+    """The task id beside it was paid for."""
+    body = b'{"id": "t-1", "said": "caf\xe9"}'
+
+    assert "t-1" == HttpResponse(status=200, body=body).json()["id"]
+
+
+def test_a_client_of_another_kind_is_refused_at_once() -> None:
+    """It would fail at each call, where nobody could tell what was bought."""
+    with pytest.raises(ConfigurationError, match="must be a"):
+        Line(Patience(), http=httpx.AsyncClient(), now=lambda: NOON)  # type: ignore[arg-type]
+
+
+def test_an_async_client_belongs_to_one_loop() -> None:
+    """Its connections do; a submit over another's would be lost."""
+    with httpx.Client():
+        line = AsyncLine(Patience(), http=None, now=lambda: NOON)
+
+    async def run() -> None:
+        with pytest.raises(TransportFailed):
+            await line.send(
+                Send(account="x", request=json_request("GET", "http://127.0.0.1:9/", headers={}))
+            )
+
+    asyncio.run(run())
+    with pytest.raises(ConfigurationError, match="one event loop"):
+        asyncio.run(line.send(SEND))
+
+
+def test_a_client_that_cannot_be_made_has_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy or certificate setting is the user's to mend, and no uncertain submit."""
+    monkeypatch.setenv("HTTPS_PROXY", "socks9://nowhere")
+    line = Line(Patience(), http=None, now=lambda: NOON)
+
+    with pytest.raises(ConfigurationError, match="no HTTP client can be made"):
+        line.send(SEND)
+
+
+def test_what_buys_goes_over_connections_of_its_own() -> None:
+    """Short-lived ones: a stale connection would leave a submit uncertain."""
+    line = Line(Patience(), http=None, now=lambda: NOON)
+
+    line._lease("https://x.example/a", billable=True)
+    line._lease("https://x.example/b")
+
+    assert {("https://x.example:443", True), ("https://x.example:443", False)} == set(line._pools)
+    assert lines.IDLE_BILLABLE < lines.IDLE

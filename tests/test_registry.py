@@ -84,6 +84,7 @@ def test_an_unknown_adapter_names_the_nearest() -> None:
     [
         ({"base_url": "http://api.example.com/v1"}, "plain http is for this machine only"),
         ({"base_url": "api.example.com"}, "not an https URL"),
+        ({"base_url": "https://api.example.com:port/v1"}, "not an https URL"),
         ({"base_url": "https://user:pw@api.example.com"}, "user name or password"),
         ({"base_url": "https://api.example.com/v1?x=1"}, "holds a query or fragment"),
         ({"options": {"mode": "fast"}}, "mode"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -272,6 +273,8 @@ class Accounts:
                 raise ConfigurationError(f"deadline={deadline!r}: seconds, more than 0")
             patience = evolve(patience, deadline=float(deadline))
         tell = on_progress or self._progress
+        if inspect.iscoroutinefunction(tell):
+            raise ConfigurationError("on_progress is a coroutine function; nobody would await it")
         return Terms(
             clock=self._clock,
             now=self._now,

@@ -346,7 +346,11 @@ _BY_STATUS: Mapping[int, type[ProviderError]] = {
 
 def checked_url(url: str, setting: str = "base_url") -> str:
     """The URL of a setting without its last slash; https, or http on this machine."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ConfigurationError(f"{setting} is not an https URL like https://host/v1") from None
     # Neither is shown: a key may stand there by mistake.
     if parts.username or parts.password:
         raise ConfigurationError(f"{setting} holds a user name or password; keys go into api_key")
@@ -638,10 +642,20 @@ class Adapter(ABC):
         """A reply without the documented shape."""
         return MalformedResponse(
             self.account,
-            message,
+            self.without_key(message),
             status=response.status,
-            raw=response.text() if raw is None else raw,
+            raw=self.without_key(response.text() if raw is None else raw),
         )
+
+    def without_key(self, said: Any) -> Any:
+        """What a provider said, text or JSON, without the key that some of them echo."""
+        if not self.api_key or said is None:
+            return said
+        if isinstance(said, str):
+            return said.replace(self.api_key, "***")
+        if isinstance(said, dict):
+            return {k: self.without_key(v) for k, v in said.items()}
+        return [self.without_key(v) for v in said] if isinstance(said, list) else said
 
     def spoiled_notes(self, spoiled: list[Problem]) -> tuple[Note, ...]:
         """One note each for facts of a reply that could not be read."""
@@ -753,13 +767,13 @@ class Adapter(ABC):
         """One error of this provider, with everything the reply says."""
         return cls(
             self.account,
-            detail.message,
+            self.without_key(detail.message),
             charge=charge,
             job=job,
             status=response.status if response.status >= 300 else None,
             code=detail.code,
             request_id=detail.request_id,
             retry_after=response.retry_after,
-            raw=raw,
+            raw=self.without_key(raw),
             final=final,
         )

@@ -81,8 +81,8 @@ class Sleep:
     wake: Wake | None = None
 
 
-class TooLong(TransportFailed):
-    """A picture is longer than its limit; fetching it again will not help."""
+class NoPicture(TransportFailed):
+    """A picture is longer than its limit, or its URL none; fetching again will not help."""
 
 
 class Sink(Protocol):
@@ -109,7 +109,7 @@ class Fetch:
 
     Attributes:
         address: To connect to, whatever the host's name says; None is as the URL says.
-        limit: Bytes at most. More is `TooLong`.
+        limit: Bytes at most. More is `NoPicture`.
         beginning: Only the first *limit* bytes are wanted; more is cut, not wrong.
     """
 

@@ -8,18 +8,21 @@ be on this machine (the sandbox, a gateway of one's own).
 
 from __future__ import annotations
 
+import logging
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import cast
 from urllib.parse import urljoin, urlsplit
 
 from attrs import evolve
 
-from wanbridge.effects import Fetch, Flow, Resolve, Sink, Sleep, TooLong
+from wanbridge.effects import Fetch, Flow, NoPicture, Resolve, Sink, Sleep
 from wanbridge.errors import CallFailed, Charge, DownloadFailed, TransportFailed
 from wanbridge.model import Image, ImageRequest, InputImage, Note, brief_url
 from wanbridge.picture import from_data_uri, inspect
 from wanbridge.terms import Terms
 from wanbridge.wire import HttpResponse
+
+log = logging.getLogger("wanbridge")
 
 # A 4096x4096 picture without compression is 64 MiB.
 PICTURE_MOST = 128 * 2**20
@@ -28,8 +31,11 @@ HEADER_BYTES = 256 * 2**10
 REDIRECTS = 5
 RETRIES = 3
 _PORTS = {"https": 443, "http": 80}
-# Addresses that are public as such and lead to private ones: NAT64, 6to4, Teredo.
-_WRAPPERS = tuple(ip_network(n) for n in ("64:ff9b::/96", "2002::/16", "2001::/32"))
+# Addresses that are public as such and lead to private ones: 6to4, Teredo.
+_WRAPPERS = tuple(ip_network(n) for n in ("2002::/16", "2001::/32"))
+# All that is handed out as public IPv6, but for what is for documentation.
+_PUBLIC6, _EXAMPLES6 = ip_network("2000::/3"), ip_network("3fff::/20")
+_RELAYS = ip_network("192.88.99.0/24")  # to 6to4, given up in 2015 (RFC 7526)
 
 
 class Buffer:
@@ -59,9 +65,9 @@ def is_public(address: str) -> bool:
     if isinstance(ip, IPv6Address):
         if ip.ipv4_mapped is not None:
             ip = ip.ipv4_mapped
-        elif any(ip in wrapper for wrapper in _WRAPPERS):
+        elif ip not in _PUBLIC6 or any(ip in net for net in (*_WRAPPERS, _EXAMPLES6)):
             return False
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and ip not in _RELAYS
 
 
 def download(account: str, image: Image, sink: Sink, *, terms: Terms) -> Flow[None]:
@@ -121,6 +127,11 @@ def fetch_inline(
         except DownloadFailed as exc:
             fetched.append(image)
             notes.append(Note("inline", "info", f"images[{index}] is not here: {exc.message}"))
+        except Exception as exc:  # whatever it is, the picture is paid for and its link is here
+            log.exception("wanbridge: a picture could not be fetched")
+            fetched.append(image)
+            reason = type(exc).__name__
+            notes.append(Note("inline", "info", f"images[{index}] is not here: {reason}"))
     return tuple(fetched), tuple(notes)
 
 
@@ -173,7 +184,8 @@ def _fetch(
     """Follow redirects, each checked, until bytes have come or a reason why not."""
     hops, backoff, tries = 0, 1.0, 0
     while True:
-        address = yield from _checked(url, terms)
+        addresses = yield from _checked(url, terms)
+        address = addresses[tries % len(addresses)] if addresses else None
         sink.restart()
         fetch = Fetch(
             account=account,
@@ -204,7 +216,7 @@ def _fetch(
 def _once(fetch: Fetch) -> Flow[tuple[HttpResponse | None, CallFailed | None]]:
     try:
         return cast("HttpResponse", (yield fetch)), None
-    except TooLong as exc:
+    except NoPicture as exc:
         raise _Refused(exc.message) from exc
     except TransportFailed as exc:
         return None, exc
@@ -213,14 +225,17 @@ def _once(fetch: Fetch) -> Flow[tuple[HttpResponse | None, CallFailed | None]]:
 def _next_hop(url: str, location: str | None) -> str:
     if not location:
         raise _Refused("a redirect without a target")
-    target = urljoin(url, location)
+    try:
+        target = urljoin(url, location)
+    except ValueError:
+        raise _Refused("a redirect to no URL") from None
     if url.startswith("https:") and not target.startswith("https:"):
         raise _Refused(f"a redirect away from https to {brief_url(target)}")
     return target
 
 
-def _checked(url: str, terms: Terms) -> Flow[str | None]:
-    """The address to connect to; None for an origin of the configuration."""
+def _checked(url: str, terms: Terms) -> Flow[tuple[str, ...]]:
+    """The addresses to connect to; none for an origin of the configuration."""
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS[parts.scheme]
@@ -230,7 +245,7 @@ def _checked(url: str, terms: Terms) -> Flow[str | None]:
     if not host:
         raise _Refused("a URL without a host")
     if origin(url) in terms.origins:
-        return None
+        return ()
     try:
         addresses = cast("tuple[str, ...]", (yield Resolve(host=host, port=port)))
     except TransportFailed as exc:
@@ -239,4 +254,4 @@ def _checked(url: str, terms: Terms) -> Flow[str | None]:
         raise _Refused(f"{host} has no address")
     if private := [a for a in addresses if not is_public(a)]:
         raise _Refused(f"{host} is at {private[0]}, which is not a public address")
-    return addresses[0]
+    return addresses

@@ -65,12 +65,12 @@ T = TypeVar("T")
 log = logging.getLogger("wanbridge")
 
 SUBMIT_RETRIES = 3
+# A second is also what Runware's own client gives a first send before it sends the same key
+# again (runware-sdk 1.8.0, read 2026-11-20).
 FIRST_BACKOFF = 1.0
 MOST_BACKOFF = 30.0
-# Runware's own client waits until a first send is 1 s old before it sends the same key again
-# (runware-sdk 1.8.0, read 2026-11-20). How long a key stays reserved is not documented, so
-# nothing is sent again later than two minutes after the first send.
-RESEND_AFTER = 1.0
+# How long a key stays reserved is not documented (Runware, read 2026-11-20), so nothing is sent
+# again later than two minutes after the first send.
 RESEND_BEFORE = 120.0
 FREE_RETRIES = 3
 LOOK_AGAIN = 2.0
@@ -132,7 +132,7 @@ def wait(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[ImageResult]:
     """Go on with an accepted job until it has ended."""
     began, until = terms.clock(), terms.until
     with _traced(adapter, terms, job=job):
-        step, _ = yield from _look(adapter, job, terms)
+        step, _ = yield from _look(adapter, job, terms, until)
         delivery, _ = yield from finish(adapter, step, terms=terms, until=until, job=job)
         notes = _notes_again(adapter, job.request)
         quoted = terms.price(adapter, job.request, None)
@@ -153,7 +153,7 @@ def look(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[Step]:
         CallFailed: the job has ended without a picture; with ``.job``.
     """
     with _traced(adapter, terms, job=job):
-        step, _ = yield from _look(adapter, job, terms)
+        step, _ = yield from _look(adapter, job, terms, terms.until)
         return step
 
 
@@ -176,7 +176,7 @@ def finish(
             message = f"job {job.id} is still pending; wait for error.job to go on"
             raise DeadlineExceeded(adapter.account, message, Charge.MAYBE, job) from trouble
         yield from rhythm.rest(job, asked, left)
-        step, trouble = yield from _look(adapter, job, terms)
+        step, trouble = yield from _look(adapter, job, terms, until)
         polls += 1
         terms.report(
             Polled(
@@ -285,9 +285,10 @@ def _submit(
     step, response = yield from _Submission(
         adapter, request, message, quoted, key=key, terms=terms, until=until
     ).run()
-    terms.trail.receipt = None
     if isinstance(step, Pending):
+        # In this order: an interruption between the two still finds one of them.
         terms.trail.job = step.job
+        terms.trail.receipt = None
         terms.report(Accepted(step.job))
     return step, response
 
@@ -364,8 +365,9 @@ class _Submission:
         if error is not None:
             raise error
         step = _read(adapter, lambda: adapter.read_submission(response, self.request, key=self.key))
-        if isinstance(step, Missing):
-            raise adapter.malformed(response, f"a submit was answered with: {step.message}")
+        if not isinstance(step, Done | Pending):
+            said = step.message if isinstance(step, Missing) else repr(step)
+            raise adapter.malformed(response, f"a submit was answered with: {said}")
         return step, response
 
     def _pause(self, error: CallFailed, *, last: bool) -> float | None:
@@ -374,14 +376,13 @@ class _Submission:
         pause = self.terms.jittered(self.backoff)
         self.backoff = min(self.backoff * 2, MOST_BACKOFF)
         if isinstance(error, ProviderError) and error.retry_after is not None:
-            pause = error.retry_after
+            pause = max(pause, error.retry_after)
         if self.op is Op.SUBMIT and error.charge is Charge.NO:
             again = isinstance(error, RateLimited | ProviderUnavailable | TransportFailed)
         elif self.adapter.resend is Resend.SAME_KEY_IS_SAFE and error.elsewhere:
             # The key makes it one purchase, however often it arrives.
             self.op = Op.RESEND
             age = self.terms.clock() - self.first_sent
-            pause = max(pause, RESEND_AFTER - age)
             again = age + pause < RESEND_BEFORE
         if last or not again or self.terms.clock() + pause >= self.until:
             return None
@@ -393,6 +394,10 @@ class _Submission:
             self.terms.trail.receipt = None
             error.receipt = self.receipt
             raise error
+        # Its outcome is never earlier than its sending, which may have queued for a connection:
+        # a look-up counts from here.
+        self.receipt = evolve(self.receipt, last_sent_at=self.terms.now())
+        self.terms.trail.receipt = self.receipt
         message = f"nobody knows whether this was accepted ({error.message})"
         raise SubmissionUncertain(
             self.adapter.account, message, Charge.MAYBE, None, self.receipt
@@ -417,10 +422,10 @@ class _Rhythm:
         self._fresh = True
 
     def rest(self, job: Job, asked: float | None, left: float) -> Flow[None]:
-        """Wait for the next poll, *asked* seconds if the provider said, at most *left*."""
+        """Wait for the next poll, at least *asked* seconds if the provider said, at most *left*."""
         if self._fresh:
             self._begin(job)
-        pause = self._before_it_goes(job) if asked is None else asked
+        pause = max(self._before_it_goes(job), asked or 0.0)
         self._pace = min(self._pace * self._cadence.factor, self._most)
         wake = Wake(JobKey.of(job), self._seen) if self._terms.callbacks is not None else None
         news = cast("int | None", (yield Sleep(min(pause, left), wake)))
@@ -445,16 +450,17 @@ class _Rhythm:
         return pause if half <= 0 else min(pause, max(half, self._cadence.first))
 
 
-def _look(adapter: Adapter, job: Job, terms: Terms) -> Flow[tuple[Step, CallFailed | None]]:
+def _look(
+    adapter: Adapter, job: Job, terms: Terms, until: float
+) -> Flow[tuple[Step, CallFailed | None]]:
     """One poll: the step, and the trouble if it says nothing of the job."""
     if (reply := job.state.get(_REPLY)) is not None:
         return _replay(adapter, job, reply), None
     rate = adapter.offer(job.request.model).limits.rates.polls
     try:
-        yield from _pace(adapter, "polls", rate, terms, None)
-        response = cast(
-            "HttpResponse", (yield Send(account=adapter.account, request=adapter.poll(job)))
-        )
+        yield from _pace(adapter, "polls", rate, terms, until)
+        message = _read(adapter, lambda: adapter.poll(job))
+        response = cast("HttpResponse", (yield Send(account=adapter.account, request=message)))
         error = _read(adapter, lambda: adapter.failure(response, op=Op.POLL, job=job))
         if error is not None:
             raise error
@@ -512,7 +518,7 @@ def _read(adapter: Adapter, read: Callable[[], T]) -> T:
     """What a reply means. An adapter's own mistake must not lose what was accepted."""
     try:
         return read()
-    except WanbridgeError:
+    except CallFailed:
         raise
     except Exception as exc:
         message = f"the adapter cannot read this reply ({type(exc).__name__}: {exc})"
@@ -520,13 +526,13 @@ def _read(adapter: Adapter, read: Callable[[], T]) -> T:
 
 
 def _pace(
-    adapter: Adapter, what: str, rate: float | None, terms: Terms, until: float | None
+    adapter: Adapter, what: str, rate: float | None, terms: Terms, until: float
 ) -> Flow[None]:
     """Wait for this call's place in the account's rate."""
     if rate is None:
         return
-    pause = terms.gates.reserve((adapter.account, what), rate, terms.clock())
-    if until is not None and terms.clock() + pause >= until:
+    pause = terms.gates.reserve((adapter.account, what), rate, terms.clock(), until)
+    if pause is None:
         raise _too_busy(adapter, f"the account's {what} ({rate:g}/s) are taken until the deadline")
     if pause > 0:
         yield Sleep(pause)
@@ -598,6 +604,7 @@ def _result(
 def _with_bytes(result: ImageResult, request: ImageRequest, terms: Terms) -> Flow[ImageResult]:
     """The result, with the bytes of its pictures if they were asked for."""
     terms.trail.result = result
+    terms.trail.receipt = None
     if not request.inline:
         return result
     images, missing = yield from fetch_inline(result.provider, result.images, terms)
@@ -609,7 +616,11 @@ def _cost(
 ) -> tuple[Money | None, Literal["reply", "rule"] | None]:
     if delivery.cost is not None:
         return delivery.cost, "reply"
-    cost = terms.price(adapter, request, delivery)
+    try:
+        cost = terms.price(adapter, request, delivery)
+    except Exception:
+        log.exception("wanbridge: no price could be made; the pictures are delivered")
+        cost = None
     return cost, "rule" if cost else None
 
 
@@ -639,9 +650,8 @@ class _traced:  # noqa: N801 - a context manager, read like a word
     def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         if exc is None or isinstance(exc, GeneratorExit):
             return
-        if not isinstance(exc, Exception):
-            self.terms.trail.mark(exc)
         if not isinstance(exc, CallFailed):
+            self.terms.trail.mark(exc)
             return
         exc.job = exc.job or self.terms.trail.job
         exc.attempts = (

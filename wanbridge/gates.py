@@ -83,10 +83,15 @@ class Gates:
     _free_at: dict[Hashable, float] = Factory(dict)
     _lines: dict[Hashable, _Line] = Factory(dict)
 
-    def reserve(self, what: Hashable, rate: float, now: float) -> float:
-        """Take the next place among *rate* calls a second; seconds to wait for it."""
+    def reserve(self, what: Hashable, rate: float, now: float, latest: float) -> float | None:
+        """Take the next place among *rate* calls a second; seconds to wait for it.
+
+        None, and no place is taken, if it would come at *latest* or after.
+        """
         with self._lock:
             at = max(now, self._free_at.get(what, now))
+            if at >= latest:
+                return None
             self._free_at[what] = at + 1 / rate
             return at - now
 

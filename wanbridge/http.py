@@ -8,6 +8,7 @@ TLS context, which takes 15 ms to make.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -24,7 +25,7 @@ from urllib.parse import urlsplit
 from attrs import Factory, define
 
 from wanbridge.adapter import LOOPBACK
-from wanbridge.effects import Fetch, Resolve, Send, TooLong
+from wanbridge.effects import Fetch, NoPicture, Resolve, Send
 from wanbridge.errors import Charge, ConfigurationError, TransportFailed, WanbridgeError
 from wanbridge.fetch import origin
 from wanbridge.httplib import httpx
@@ -37,6 +38,10 @@ USER_AGENT = f"wanbridge/{__version__}"
 _ENCODINGS = "gzip, deflate"
 CONNECTIONS = 8
 POOLS = 128
+# Seconds that an unused connection is kept. A server that closes one just as a request arrives
+# leaves a submit uncertain, so what buys uses only fresh or busy ones: common servers close
+# after 5 s and more.
+IDLE, IDLE_BILLABLE = 5.0, 1.0
 # Twelve 4K pictures as base64 are some 500 MiB; a reply beyond that is not one.
 REPLY_MOST = 768 * 2**20
 # A reply that trickles: so many read timeouts in all.
@@ -123,7 +128,12 @@ class _Lease(Generic[C]):
         if self._pools is None:
             assert self._http is not None
             return self._http
-        self._pool = self._pools.take()
+        try:
+            self._pool = self._pools.take()
+        except Exception as exc:
+            # A bad certificate file, a proxy that cannot be spoken to: nothing was sent.
+            message = f"no HTTP client can be made ({type(exc).__name__}); check proxies and TLS"
+            raise ConfigurationError(message) from None
         return self._pool.client
 
     def __exit__(self, *exc: object) -> None:
@@ -138,26 +148,37 @@ class _Settings(Generic[C]):
         self, patience: Patience, *, http: C | None, now: Callable[[], datetime], kind: type[C]
     ) -> None:
         self._patience, self._http, self._now, self._kind = patience, http, now, kind
-        self._pools: dict[str, _Pools[C]] = {}
+        self._pools: dict[tuple[str, bool], _Pools[C]] = {}
         self._closed = False
+        if http is not None and not isinstance(http, kind):
+            raise ConfigurationError(
+                f"http= is a {type(http).__module__}.{type(http).__qualname__};"
+                f" it must be a {httpx.__name__}.{kind.__name__}"
+            )
 
-    def _make(self, url: str, *, proxies: bool) -> C:
+    def _make(self, url: str, *, proxies: bool, idle: float = IDLE) -> C:
         return self._kind(  # type: ignore[call-arg]
             verify=_tls() if url.startswith("https:") else False,
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            limits=httpx.Limits(
+                max_connections=CONNECTIONS,
+                max_keepalive_connections=CONNECTIONS,
+                keepalive_expiry=idle,
+            ),
             follow_redirects=False,
             # A proxy would connect to an address of its own choosing.
             trust_env=proxies and urlsplit(url).hostname not in LOOPBACK,
         )
 
-    def _lease(self, url: str) -> _Lease[C]:
+    def _lease(self, url: str, *, billable: bool = False) -> _Lease[C]:
         if self._closed:
             raise ConfigurationError("this client is closed")
         if self._http is not None:
             return _Lease(self._http, None)
-        at = origin(url)
+        at = (origin(url), billable)
         if (pools := self._pools.get(at)) is None:
-            pools = self._pools.setdefault(at, _Pools(lambda: self._make(url, proxies=True)))
+            idle = IDLE_BILLABLE if billable else IDLE
+            pools = _Pools(lambda: self._make(url, proxies=True, idle=idle))
+            pools = self._pools.setdefault(at, pools)
         return _Lease(None, pools)
 
     def _timeout(self, read: float | None) -> dict[str, float]:
@@ -245,7 +266,7 @@ class Line(_Settings["httpx.Client"]):
     def send(self, send: Send) -> HttpResponse:
         """The reply, read to its end, or `TransportFailed` with what the line's end means."""
         try:
-            with self._lease(send.request.url) as http:
+            with self._lease(send.request.url, billable=send.billable) as http:
                 message = self._message(http, send)
                 response = http.send(message, stream=True, auth=None, follow_redirects=False)
                 try:
@@ -291,7 +312,9 @@ class Line(_Settings["httpx.Client"]):
                     response.close()
                 return self._response(response.status_code, response.headers, b"")
         except _TooMuch as exc:
-            raise TooLong(fetch.account, str(exc), Charge.MAYBE) from None
+            raise NoPicture(fetch.account, str(exc), Charge.MAYBE) from None
+        except (httpx.InvalidURL, UnicodeError) as exc:
+            raise NoPicture(fetch.account, "not a URL that HTTP can carry", Charge.NO) from exc
         except _BROKEN as exc:
             raise _failed(fetch.account, exc, self._patience.read_timeout) from exc
 
@@ -331,11 +354,20 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
         self, patience: Patience, *, http: httpx.AsyncClient | None, now: Callable[[], datetime]
     ) -> None:
         super().__init__(patience, http=http, now=now, kind=httpx.AsyncClient)
+        self._loop: object = None
+
+    def _same_loop(self) -> None:
+        """Connections belong to the event loop that made them; another may not use them."""
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if loop is not self._loop:
+            raise ConfigurationError("an AsyncClient belongs to one event loop; make one for each")
 
     async def send(self, send: Send) -> HttpResponse:
         """As `Line.send`."""
+        self._same_loop()
         try:
-            with self._lease(send.request.url) as http:
+            with self._lease(send.request.url, billable=send.billable) as http:
                 message = self._message(http, send)
                 response = await http.send(message, stream=True, auth=None, follow_redirects=False)
                 try:
@@ -359,8 +391,6 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
 
     async def resolve(self, resolve: Resolve) -> tuple[str, ...]:
         """As `Line.resolve`."""
-        import asyncio
-
         with contextlib.suppress(ValueError):
             return (str(ip_address(resolve.host)),)
         try:
@@ -373,6 +403,7 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
 
     async def fetch(self, fetch: Fetch) -> HttpResponse:
         """As `Line.fetch`."""
+        self._same_loop()
         try:
             async with self._fetching(fetch) as http:
                 response = await http.send(
@@ -385,7 +416,9 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
                     await response.aclose()
                 return self._response(response.status_code, response.headers, b"")
         except _TooMuch as exc:
-            raise TooLong(fetch.account, str(exc), Charge.MAYBE) from None
+            raise NoPicture(fetch.account, str(exc), Charge.MAYBE) from None
+        except (httpx.InvalidURL, UnicodeError) as exc:
+            raise NoPicture(fetch.account, "not a URL that HTTP can carry", Charge.NO) from exc
         except _BROKEN as exc:
             raise _failed(fetch.account, exc, self._patience.read_timeout) from exc
 

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any, Generic, Self, TypeVar, cast
 
 from wanbridge.effects import Effect, Flow
+from wanbridge.errors import CallFailed
 from wanbridge.terms import Terms
 
 T = TypeVar("T")
@@ -67,13 +68,17 @@ class Conversation(Generic[T]):
         raise self._end
 
     def mark(self, exc: BaseException) -> None:
-        """Hang the way to go on on an interruption, wherever it struck."""
-        if not isinstance(exc, Exception):
+        """Hang the way to go on on whatever is no answer of the flow, wherever it struck."""
+        if not isinstance(exc, CallFailed):
             self._trail.mark(exc)
 
     def close(self) -> None:
         """Give back what the flow holds."""
-        self._play.close()
+        try:
+            self._play.close()
+        except BaseException as exc:
+            self.mark(exc)
+            raise
 
 
 class Interrupts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
@@ -107,10 +108,11 @@ class Trail:
     result: ImageResult | None = None
 
     def mark(self, interruption: BaseException) -> None:
-        """Hang ``.job``, ``.receipt`` or ``.result`` on a Ctrl-C or a cancellation."""
+        """Hang ``.job``, ``.receipt`` or ``.result`` on whatever ends the call from outside."""
         for name in ("receipt", "job", "result"):
             if (handle := getattr(self, name)) is not None:
-                setattr(interruption, name, handle)
+                with suppress(AttributeError, TypeError):  # not every exception takes more
+                    setattr(interruption, name, handle)
 
 
 def _no_price(adapter: Adapter, request: ImageRequest, delivery: Delivery | None) -> Money | None:

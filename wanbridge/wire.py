@@ -83,7 +83,11 @@ class HttpResponse(_Headers):
 
     @cached_property
     def _parsed(self) -> Any:
-        return _json(self.body)
+        try:
+            return _json(self.body)
+        except UnicodeDecodeError:
+            # One wrong byte in a message must not hide the task id beside it.
+            return _json(self.body.decode("utf-8", "replace").encode())
 
     def json(self) -> Any:
         """The body as JSON, parsed once; not to be changed. Raises ValueError if it is none."""
@@ -104,7 +108,7 @@ class HttpResponse(_Headers):
         except ValueError:
             try:
                 when = parsedate_to_datetime(value)
-            except ValueError:
+            except (ValueError, OverflowError, TypeError):
                 return None
             if self.received_at is None or when.tzinfo is None:
                 return None

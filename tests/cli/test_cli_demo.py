@@ -36,9 +36,7 @@ def test_the_demo_draws_at_every_provider(run: Any) -> None:
     assert time.monotonic() - began < 20
     pictures = sorted(Path("wanbridge-demo").glob("*.png"))
     assert [
-        f"{provider}-{what}.png"
-        for provider in PROVIDERS
-        for what in ("1-edit", "2-text")
+        f"{provider}-{what}.png" for provider in PROVIDERS for what in ("1-edit", "2-text")
     ] == [picture.name for picture in pictures]
     assert "" == ran.err
     for picture in pictures:
