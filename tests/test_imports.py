@@ -79,7 +79,6 @@ LAZY: dict[str, set[str]] = {
         *("jsonschema.validators", "referencing", "referencing.jsonschema"),
     },
     "config": {"wanbridge.codec"},
-    "http": {"asyncio"},
     "model": {"wanbridge.codec", "wanbridge.picture"},
     "pricing": {"importlib", "json"},
     "structure": {"cattrs", "cattrs.errors", "cattrs.gen"},
