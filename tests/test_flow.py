@@ -52,6 +52,12 @@ KITE = ImageRequest("a red kite", seed=7)
 PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x08\0\0\0\x04\0\x08\x02\0\0\0"
 
 
+class Unwell(Halide):
+    """Halide with a failure of the server's own among those of a task."""
+
+    error_codes = {**Halide.error_codes, "Down": ProviderUnavailable}  # noqa: RUF012
+
+
 def lost(charge: Charge = Charge.MAYBE) -> TransportFailed:
     return TransportFailed("halide", "the line broke", charge)
 
@@ -1053,3 +1059,18 @@ def test_a_refused_place_in_the_rate_is_not_taken() -> None:
     stage.time.pass_(1.0)
 
     assert isinstance(next(flow.submit(adapter, KITE, key="k", terms=stage.terms)), Send)
+
+
+@pytest.mark.parametrize("adapter", [HALIDE, SAFE])
+def test_a_generation_that_failed_in_the_submits_own_reply_is_not_bought_again(
+    adapter: Halide,
+) -> None:
+    """It was accepted and has ended, whatever its class: trying again is the caller's choice."""
+    down = Unwell(api_key="k", options=adapter.options)
+    stage = Stage()
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        generate(stage, reply({"status": "failed", "code": "Down"}), adapter=down)
+
+    assert (Charge.NO, True) == (caught.value.charge, caught.value.final)
+    assert 1000.0 == stage.time.seconds

@@ -372,6 +372,8 @@ class _Submission:
 
     def _pause(self, error: CallFailed, *, last: bool) -> float | None:
         """Seconds until this submit may be sent again; None if it may not."""
+        if isinstance(error, ProviderError) and error.final:
+            return None  # it was accepted and has ended: another one would be another purchase
         again = False
         pause = self.terms.jittered(self.backoff)
         self.backoff = min(self.backoff * 2, MOST_BACKOFF)
