@@ -582,6 +582,17 @@ class Adapter(ABC):
 
     # How nearly all providers write these, each under a name of its own.
 
+    def links(self, request: ImageRequest) -> list[str] | None:
+        """The pictures' URLs in order; None if there are none.
+
+        Raises:
+            UnsupportedFeature: one is named by a ``ref``; left out it would be another picture.
+        """
+        urls = [image.url for image in request.images if image.url is not None]
+        if len(urls) < len(request.images):
+            raise self.unsupported("images", "a ref is not known here; give a URL")
+        return urls or None
+
     @staticmethod
     def boxes(request: ImageRequest) -> list[list[list[int]]] | None:
         """One list a picture, empty where it has no box; None if there are none at all."""

@@ -287,7 +287,7 @@ class Crun(Adapter):
         # No default but that of "n" is known, so all values are said.
         values = {
             "prompt": request.prompt,
-            "images": [image.url for image in request.images] or None,
+            "images": self.links(request),
             "resolution": words and words.tier,
             "aspect_ratio": None
             if request.images or not words

@@ -402,7 +402,7 @@ class DashScope(Adapter):
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """The same body for both modes; there is no ratio word and no idempotency key."""
         pixels = self.pixels(request, offer)
-        content: list[dict[str, str]] = [{"image": self._link(image)} for image in request.images]
+        content: list[dict[str, str]] = [{"image": _link(url)} for url in self.links(request) or ()]
         # Exactly one text. One page calls it required, so an empty one is sent as well (api).
         content.append({"text": request.prompt})
         parameters = {
@@ -432,12 +432,6 @@ class DashScope(Adapter):
             # The server gives up after 300 s (error-code) or 600 s (base-url).
             read_timeout=310.0 if self.at_once else None,
         )
-
-    def _link(self, image: InputImage) -> str:
-        """The URL, percent-encoded where it is not ASCII; a signature stays byte for byte."""
-        if image.url is None:  # with check_limits=False
-            raise self.unsupported("images", "a ref is not known here; give a URL")
-        return image.url if image.url.isascii() else quote(image.url, safe=string.punctuation)
 
     def _switches(self, request: ImageRequest) -> dict[str, str]:
         """The headers that change what a submit does."""
@@ -655,3 +649,8 @@ def _plain(code: str) -> str:
 
 def _task(job: Job) -> str:
     return f"{job.base_url}/tasks/{quote(job.id, safe='')}"
+
+
+def _link(url: str) -> str:
+    """The URL, percent-encoded where it is not ASCII; a signature stays byte for byte."""
+    return url if url.isascii() else quote(url, safe=string.punctuation)

@@ -281,7 +281,7 @@ class EmpirioLabs(Adapter):
             "num_images_set": request.n if request.sequential else None,
             # Its default is true.
             "thinking_mode": self.thinks(request) if "thinking" in offer.fields else None,
-            "image": [image.url for image in request.images] or None,
+            "image": self.links(request),
             "color_palette": _text(self.palette(request)),
             "bbox_list": _text(_boxes(self.boxes(request))),
             "seed": request.seed,

@@ -206,15 +206,13 @@ class Gccai(Adapter):
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """One flat object. The twin honours the key; nothing here relies on it."""
-        if any(image.url is None for image in request.images):  # with check_limits=False
-            raise self.unsupported("images", "a ref is not known here; give a URL")
         pixels, tier = self.pixels(request, offer), request.size.tier
         # Exactly one tier, in "resolution" beside a ratio or else in "size" itself (model).
         ratio = None if request.images else request.size.aspect_ratio or "1:1"
         body = {
             "model": offer.alias,
             "prompt": request.prompt or None,
-            "image_urls": [image.url for image in request.images] or None,
+            "image_urls": self.links(request),
             # A number; quoted it is an error (sibling).
             "n": request.n,
             "size": f"{pixels.width}x{pixels.height}" if pixels else ratio or tier,

@@ -299,12 +299,10 @@ class Kie(Adapter):
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """The same input for both models; nothing makes a second send harmless."""
-        if any(image.url is None for image in request.images):  # with check_limits=False
-            raise self.unsupported("images", "a ref is not known here; give a URL")
         self.pixels(request, offer)
         body = {
             "prompt": request.prompt,
-            "input_urls": [image.url for image in request.images] or None,
+            "input_urls": self.links(request),
             # Its default is not stated.
             "aspect_ratio": None if request.images else request.size.aspect_ratio or "1:1",
             "enable_sequential": request.sequential,

@@ -160,8 +160,6 @@ class ReApi(Adapter):
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """One flat object; there is nothing that makes a second send harmless."""
-        if any(image.url is None for image in request.images):  # with check_limits=False
-            raise self.unsupported("images", "a ref is not known here; give a URL")
         pixels = self.pixels(request, offer)
         # The defaults of "size" and "resolution" are not documented, so both are sent; with
         # images the last of them decides on the shape, whatever ratio "size" says (model).
@@ -169,7 +167,7 @@ class ReApi(Adapter):
         body = {
             "model": offer.alias,
             "prompt": request.prompt or None,  # at least one character if it is there (validator)
-            "image_urls": [image.url for image in request.images] or None,
+            "image_urls": self.links(request),
             "n": request.n,
             "size": f"{pixels.width}x{pixels.height}" if pixels else ratio,
             "resolution": None if pixels else request.size.tier,
