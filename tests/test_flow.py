@@ -901,7 +901,7 @@ def test_a_rate_that_is_taken_until_the_deadline_costs_nothing() -> None:
         next(play)
         play.close()
 
-    with pytest.raises(RateLimited, match=r"creates \(1/s\) are taken until the deadline"):
+    with pytest.raises(RateLimited, match=r"creates \(1/s\) are taken for too long"):
         next(flow.submit(adapter, KITE, key="k", terms=stage.terms))
 
 

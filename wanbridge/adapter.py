@@ -261,10 +261,12 @@ class StillUnknown:
         candidates: Ids of tasks that could be it; ``client.adopt`` takes one, by the caller's
             decision.
         detail: What was looked at and what remains.
+        again_at: From when on another look-up may settle it, aware; None if none will.
     """
 
     candidates: tuple[str, ...] = ()
     detail: str
+    again_at: datetime | None = None
 
 
 Found = Job | NotAccepted | StillUnknown

@@ -56,7 +56,7 @@ INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 
 _HALF = re.compile(r"[\ud800-\udfff]")
 # Schemas that others refer to.
-_REFERRED = ("request", "result")
+_REFERRED = ("request", "result", "job", "receipt")
 _TYPES = {
     "string": "text",
     "integer": "an integer",
@@ -98,11 +98,9 @@ def to_document(value: object) -> Document:
         InvalidRequest: a time is naive, or ``extra`` or ``state`` holds what is not JSON.
     """
     name = _name(type(value))
-    if isinstance(value, Job | Receipt):
-        value = evolve(value, request=value.request.stored())
     document: Document = _write(value, DEPTH_MAX)
     _settle(_not_json(document))
-    return document if name == "request" else {"version": VERSION, **document}
+    return {"version": VERSION, **document} if name == "result" else document
 
 
 def from_document(cls: type[T], document: object) -> T:
@@ -325,6 +323,13 @@ def _write_value(value: Any, room: int) -> Any:
                 for field in fields(type(value))
                 if getattr(value, field.name) != _default(field)
             }
+        case Job() | Receipt():
+            value = evolve(value, request=value.request.stored())
+            return {"version": VERSION, **_members(value, room)}
+    return _members(value, room)
+
+
+def _members(value: Any, room: int) -> Document:
     return {
         field.name: _readable(getattr(value, field.name), RAW_DEPTH)
         if field.name == "raw"

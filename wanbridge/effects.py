@@ -25,11 +25,15 @@ class Send:
 
     Attributes:
         billable: Buys something: an interruption is held back until the outcome is known.
+        connect: Seconds for a connection to stand, where they are fewer than the client's.
+        read: Seconds for a reply to begin, where they are fewer than the request's.
     """
 
     account: str
     request: HttpRequest
     billable: bool = False
+    connect: float | None = None
+    read: float | None = None
 
 
 @frozen(kw_only=True)

@@ -72,6 +72,8 @@ MOST_BACKOFF = 30.0
 # How long a key stays reserved is not documented (Runware, read 2026-11-20), so nothing is sent
 # again later than two minutes after the first send.
 RESEND_BEFORE = 120.0
+# Of a submit that is to be answered at once: no reply comes in less.
+SOONEST = 0.05
 FREE_RETRIES = 3
 LOOK_AGAIN = 2.0
 # Where a provider calls back, polls only have to find out about a call that was lost.
@@ -281,7 +283,7 @@ def _submit(
     prepared = yield from _prepared(adapter, fitted, terms)
     message = adapter.submit(prepared, fitted.offer, key=key)
     rates = fitted.offer.limits.rates
-    yield from _pace(adapter, "creates", rates.creates, terms, until)
+    yield from _pace(adapter, "creates", rates.creates, terms, terms.latest(until))
     step, response = yield from _Submission(
         adapter, request, message, quoted, key=key, terms=terms, until=until
     ).run()
@@ -356,11 +358,9 @@ class _Submission:
 
     def _send(self) -> Flow[tuple[Step, HttpResponse]]:
         adapter = self.adapter
+        send = self._message()
         self.terms.trail.receipt = self.receipt
-        response = cast(
-            "HttpResponse",
-            (yield Send(account=adapter.account, request=self.message, billable=True)),
-        )
+        response = cast("HttpResponse", (yield send))
         error = _read(adapter, lambda: adapter.failure(response, op=self.op))
         if error is not None:
             raise error
@@ -369,6 +369,22 @@ class _Submission:
             said = step.message if isinstance(step, Missing) else repr(step)
             raise adapter.malformed(response, f"a submit was answered with: {said}")
         return step, response
+
+    def _message(self) -> Send:
+        """What goes out, within what is left of a hedged call."""
+        terms, now = self.terms, self.terms.clock()
+        # A key that is sent again has been on its way before: nothing is to be withdrawn any more.
+        start_by = terms.start_by if self.op is Op.SUBMIT else None
+        if start_by is not None and start_by <= now:
+            message = "its time to begin has passed; nothing was sent"
+            raise TransportFailed(self.adapter.account, message, Charge.NO)
+        return Send(
+            account=self.adapter.account,
+            request=self.message,
+            billable=True,
+            connect=None if start_by is None else start_by - now,
+            read=None if terms.answer_by is None else max(terms.answer_by - now, SOONEST),
+        )
 
     def _pause(self, error: CallFailed, *, last: bool) -> float | None:
         """Seconds until this submit may be sent again; None if it may not."""
@@ -379,14 +395,16 @@ class _Submission:
         self.backoff = min(self.backoff * 2, MOST_BACKOFF)
         if isinstance(error, ProviderError) and error.retry_after is not None:
             pause = max(pause, error.retry_after)
+        latest = self.until
         if self.op is Op.SUBMIT and error.charge is Charge.NO:
             again = isinstance(error, RateLimited | ProviderUnavailable | TransportFailed)
+            latest = self.terms.latest(self.until)
         elif self.adapter.resend is Resend.SAME_KEY_IS_SAFE and error.elsewhere:
             # The key makes it one purchase, however often it arrives.
             self.op = Op.RESEND
             age = self.terms.clock() - self.first_sent
             again = age + pause < RESEND_BEFORE
-        if last or not again or self.terms.clock() + pause >= self.until:
+        if last or not again or self.terms.clock() + pause >= latest:
             return None
         return pause
 
@@ -535,16 +553,17 @@ def _pace(
         return
     pause = terms.gates.reserve((adapter.account, what), rate, terms.clock(), until)
     if pause is None:
-        raise _too_busy(adapter, f"the account's {what} ({rate:g}/s) are taken until the deadline")
+        raise _too_busy(adapter, f"the account's {what} ({rate:g}/s) are taken for too long")
     if pause > 0:
         yield Sleep(pause)
 
 
 def _queue(place: Place, adapter: Adapter, terms: Terms, until: float) -> Flow[None]:
     """Wait until one more generation may run on this account."""
+    until = terms.latest(until)
     while (pause := place.enter()) is not None:
         if (left := until - terms.clock()) <= 0:
-            raise _too_busy(adapter, f"{place.limit} generations ran until the deadline")
+            raise _too_busy(adapter, f"{place.limit} generations run already")
         yield Sleep(min(pause, left))
 
 

@@ -181,13 +181,15 @@ class _Settings(Generic[C]):
             pools = self._pools.setdefault(at, pools)
         return _Lease(None, pools)
 
-    def _timeout(self, read: float | None) -> dict[str, float]:
+    def _timeout(self, read: float | None, connect: float | None = None) -> dict[str, float]:
         read = read or self._patience.read_timeout
-        connect, pool = self._patience.connect_timeout, self._patience.deadline
+        pool = self._patience.deadline if connect is None else connect
+        connect = min(connect or self._patience.connect_timeout, self._patience.connect_timeout)
         return {"connect": connect, "read": read, "write": read, "pool": pool}
 
     def _patience_of(self, send: Send) -> float:
-        return send.request.read_timeout or self._patience.read_timeout
+        read = send.request.read_timeout or self._patience.read_timeout
+        return read if send.read is None else min(read, send.read)
 
     def _message(self, http: httpx.Client | httpx.AsyncClient, send: Send) -> httpx.Request:
         """The request as the adapter wrote it: no cookies, no credentials of the client.
@@ -206,7 +208,7 @@ class _Settings(Generic[C]):
                 request.url,
                 headers=headers,
                 content=request.body,
-                extensions={"timeout": self._timeout(request.read_timeout)},
+                extensions={"timeout": self._timeout(self._patience_of(send), send.connect)},
             )
         except (ValueError, TypeError, httpx.InvalidURL):
             # The library's own text could show the header, and so the key.

@@ -689,11 +689,14 @@ class Attempt:
 
     Attributes:
         provider: Account name.
-        outcome: ``delivered``, or the class name of the error.
+        outcome: ``delivered``, ``skipped`` (nothing was sent), ``left`` (another provider was
+            faster) or the class name of the error.
         charge: Whether it cost money.
         cost: What it cost; None if unknown or nothing.
         seconds: How long it took.
         detail: Why it ended so, and why the next provider was or was not tried.
+        job: What was accepted and brought no picture here, to go on with; None otherwise.
+        receipt: Of a submit whose outcome is unknown, to look it up; None otherwise.
     """
 
     provider: str
@@ -702,6 +705,8 @@ class Attempt:
     cost: Money | None = None
     seconds: float = 0.0
     detail: str = ""
+    job: Job | None = field(default=None, repr=False)
+    receipt: Receipt | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)

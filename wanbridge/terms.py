@@ -134,6 +134,12 @@ class Terms:
             on this machine.
         callbacks: Who is called when a job ends; None if nobody is.
         may_drop, check_limits: As in `wanbridge.plan.plan`.
+        linger: Seconds that a submit may wait for its turn, or to be sent again; None: until
+            the deadline. Set where another provider could be asked instead.
+        start_by: When, on `clock`, the first byte of a submit has to be under way; None: at
+            any time before the deadline. Of a hedged call.
+        answer_by: When, on `clock`, a submit has to be answered; None: within its read
+            timeout. Of a hedged call that may pay again.
         trail: Of this one call.
     """
 
@@ -148,12 +154,24 @@ class Terms:
     callbacks: Callbacks | None = None
     may_drop: Collection[str] = ()
     check_limits: bool = True
+    linger: float | None = None
+    start_by: float | None = None
+    answer_by: float | None = None
     trail: Trail = field(factory=Trail)
 
     @property
     def until(self) -> float:
         """The deadline of a generation that begins now, on `clock`."""
         return self.clock() + self.patience.deadline
+
+    def latest(self, until: float) -> float:
+        """Until when, on `clock`, a submit may wait before its first byte; *until* at most."""
+        bounds = [until]
+        if self.linger is not None:
+            bounds.append(self.clock() + self.linger)
+        if self.start_by is not None:
+            bounds.append(self.start_by)
+        return min(bounds)
 
     def jittered(self, seconds: float) -> float:
         """*seconds* and up to a quarter more, so that many callers do not return at once."""

@@ -438,7 +438,8 @@ class Runware(Adapter):
             return NotAccepted(detail=f"task {job.id}, sent {sent}, is unknown at {read}")
         # getTaskDetails settles no more: after a refused duplicate it shows that refusal.
         detail = f"task {job.id} is unknown, which says something only 30 s to 10 min after {sent}"
-        return StillUnknown(detail=detail)
+        early = read is not None and read - sent < _FIND_FROM
+        return StillUnknown(detail=detail, again_at=sent + _FIND_FROM if early else None)
 
     def class_of(self, code: str) -> type[ProviderError] | None:
         """By the first pattern that fits."""
