@@ -12,10 +12,10 @@ from halide import Halide
 from wanbridge import Client
 from wanbridge.adapter import Adapter, Limits, Offer, PictureLimits
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
-from wanbridge.explain import KEY_SHOWN, FieldReport
+from wanbridge.explain import FieldReport
 from wanbridge.model import ImageRequest, InputImage, PaletteColor
 from wanbridge.picture import data_uri
-from wanbridge.plan import DROPPABLE, _unfit, fields_set, plan
+from wanbridge.plan import DROPPABLE, KEY_SHOWN, _unfit, fields_set, plan
 from wanbridge.registry import Registry
 
 HALIDE = Halide(api_key="sk-test-1")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal, localcontext
 from pathlib import Path
 from threading import Barrier
@@ -17,7 +18,6 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
-from wanbridge import pricing
 from wanbridge.errors import ConfigurationError
 from wanbridge.model import MODELS, ImageRequest, Money
 from wanbridge.pricing import PriceBook, Quote
@@ -43,7 +43,17 @@ PER_IMAGE = {
     ("dashscope", "singapore", PRO): ("0.075", "0.3", "0.9", "USD"),
     ("dashscope", "beijing", STANDARD): ("0.2", "0.8", "2.4", "CNY"),
     ("dashscope", "beijing", PRO): ("0.5", "2", "6", "CNY"),
+    ("gccai", None, STANDARD): ("0.2", "0.8", "2.4", "CNY"),
+    ("gccai", None, PRO): ("0.5", "2", "6", "CNY"),
+    ("empiriolabs", None, STANDARD): ("0.03", "0.12", "0.36", "USD"),
+    ("empiriolabs", None, PRO): ("0.075", "0.3", "0.9", "USD"),
 }
+# KIE's credits by n: 8 and 12 an image.
+KIE_CREDITS = {STANDARD: {1: 8, 4: 32, 12: 96}, PRO: {1: 12, 4: 48, 12: 144}}
+
+# Money is computed here and nowhere else. Seconds and weights are binary fractions elsewhere.
+MONEY = ("pricing", "rates", "quotes", "compare", "ledger", "sqlite_ledger", "guard")
+MONEY_PARTS = {"model": ("Money", "_amount", "_exact"), "route": ("Budget",)}
 
 
 def asking(n: int, model: str = STANDARD) -> ImageRequest:
@@ -69,6 +79,19 @@ def a_file(**changed: Any) -> dict[str, Any]:
     } | changed
     kept = {key: value for key, value in row.items() if value is not ...}
     return {"provider": "halide", "read": "2026-08-22", "rows": [kept]}
+
+
+def a_worth(**changed: Any) -> dict[str, Any]:
+    """A small price file that says what a credit is worth; *changed* as in `a_file`."""
+    worth = {
+        "currency": "HALIDE-CREDITS",
+        "usd": "0.005",
+        "source": "https://halide.example/prices",
+        "read": "2026-08-22",
+        "confidence": "reported",
+    } | changed
+    kept = {key: value for key, value in worth.items() if value is not ...}
+    return a_file(amount="12", currency="HALIDE-CREDITS") | {"credit": kept}
 
 
 def a_book(document: Any) -> PriceBook:
@@ -182,6 +205,9 @@ def test_a_set_of_one_assumes_nothing() -> None:
         ("reapi", None, "github.com", date(2026, 7, 28), "reported"),
         ("dashscope", "singapore", "github.com", date(2026, 4, 30), "published"),
         ("dashscope", "beijing", "help.aliyun.com", date(2026, 9, 24), "reported"),
+        ("gccai", None, "gccai.heqingsong.uk", date(2026, 11, 20), "published"),
+        ("empiriolabs", None, "docs.empiriolabs.ai", date(2026, 11, 20), "published"),
+        ("kie", None, "kie.ai", date(2026, 11, 20), "reported"),
     ],
 )
 @pytest.mark.parametrize("model", MODELS)
@@ -251,6 +277,11 @@ def test_a_model_without_a_price_is_quoted_without_an_amount() -> None:
         ("reapi", None, 3, 4, Money("0.096", "USD")),
         ("runware", None, 0, None, None),
         ("reapi", None, 0, None, None),
+        ("gccai", None, 3, None, Money("0.6", "CNY")),
+        ("empiriolabs", None, 3, 3, Money("0.09", "USD")),
+        ("kie", None, 4, None, Money(32, "KIE-CREDITS")),
+        ("kie", None, 3, None, Money(24, "KIE-CREDITS")),
+        ("crun", None, 4, None, None),
     ],
 )
 def test_the_cost_follows_the_charging_rule(
@@ -260,7 +291,7 @@ def test_the_cost_follows_the_charging_rule(
     assert cost == BOOK.cost(provider, asking(4), delivered=delivered, billed=billed, region=region)
 
 
-@pytest.mark.parametrize("provider", ["runware", "reapi", "dashscope"])
+@pytest.mark.parametrize("provider", [path.stem for path in FILES if path.stem != "crun"])
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("n", range(1, 13))
 def test_a_whole_delivery_costs_what_was_quoted(provider: str, model: str, n: int) -> None:
@@ -301,7 +332,8 @@ def test_the_examples_of_the_schema_are_valid() -> None:
 
 def test_each_provider_with_known_prices_has_a_file() -> None:
     """A file that went missing would make its prices unknown without a word."""
-    assert {"dashscope", "reapi", "runware"} <= {path.stem for path in FILES}
+    all_seven = {"crun", "dashscope", "empiriolabs", "gccai", "kie", "reapi", "runware"}
+    assert all_seven == {path.stem for path in FILES}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -350,6 +382,18 @@ BROKEN: dict[str, Any] = {
     "a row that is no object": a_file() | {"rows": ["0.05"]},
     "a default region that is no text": a_file() | {"default_region": 1},
     "a list": [],
+    "nothing": None,
+    "a worth without dollars": a_worth(usd=...),
+    "a worth of nothing": a_worth(usd="0"),
+    "a worth as a number": a_worth(usd=0.005),
+    "a worth of a currency": a_worth(currency="EUR"),
+    "a worth by plain http": a_worth(source="http://halide.example/prices"),
+    "a worth read on no day": a_worth(read="2026-02-30"),
+    "a worth that is published": a_worth(confidence="published"),
+    "a worth with an unknown key": a_worth(colour="red"),
+    "a worth that is no object": a_file() | {"credit": "0.005"},
+    "a worth that is null": a_file() | {"credit": None},
+    "a region that is null": a_file(region=None),
 }
 
 
@@ -383,6 +427,286 @@ def test_credits_as_a_currency_can_be_quoted() -> None:
     book = a_book(a_file(amount="12", currency="HALIDE-CREDITS"))
 
     assert Money(24, "HALIDE-CREDITS") == book.quote("halide", "halide", asking(2)).money
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("n", [1, 4, 12])
+def test_kie_is_quoted_in_credits_until_their_price_is_known(model: str, n: int) -> None:
+    """What a credit costs an account is its owner's to say; third parties' word is no charge."""
+    charged = KIE_CREDITS[model][n]
+    request = asking(n, model)
+    worth = Decimal("0.0049")
+
+    plain = BOOK.quote("kie", "kie", request)
+    rated = BOOK.quote("kie", "kie", request, usd_per_credit=worth)
+
+    assert (Money(charged, "KIE-CREDITS"), charged) == (plain.money, plain.credits)
+    assert (Money(charged * worth, "USD"), charged) == (rated.money, rated.credits)
+    assert Money(charged, "KIE-CREDITS") == BOOK.cost("kie", request, delivered=n)
+    assert rated.money == BOOK.cost("kie", request, delivered=n, usd_per_credit=worth)
+    assert {"KIE-CREDITS": Decimal("0.005")} == BOOK.credit_rates("kie")
+
+
+@pytest.mark.parametrize("provider", ["runware", "reapi", "gccai"])
+def test_a_price_of_a_credit_leaves_other_currencies_alone(provider: str) -> None:
+    """It is about what is charged in credits, not about dollars counted as such."""
+    priced = BOOK.quote(provider, provider, KITE, usd_per_credit=Decimal("0.1"))
+
+    assert quote(KITE, provider) == priced
+    assert {} == BOOK.credit_rates(provider)
+
+
+def test_crun_has_neither_a_price_nor_a_worth() -> None:
+    """Reports of its credit contradict each other: 0.005 and 0.025 dollars."""
+    assert None is BOOK.quote("crun", "crun", KITE, usd_per_credit=Decimal("0.005")).money
+    assert {} == BOOK.credit_rates("crun")
+
+
+def test_part_of_a_credit_is_charged_as_it_is() -> None:
+    """No rule rounds it; there is no whole number to show then."""
+    book = a_book(a_file(amount="1.5", currency="HALIDE-CREDITS"))
+
+    one, two = (book.quote("halide", "halide", asking(n)) for n in (1, 2))
+
+    assert (Decimal("1.5"), None) == (one.amount, one.credits)
+    assert (Decimal(3), 3) == (two.amount, two.credits)
+
+
+@pytest.mark.parametrize("usd_per_credit", [None, Decimal("0.0049")])
+def test_the_price_of_a_credit_survives_a_coarse_context(usd_per_credit: Decimal | None) -> None:
+    """144 credits are not 140."""
+    with localcontext() as context:
+        context.prec = 2
+        coarse = BOOK.quote("kie", "kie", asking(12, PRO), usd_per_credit=usd_per_credit)
+
+    assert 144 == coarse.credits
+    assert (Decimal(144) if usd_per_credit is None else Decimal("0.7056")) == coarse.amount
+
+
+def test_a_price_has_an_age() -> None:
+    """Counted from the day on which somebody read it."""
+    assert timedelta(days=205) == quote(KITE, "dashscope").age(date(2026, 11, 21))
+    assert None is BOOK.quote("crun", "crun", KITE).age(date(2026, 11, 21))
+
+
+OWN_ROW = {"model": STANDARD, "amount": "0.021", "currency": "USD"}
+
+
+def test_a_row_of_the_callers_replaces_one_price() -> None:
+    """A negotiated price for one model leaves the other as published."""
+    book = BOOK.overridden({"runware": {"rows": [OWN_ROW]}})
+
+    own, other = (book.quote("runware", "runware", asking(2, model)) for model in MODELS)
+
+    assert Money("0.042", "USD") == own.money
+    assert ("configuration", None, "reported", ()) == (
+        own.source,
+        own.read,
+        own.confidence,
+        own.assumes,
+    )
+    assert quote(asking(2, PRO), "runware") == other
+    assert Money("0.021", "USD") == book.cost("runware", KITE, account="runware", delivered=1)
+    assert Money("0.03", "USD") == quote(KITE, "runware").money
+
+
+def test_a_row_may_say_all_that_a_price_file_says() -> None:
+    """With a day as TOML gives it, and a decimal as Python does."""
+    row = OWN_ROW | {
+        "amount": Decimal("0.0210"),
+        "unit": "image",
+        "charging": "per_request_n",
+        "credits": {"per_usd": 100, "rounding": "ceil_total"},
+        "source": "https://halide.example/contract",
+        "read": date(2026, 10, 1),
+        "confidence": "published",
+        "assumes": ["the contract goes on"],
+    }
+    book = BOOK.overridden({"runware": {"rows": [row]}})
+
+    own = book.quote("runware", "runware", asking(2))
+
+    assert (Money("0.05", "USD"), 5) == (own.money, own.credits)
+    assert ("https://halide.example/contract", date(2026, 10, 1), "published") == (
+        own.source,
+        own.read,
+        own.confidence,
+    )
+    assert ("the contract goes on",) == own.assumes
+    assert None is book.cost("runware", asking(2), account="runware", delivered=1)
+
+
+def test_an_accounts_own_price_counts_before_its_providers() -> None:
+    """Two accounts with one provider may have two contracts."""
+    pro = OWN_ROW | {"model": PRO, "amount": "0.05"}
+    book = BOOK.overridden(
+        {
+            "runware": {"rows": [OWN_ROW, pro]},
+            "runware-eu": {"rows": [OWN_ROW | {"amount": "0.018"}]},
+        }
+    )
+
+    def price(account: str, model: str) -> Money | None:
+        return book.quote("runware", account, asking(1, model)).money
+
+    assert Money("0.021", "USD") == price("runware", STANDARD)
+    assert Money("0.021", "USD") == price("runware-us", STANDARD)
+    assert Money("0.018", "USD") == price("runware-eu", STANDARD)
+    assert Money("0.05", "USD") == price("runware-eu", PRO)
+    assert Money("0.021", "USD") == book.cost("runware", KITE, delivered=1)
+    assert Money("0.018", "USD") == book.cost("runware", KITE, account="runware-eu", delivered=1)
+    assert quote(KITE, "reapi") == book.quote("reapi", "reapi", KITE)
+
+
+def test_a_price_that_names_no_rule_follows_the_providers() -> None:
+    """reAPI charges n at the submit and rounds to credits, whatever was agreed for one image."""
+    book = BOOK.overridden({"reapi": {"rows": [OWN_ROW | {"amount": "0.0201"}]}})
+
+    own = book.quote("reapi", "reapi", asking(3))
+
+    assert (Money("0.061", "USD"), 61) == (own.money, own.credits)
+    assert None is book.cost("reapi", asking(3), account="reapi", delivered=2)
+
+
+def test_a_price_in_another_currency_is_not_rounded_to_dollars_credits() -> None:
+    """The rule for credits is one for dollars."""
+    row = OWN_ROW | {"amount": "0.1501", "currency": "CNY"}
+
+    own = BOOK.overridden({"reapi": {"rows": [row]}}).quote("reapi", "reapi", asking(3))
+
+    assert (Money("0.4503", "CNY"), None) == (own.money, own.credits)
+
+
+def test_a_price_with_a_region_holds_there_and_one_without_everywhere() -> None:
+    """An account must not fall back to the list price because it is elsewhere."""
+    beijing = OWN_ROW | {"amount": "0.15", "currency": "CNY", "region": "beijing"}
+    anywhere = {"dashscope": {"rows": [OWN_ROW]}}
+    there = {"dashscope": {"rows": [beijing]}}
+    both = {"dashscope": {"rows": [beijing, OWN_ROW]}}
+
+    def prices(own: Any) -> list[str]:
+        book = BOOK.overridden(own)
+        found = [
+            book.quote("dashscope", "dashscope", KITE, region=r).money
+            for r in ("beijing", "singapore", None)
+        ]
+        return [str(money) for money in found]
+
+    assert ["0.021 USD", "0.021 USD", "0.021 USD"] == prices(anywhere)
+    assert ["0.15 CNY", "0.03 USD", "0.03 USD"] == prices(there)
+    assert ["0.15 CNY", "0.021 USD", "0.021 USD"] == prices(both)
+
+
+def test_a_price_where_none_was_known_is_known_then() -> None:
+    """Crun's owner may know what the pages do not say."""
+    row = {"model": STANDARD, "amount": "1.5", "currency": "CRUN-CREDITS"}
+    book = BOOK.overridden({"crun": {"rows": [row]}})
+
+    assert Money(6, "CRUN-CREDITS") == book.quote("crun", "crun", asking(4)).money
+    assert Money("4.5", "CRUN-CREDITS") == book.cost("crun", asking(4), delivered=3)
+    rated = book.quote("crun", "crun", asking(4), usd_per_credit=Decimal("0.005"))
+    assert (Money("0.03", "USD"), 6) == (rated.money, rated.credits)
+
+
+def test_a_price_file_of_the_callers_stands_in_the_place_of_ours(tmp_path: Path) -> None:
+    """The whole list: a model that it leaves out has no known price."""
+    path = tmp_path / "halide.json"
+    path.write_text(json.dumps(a_worth()), "utf-8")
+    book = a_book(a_file(model=PRO)).overridden({"halide": {"file": str(path)}})
+
+    assert Money(12, "HALIDE-CREDITS") == book.quote("halide", "mine", KITE).money
+    assert None is book.quote("halide", "mine", asking(1, PRO)).money
+    assert {"HALIDE-CREDITS": Decimal("0.005")} == book.credit_rates("halide", "mine")
+
+
+def test_rows_and_files_lie_over_each_other_by_name(tmp_path: Path) -> None:
+    """An account's rows over its provider's file, an account's file instead of both."""
+    path = tmp_path / "halide.json"
+    path.write_text(json.dumps(a_file(amount="0.04")), "utf-8")
+    dearer = tmp_path / "dearer.json"
+    dearer.write_text(json.dumps(a_file(amount="0.06")), "utf-8")
+    rows, file = {"rows": [OWN_ROW]}, {"file": str(path)}
+    others = {"rows": [OWN_ROW | {"model": PRO}]}
+    book = a_book(a_file())
+
+    def price(provider: Any, mine: Any) -> Money | None:
+        own = book.overridden({"halide": provider}).overridden({"mine": mine})
+        return own.quote("halide", "mine", KITE).money
+
+    assert Money("0.021", "USD") == price(file, rows)
+    assert Money("0.04", "USD") == price(rows, file)
+    assert Money("0.06", "USD") == price(file, {"file": str(dearer)})
+    assert Money("0.04", "USD") == price(file, others)
+
+
+def test_a_file_is_read_when_it_is_needed_or_asked_to_be_checked(tmp_path: Path) -> None:
+    """A broken one shows at the start, if somebody asks then."""
+    path = tmp_path / "halide.json"
+    book = a_book(a_file()).overridden({"mine": {"file": str(path)}})
+
+    book.check("halide", "yours")
+    with pytest.raises(ConfigurationError, match=r"^prices\.mine\.file: .*halide\.json: No such"):
+        book.check("halide", "mine")
+    path.write_text(json.dumps(a_file(amount="free")), "utf-8")
+    with pytest.raises(ConfigurationError, match=r"halide\.json: rows\[0\]: amount: 'free'"):
+        book.quote("halide", "mine", KITE)
+    path.write_text(json.dumps(a_file()), "utf-8")
+    with pytest.raises(ConfigurationError, match=r"halide\.json: provider: 'halide'; 'cyano'"):
+        book.check("cyano", "mine")
+    path.write_bytes(b"\xff")
+    with pytest.raises(ConfigurationError, match=r"halide\.json: "):
+        book.check("halide", "mine")
+    path.write_text(json.dumps(a_file()), "utf-8")
+    book.check("halide", "mine")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rows": [OWN_ROW, OWN_ROW | {"model": "wan3"}]}, ".rows[1]: model: 'wan3'; one of"),
+        ({"rows": [OWN_ROW | {"amount": 0.021}]}, ".rows[0]: amount: 0.021; text like '0.03'"),
+        ({"rows": [OWN_ROW | {"amount": "0"}]}, ".rows[0]: amount: '0'; above zero"),
+        ({"rows": [OWN_ROW | {"amount": True}]}, ".rows[0]: amount: True; text"),
+        ({"rows": [OWN_ROW | {"amount": Decimal("NaN")}]}, ".rows[0]: amount: 'NaN'; text"),
+        ({"rows": [OWN_ROW | {"currency": "dollars"}]}, ".rows[0]: currency: 'dollars' is not"),
+        ({"rows": [OWN_ROW | {"currency": 7}]}, ".rows[0]: currency: 7 is not"),
+        ({"rows": [OWN_ROW | {"source": "http://x"}]}, ".rows[0]: source: 'http://x'; https"),
+        ({"rows": [OWN_ROW | {"read": "soon"}]}, ".rows[0]: read: 'soon'; a day like"),
+        (
+            {"rows": [OWN_ROW | {"read": datetime(2026, 1, 2)}]},
+            ".rows[0]: read: '2026-01-02T00:00:00'; a day like",
+        ),
+        ({"rows": [OWN_ROW | {"colour": "red"}]}, ".rows[0]: colour: unknown; one of amount,"),
+        ({"rows": [{"model": STANDARD}]}, ".rows[0]: amount: missing"),
+        ({"rows": [OWN_ROW, OWN_ROW]}, ".rows[1]: model: 'wan2.7-image'; stands once per region"),
+        ({"rows": [OWN_ROW | {"credits": {"per_usd": 3}}]}, ".rows[0]: credits.rounding: missing"),
+        ({"rows": [OWN_ROW | {"credits": 3}]}, ".rows[0]: credits: 3; an object"),
+        ({"rows": ["0.021"]}, ".rows[0]: '0.021'; an object"),
+        ({"rows": "0.021"}, ".rows: '0.021'; a list"),
+        ({"file": 7}, ".file: 7; a path"),
+        ({"file": "x.json", "rows": []}, ": either file = path or rows = [...]"),
+        ({}, ": either file = path or rows = [...]"),
+        ({"row": []}, ": either file = path or rows = [...]"),
+        ([OWN_ROW], ": either file = path or rows = [...]"),
+    ],
+)
+def test_a_broken_price_of_the_callers_is_named_with_its_path(given: Any, message: str) -> None:
+    """At once, not when the first picture is bought."""
+    with pytest.raises(ConfigurationError) as caught:
+        BOOK.overridden({"runware": given})
+
+    assert str(caught.value).startswith(f"prices.runware{message}")
+
+
+def test_own_prices_are_quoted_as_quickly() -> None:
+    """They are laid over the built-in ones once."""
+    book = BOOK.overridden({"runware-eu": {"rows": [OWN_ROW]}})
+    book.check("runware", "runware-eu")
+
+    def ask() -> Quote:
+        return book.quote("runware", "runware-eu", KITE)
+
+    assert 20e-6 > min(repeat(ask, number=1000, repeat=7)) / 1000
 
 
 def test_a_file_is_read_once_and_only_when_asked_for() -> None:
@@ -479,9 +803,52 @@ def test_a_quote_takes_under_twenty_microseconds() -> None:
     assert 20e-6 > min(repeat(lambda: quote(request, "reapi"), number=1000, repeat=7)) / 1000
 
 
-def test_no_binary_fraction_comes_near_money() -> None:
-    """Not in the module, and not as a number in a file."""
-    assert "float" not in Path(pricing.__file__).read_text("utf-8")
+@pytest.mark.parametrize("module", [*MONEY, *MONEY_PARTS])
+def test_no_binary_fraction_comes_near_money(module: str) -> None:
+    """No such name, annotation or literal, and no division outside a decimal context."""
+    path = ROOT / "wanbridge" / f"{module}.py"
+    tree = ast.parse(path.read_text("utf-8"))
+    parts: list[ast.AST] = [tree]
+    if names := MONEY_PARTS.get(module):
+        parts = [node for node in tree.body if getattr(node, "name", None) in names]
+        assert len(names) == len(parts)
+
+    assert [] == [
+        f"{path.name}:{node.lineno}: {ast.unparse(node)}"
+        for part in parts
+        for node in _of_money(part)
+        if _is_binary(node) and isinstance(node, ast.expr | ast.stmt)
+    ]
+
+
+def _of_money(tree: ast.AST) -> Iterator[ast.AST]:
+    """All of *tree* but what is said to a ``sleep``, which are seconds."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if not (isinstance(child, ast.Call) and ast.unparse(child.func) == "time.sleep"):
+            yield from _of_money(child)
+
+
+def _is_binary(node: ast.AST) -> bool:
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name in ("float", "fsum", "as_integer_ratio", "from_float")
+        case ast.Constant(value=value):
+            return isinstance(value, float | complex)
+        case ast.BinOp(op=op) | ast.AugAssign(op=op):
+            return isinstance(op, ast.Div)
+        case _:
+            return False
+
+
+def test_a_binary_fraction_would_be_seen() -> None:
+    """The test above looks for what it says."""
+    for line in ("x: float = y", "x = 0.5", "x = a / b", "x /= 2", "x = float(y)"):
+        assert any(map(_is_binary, _of_money(ast.parse(line)))), line
+
+
+def test_no_price_file_holds_a_number_that_is_read_as_a_binary_fraction() -> None:
+    """Amounts are text."""
     for path in FILES:
         json.loads(path.read_text("utf-8"), parse_float=_refuse)
 

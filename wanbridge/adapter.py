@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum, StrEnum
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
@@ -443,6 +444,12 @@ class Adapter(ABC):
     def price_assumes(self) -> tuple[str, ...]:
         """What had to be assumed to choose it, for the quote."""
         return ()
+
+    @property
+    def usd_per_credit(self) -> Decimal | None:
+        """Dollars of one credit by the option of that name; None without one."""
+        rate: Decimal | None = getattr(self.options, "usd_per_credit", None)
+        return rate
 
     def poll(self, job: Job) -> HttpRequest:
         """The free message that asks for a job's state."""

@@ -10,15 +10,12 @@ from attrs import evolve, frozen
 from wanbridge.adapter import Adapter
 from wanbridge.errors import UnsupportedFeature
 from wanbridge.model import ImageRequest
-from wanbridge.plan import Plan, fields_set, plan, refuse_digests
+from wanbridge.plan import Plan, fields_set, judge, refuse_digests
 from wanbridge.pricing import PriceBook, Quote
+from wanbridge.quotes import quoted
 from wanbridge.wire import HttpRequest
 
 Outcome = Literal["sent", "met", "adapted", "ignored", "dropped", "refused"]
-
-# Stands where the key and the client-made id go in a message that is not sent.
-KEY_SHOWN = "<key>"
-ID_SHOWN = "00000000-0000-4000-8000-000000000000"
 
 
 @frozen
@@ -72,56 +69,29 @@ def explain(
         InvalidRequest: no provider could be sent this.
     """
     refuse_digests(request)
-    quote = prices.quote(
-        adapter.name,
-        adapter.account,
-        request,
-        region=adapter.price_region,
-        assumes=adapter.price_assumes,
-    )
-    try:
-        fitted = plan(adapter, request, may_drop=may_drop, check_limits=check_limits)
-    except UnsupportedFeature as exc:
-        return _refused(request, quote, exc)
-    problems, http = fitted.problems, None
-    if not problems:
-        shown = evolve(adapter, api_key=KEY_SHOWN)
-        try:
-            http = shown.submit(fitted.request, fitted.offer, key=ID_SHOWN)
-        except UnsupportedFeature as exc:
-            problems = (exc,)
-    if problems:
-        quote = evolve(quote, refused="; ".join(f"{p.field}: {p.reason}" for p in problems))
+    verdict = judge(adapter, request, may_drop=may_drop, check_limits=check_limits)
+    fitted = verdict.plan
+    quote = quoted(adapter, request, prices=prices)
     return Explanation(
-        ok=not problems,
-        model=fitted.offer.alias,
-        fields=_fields(request, fitted, problems),
-        http=http,
-        quote=quote,
-        problems=problems,
-        verified=fitted.offer.verified,
-    )
-
-
-def _refused(request: ImageRequest, quote: Quote, exc: UnsupportedFeature) -> Explanation:
-    return Explanation(
-        ok=False,
-        model=None,
-        fields={exc.field: FieldReport("refused", exc.reason)},
-        http=None,
-        quote=evolve(quote, refused=f"{exc.field}: {exc.reason}"),
-        problems=(exc,),
-        verified=True,
+        ok=not verdict.problems,
+        model=None if fitted is None else fitted.offer.alias,
+        fields=_fields(request, fitted, verdict.problems),
+        http=verdict.http,
+        quote=evolve(quote, refused=verdict.refused) if verdict.problems else quote,
+        problems=verdict.problems,
+        verified=fitted is None or fitted.offer.verified,
     )
 
 
 def _fields(
-    request: ImageRequest, fitted: Plan, problems: tuple[UnsupportedFeature, ...]
+    request: ImageRequest, fitted: Plan | None, problems: tuple[UnsupportedFeature, ...]
 ) -> dict[str, FieldReport]:
-    reports = {name: FieldReport("sent") for name in ("prompt", "model", *fields_set(request))}
-    for note in fitted.notes:
-        outcome: Outcome = "met" if note.kind == "info" else note.kind
-        reports[note.field] = FieldReport(outcome, note.detail)
+    reports = {}
+    if fitted is not None:  # where the model is not sold, there is no more to say than that
+        reports = {name: FieldReport("sent") for name in ("prompt", "model", *fields_set(request))}
+        for note in fitted.notes:
+            outcome: Outcome = "met" if note.kind == "info" else note.kind
+            reports[note.field] = FieldReport(outcome, note.detail)
     for problem in problems:
         reports[problem.field] = FieldReport("refused", problem.reason)
     return reports

@@ -1,7 +1,8 @@
 """What of a request one provider will be sent, and what becomes of the rest.
 
 Pure. Every canonical field that the caller has set is sent, noted or refused here, from the
-facts in the adapter's `Offer`; nothing has been sent by then.
+facts in the adapter's `Offer`; nothing has been sent by then. `judge` adds what an adapter
+refuses only while it writes the message.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from wanbridge.adapter import Adapter, Limits, Offer, PictureLimits
 from wanbridge.errors import InvalidRequest, Problem, UnsupportedFeature
 from wanbridge.model import ImageRequest, InputImage, Note
 from wanbridge.picture import FORMATS_READ, TELLING_BYTES, data_beginning, data_bytes, inspect
+from wanbridge.wire import HttpRequest
 
 # Prompt and model are always sent; extra is checked by the adapter.
 _ALWAYS = frozenset({"prompt", "model", "extra"})
@@ -22,6 +24,10 @@ _DEFAULTS = ImageRequest("x")
 _FIELDS = tuple(f.name for f in attrs.fields(ImageRequest) if f.name not in _ALWAYS)
 
 DROPPABLE = frozenset({*_FIELDS, "regions"}) - {"images", "n", "sequential"}
+
+# Stands where the key and the client-made id go in a message that is not sent.
+KEY_SHOWN = "<key>"
+ID_SHOWN = "00000000-0000-4000-8000-000000000000"
 
 
 @frozen(kw_only=True)
@@ -86,6 +92,60 @@ def plan(
         notes=tuple(fitting.notes),
         problems=tuple(fitting.problems),
     )
+
+
+@frozen(kw_only=True)
+class Verdict:
+    """Whether one account can be sent a request, and what that would be.
+
+    Attributes:
+        plan: None if the model is not sold there.
+        http: The message with placeholders; None if it cannot be sent.
+        problems: Why it cannot be sent, everything at once; empty if it can.
+    """
+
+    plan: Plan | None
+    http: HttpRequest | None
+    problems: tuple[UnsupportedFeature, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it cannot be sent, as text."""
+        return tuple(f"{problem.field}: {problem.reason}" for problem in self.problems)
+
+    @property
+    def refused(self) -> str | None:
+        """The reasons in one text, as in a quote; None if it can be sent."""
+        return "; ".join(self.reasons) or None
+
+
+def judge(
+    adapter: Adapter,
+    request: ImageRequest,
+    *,
+    may_drop: Collection[str] = (),
+    check_limits: bool = True,
+) -> Verdict:
+    """Fit *request* to *adapter* and write the message, which is not sent; needs no key.
+
+    Args:
+        may_drop, check_limits: As for `plan`.
+
+    Raises:
+        InvalidRequest: as `plan` does.
+    """
+    try:
+        fitted = plan(adapter, request, may_drop=may_drop, check_limits=check_limits)
+    except UnsupportedFeature as exc:
+        return Verdict(plan=None, http=None, problems=(exc,))
+    problems, http = fitted.problems, None
+    if not problems:
+        shown = evolve(adapter, api_key=KEY_SHOWN)
+        try:
+            http = shown.submit(fitted.request, fitted.offer, key=ID_SHOWN)
+        except UnsupportedFeature as exc:
+            problems = (exc,)
+    return Verdict(plan=fitted, http=http, problems=problems)
 
 
 class _Fitting:
