@@ -1,0 +1,379 @@
+"""The ledger as an SQLite file, shared by the threads and processes of one machine.
+
+Every change is one transaction that is on the disk before its method returns; a process may
+die at any point. Amounts are decimal text, and there is one sum for each budget and bucket,
+changed in the same transaction: SQLite's own SUM would round, and whole units of some size
+would not hold the fifteen places that a reply may have.
+
+A settled hold stays as a row with what was reserved and what was spent, and the provider's
+task id; its receipt and job, which hold prompts, are dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import groupby
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+from weakref import WeakSet
+
+from wanbridge.errors import ConfigurationError
+from wanbridge.ledger import ZERO, Hold, Share, Shortage, added
+from wanbridge.model import Job, Receipt
+
+_Row = tuple[Any, ...]
+
+VERSION = 1
+# "WANB": tells a ledger from any other program's SQLite file.
+_APPLICATION = 0x57414E42
+
+_SCHEMA = (
+    """CREATE TABLE holds (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        key TEXT NOT NULL,
+        account TEXT NOT NULL,
+        at TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('open', 'settled')),
+        task TEXT,
+        receipt TEXT,
+        job TEXT
+    )""",
+    "CREATE INDEX open_holds ON holds (key, account) WHERE state = 'open'",
+    """CREATE TABLE shares (
+        hold INTEGER NOT NULL REFERENCES holds (number),
+        place INTEGER NOT NULL,
+        budget TEXT NOT NULL,
+        bucket TEXT NOT NULL,
+        most TEXT NOT NULL,
+        reserved TEXT NOT NULL,
+        spent TEXT,
+        PRIMARY KEY (hold, place)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE totals (
+        budget TEXT NOT NULL,
+        bucket TEXT NOT NULL,
+        amount TEXT NOT NULL,
+        PRIMARY KEY (budget, bucket)
+    ) WITHOUT ROWID""",
+    f"PRAGMA application_id = {_APPLICATION}",
+)
+_OPEN_HOLDS = """
+    SELECT number, id, key, account, at, receipt, job, budget, bucket, most, reserved
+    FROM holds LEFT JOIN shares ON hold = number
+    WHERE state = 'open' {} ORDER BY number, place
+"""
+_SHARES_OF_OPEN = """
+    SELECT number, budget, bucket, most, reserved
+    FROM holds JOIN shares ON hold = number WHERE id = ? AND state = 'open'
+"""
+
+
+class SqliteLedger:
+    """A `Ledger` in a file of its own, on a disk of this machine; readable by its owner only.
+
+    Prompts are in it while a purchase is open. After ``os.fork`` both processes may go on.
+
+    Args:
+        path: Made if it is missing; its folder is not.
+        wait: Seconds that a method waits for other processes.
+
+    Raises:
+        ConfigurationError: the file cannot be used: no folder, no permission, no ledger, one of
+            a newer version, locked, a full disk. Methods raise it too; what they were to change
+            is then unchanged.
+    """
+
+    def __init__(self, path: str | Path, *, wait: int = 30) -> None:
+        if str(path) == ":memory:":
+            raise ConfigurationError("ledger :memory:: name a file, or use a MemoryLedger")
+        self._path = Path(path).absolute()
+        self._wait = wait
+        self._lock = Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._owner = os.getpid()
+        self._closed = False
+        self._create()
+        with _forking:
+            _LEDGERS.add(self)
+        with self._connected():
+            pass  # Whatever is wrong with the file is told now, before anything is bought.
+
+    def reserve(
+        self, *, key: str, account: str, at: datetime, shares: Sequence[Share]
+    ) -> str | Shortage:
+        """See `Ledger.reserve`."""
+        hold = Hold(id=str(uuid4()), key=key, account=account, at=at, shares=tuple(shares))
+        with self._changing() as connection:
+            for share in hold.shares:
+                if shortage := share.shortage(_since(connection, share.budget, share.bucket)):
+                    return shortage
+            _insert(connection, hold)
+            for share in hold.shares:
+                _add(connection, share, share.amount)
+        return hold.id
+
+    def note(self, hold: str, handle: Receipt | Job) -> None:
+        """See `Ledger.note`."""
+        text = handle.to_json()
+        with self._changing() as connection:
+            match handle:
+                case Receipt():
+                    change = "UPDATE holds SET receipt = ? WHERE id = ? AND state = 'open'"
+                    connection.execute(change, (text, hold))
+                case Job():
+                    change = "UPDATE holds SET job = ?, task = ? WHERE id = ? AND state = 'open'"
+                    connection.execute(change, (text, handle.id, hold))
+
+    def settle(self, hold: str, spent: Mapping[str, Decimal]) -> None:
+        """See `Ledger.settle`."""
+        with self._changing() as connection:
+            rows = connection.execute(_SHARES_OF_OPEN, (hold,)).fetchall()
+            for number, *held in rows:
+                before = _share(*held)
+                after = before.settled(spent)
+                _add(connection, before, before.amount.copy_negate(), after.amount)
+                connection.execute(
+                    "UPDATE shares SET spent = ? WHERE hold = ? AND budget = ?",
+                    (str(after.amount), number, after.budget),
+                )
+            # Prompts are not kept longer than they are of use.
+            connection.execute(
+                "UPDATE holds SET state = 'settled', receipt = NULL, job = NULL"
+                " WHERE id = ? AND state = 'open'",
+                (hold,),
+            )
+
+    def find(self, *, key: str, account: str) -> tuple[Hold, ...]:
+        """See `Ledger.find`."""
+        with self._connected() as connection:
+            rows = _open_rows(connection, "AND key = ? AND account = ?", key, account)
+        return _holds(rows)
+
+    def open(self) -> tuple[Hold, ...]:
+        """See `Ledger.open`."""
+        with self._connected() as connection:
+            rows = _open_rows(connection)
+        return _holds(rows)
+
+    def spent(self, budget: str, bucket: str) -> Decimal:
+        """See `Ledger.spent`."""
+        with self._connected() as connection:
+            return _since(connection, budget, bucket)
+
+    def close(self) -> None:
+        """Close the file; it can be done twice, and nothing else afterwards."""
+        with self._lock:
+            self._closed = True
+            self._disconnect()
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction; undone if anything is raised."""
+        with self._connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one thread at a time."""
+        with self._lock:
+            if self._closed:
+                raise ConfigurationError(f"ledger {self._path}: closed already")
+            if self._owner != os.getpid():
+                raise ConfigurationError(
+                    f"ledger {self._path}: opened by process {self._owner}, which then forked"
+                    " without telling Python; open a ledger in each process"
+                )
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                yield self._connection
+            except sqlite3.Error as exc:
+                raise ConfigurationError(f"ledger {self._path}: {self._reason(exc)}") from None
+
+    def _reason(self, exc: sqlite3.Error) -> str:
+        match _code(exc):
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                return f"locked by another process for more than {self._wait} seconds"
+            case sqlite3.SQLITE_NOTADB:
+                return "not a ledger; it is no SQLite file"
+            case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY:
+                return "cannot be written; is it a file, and are it and its folder ours to write?"
+            case _:
+                return str(exc)
+
+    def _create(self) -> None:
+        """An empty file for its owner only, unless there is one."""
+        # Never opened where it exists: to close any handle of a file ends all POSIX locks that
+        # the process has on it, those of another ledger too (sqlite.org/howtocorrupt.html).
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+        try:
+            with suppress(FileExistsError):
+                os.close(os.open(self._path, flags, 0o600))
+        except OSError as exc:
+            raise ConfigurationError(
+                f"ledger {self._path}: cannot be made: {exc.strerror}"
+            ) from None
+
+    def _connect(self) -> sqlite3.Connection:
+        # SQLite does not wait where several processes turn to WAL at once, hence the loop.
+        give_up = time.monotonic() + self._wait
+        while True:
+            connection = sqlite3.connect(
+                f"{self._path.as_uri()}?mode=rw",
+                uri=True,
+                timeout=self._wait,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                self._prepare(connection)
+            except BaseException as exc:
+                connection.close()
+                busy = isinstance(exc, sqlite3.Error) and _code(exc) == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() >= give_up:
+                    raise
+                time.sleep(0.01)
+            else:
+                return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Durable and a ledger of this version; of another program's file nothing is changed."""
+        connection.execute("BEGIN")
+        self._version(connection)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        # On macOS a plain fsync stays in the drive's cache.
+        connection.execute("PRAGMA fullfsync = ON")
+        connection.execute("BEGIN IMMEDIATE")
+        if self._version(connection) == 0:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+        # Written each time: for a file that is read-only, BEGIN IMMEDIATE is no error.
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """0 for an empty file."""
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application != _APPLICATION and (application or version or tables):
+            message = "not a ledger; it is an SQLite file of another program"
+            raise ConfigurationError(f"ledger {self._path}: {message}")
+        if version > VERSION:
+            raise ConfigurationError(
+                f"ledger {self._path}: written by a newer wanbridge, as version {version};"
+                f" this one knows up to {VERSION}"
+            )
+        return int(version)
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and self._owner == os.getpid():
+            connection.close()
+
+
+def _code(exc: sqlite3.Error) -> int:
+    """SQLite's primary code; 0 for errors of the Python module itself."""
+    return getattr(exc, "sqlite_errorcode", 0) & 0xFF
+
+
+def _since(connection: sqlite3.Connection, budget: str, bucket: str) -> Decimal:
+    query = "SELECT amount FROM totals WHERE budget = ? AND bucket >= ?"
+    return added(Decimal(amount) for (amount,) in connection.execute(query, (budget, bucket)))
+
+
+def _add(connection: sqlite3.Connection, share: Share, *amounts: Decimal) -> None:
+    """Change the total of the share's budget and bucket."""
+    place = (share.budget, share.bucket)
+    query = "SELECT amount FROM totals WHERE budget = ? AND bucket = ?"
+    row = connection.execute(query, place).fetchone()
+    total = added((Decimal(row[0]) if row else ZERO, *amounts))
+    connection.execute("INSERT OR REPLACE INTO totals VALUES (?, ?, ?)", (*place, str(total)))
+
+
+def _insert(connection: sqlite3.Connection, hold: Hold) -> None:
+    number = connection.execute(
+        "INSERT INTO holds (id, key, account, at, state) VALUES (?, ?, ?, ?, 'open')",
+        (hold.id, hold.key, hold.account, hold.at.astimezone(UTC).isoformat()),
+    ).lastrowid
+    connection.executemany(
+        "INSERT INTO shares VALUES (?, ?, ?, ?, ?, ?, NULL)",
+        [
+            (number, place, share.budget, share.bucket, str(share.limit), str(share.amount))
+            for place, share in enumerate(hold.shares)
+        ],
+    )
+
+
+def _open_rows(connection: sqlite3.Connection, condition: str = "", *values: str) -> list[_Row]:
+    """A row for each share of the open holds, as of one moment."""
+    return connection.execute(_OPEN_HOLDS.format(condition), values).fetchall()
+
+
+def _holds(rows: list[_Row]) -> tuple[Hold, ...]:
+    return tuple(_hold(list(of_it)) for _, of_it in groupby(rows, lambda row: row[0]))
+
+
+def _hold(rows: list[_Row]) -> Hold:
+    _, name, key, account, at, receipt, job, *_ = rows[0]
+    return Hold(
+        id=name,
+        key=key,
+        account=account,
+        at=datetime.fromisoformat(at),
+        # The one row of a hold without shares has none.
+        shares=tuple(_share(*row[7:]) for row in rows if row[7] is not None),
+        receipt=None if receipt is None else Receipt.from_json(receipt),
+        job=None if job is None else Job.from_json(job),
+    )
+
+
+def _share(budget: str, bucket: str, most: str, reserved: str) -> Share:
+    return Share(budget=budget, bucket=bucket, limit=Decimal(most), amount=Decimal(reserved))
+
+
+# SQLite keeps its locks by process and file: a child that was forked beside an open connection
+# believes that it holds its parent's, and may lose what it commits (sqlite.org/howtocorrupt.html,
+# read 2026-11-21; seen with 3.40). So no ledger has one while Python forks.
+_LEDGERS: WeakSet[SqliteLedger] = WeakSet()
+_forking = Lock()
+_paused: list[SqliteLedger] = []
+
+
+def _before_fork() -> None:
+    _forking.acquire()
+    for ledger in list(_LEDGERS):
+        ledger._lock.acquire()
+        _paused.append(ledger)
+        ledger._disconnect()
+
+
+def _after_fork() -> None:
+    while _paused:
+        ledger = _paused.pop()
+        ledger._owner = os.getpid()
+        ledger._lock.release()
+    _forking.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
