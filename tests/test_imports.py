@@ -25,14 +25,15 @@ ROOT = Path(wanbridge.__file__).parent
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "version errors wire picture httplib multipart",
+        "version errors wire picture httplib multipart redaction",
         "structure model",
-        "sizes codec pricing",
-        "adapter",
-        "plan gates effects providers",
-        "terms registry wakeups",
-        "fetch explain play config callbacks",
-        "flow http support",
+        "sizes codec pricing rates ledger",
+        "adapter sqlite_ledger",
+        "plan gates effects providers quotes health",
+        "terms registry wakeups route race",
+        "fetch explain play config callbacks compare guard",
+        "flow http support telemetry",
+        "router live otel",
         "accounts testing",
         "client",
         "wanbridge",
@@ -52,8 +53,18 @@ ONLY: dict[str, frozenset[str]] = {
         "structure": "errors",
         "codec": "errors model structure",
         "pricing": "errors model",
+        "rates": "errors model",
+        "ledger": "model",
+        "sqlite_ledger": "errors ledger model",
+        "quotes": "adapter model pricing rates",
+        "health": "errors",
+        "race": "effects",
+        "compare": "adapter model plan pricing quotes rates",
+        "route": "adapter errors model plan pricing",
+        "guard": "adapter errors ledger model pricing route terms",
+        "router": "adapter effects errors flow guard health model race route terms",
         "providers": "adapter errors model multipart picture sizes structure wire",
-        "plan": "adapter errors model picture",
+        "plan": "adapter errors model picture wire",
         "wakeups": "effects",
         "callbacks": "adapter effects errors model wakeups wire",
         "testing": "adapter effects errors flow model plan terms testing wire",
@@ -71,7 +82,7 @@ EXCEPTIONS: dict[str, frozenset[str]] = {
 
 # Imports inside functions: each saves time at import or breaks a circle, and is meant.
 LAZY: dict[str, set[str]] = {
-    "accounts": {"wanbridge.config", "wanbridge.sandbox"},
+    "accounts": {"wanbridge.config", "wanbridge.sandbox", "wanbridge.sqlite_ledger"},
     "callbacks": {"wanbridge.config"},
     "client": {"wanbridge.httplib", "wanbridge.sandbox.transport"},
     "codec": {
@@ -80,6 +91,7 @@ LAZY: dict[str, set[str]] = {
     },
     "config": {"wanbridge.codec"},
     "model": {"wanbridge.codec", "wanbridge.picture"},
+    "otel": {"opentelemetry"},
     "pricing": {"importlib", "json"},
     "structure": {"cattrs", "cattrs.errors", "cattrs.gen"},
     "sandbox.dialects.crun_input": {"jsonschema"},
@@ -91,11 +103,12 @@ LAZY: dict[str, set[str]] = {
 }
 # Imports for annotations only, where they would make a circle.
 FOR_TYPES: dict[str, set[str]] = {
-    "accounts": {"wanbridge.callbacks", "wanbridge.sandbox"},
+    "accounts": {"wanbridge.callbacks", "wanbridge.config", "wanbridge.sandbox"},
     "client": {"wanbridge.httplib", "wanbridge.sandbox"},
     "codec": {"cattrs"},
     "errors": {"wanbridge.model"},
     "httplib": {"httpx"},
+    "otel": {"opentelemetry.metrics", "opentelemetry.trace"},
     "sandbox": {"wanbridge.sandbox.server", "wanbridge.sandbox.transport"},
     "sandbox.callbacks": {"wanbridge.sandbox.account", "wanbridge.sandbox.dialect"},
     "sandbox.control": {"wanbridge.sandbox.world"},
@@ -114,6 +127,7 @@ SWITCHES = {"COLUMNS", "WANBRIDGE_DEBUG"}
 # Who decides without looking at the world.
 PURE = (
     *("adapter", "plan", "flow", "fetch", "gates", "effects", "terms", "sizes", "wire"),
+    *("route", "router", "race", "guard", "health", "quotes", "compare", "live"),
     *("multipart", "support", "testing"),
 )
 WORLDLY = {"asyncio", "os", "random", "secrets", "select", "signal", "socket", "ssl", "time"}
@@ -364,6 +378,7 @@ import wanbridge
 for name in wanbridge.__all__:
     getattr(wanbridge, name)
 heavy = ["cattrs", "jsonschema", "jsonschema_rs", "rich", "cyclopts", "PIL", "uvicorn"]
+heavy.append("opentelemetry")
 if "httpx" in sys.modules:
     heavy = [name for name in heavy if name != "rich"]  # httpx imports it for its own command
 heavy = [name for name in heavy if name in sys.modules]

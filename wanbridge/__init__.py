@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from wanbridge.callbacks import CallbackReceiver
     from wanbridge.client import AsyncClient, Client
+    from wanbridge.compare import Total, Workload
     from wanbridge.errors import (
         AllProvidersFailed,
         AuthenticationFailed,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         WanbridgeError,
     )
     from wanbridge.explain import Explanation, FieldReport
+    from wanbridge.ledger import Ledger, MemoryLedger
     from wanbridge.model import (
         Attempt,
         Box,
@@ -69,18 +71,32 @@ if TYPE_CHECKING:
         Receipt,
         Size,
     )
-    from wanbridge.pricing import Quote
+    from wanbridge.otel import OpenTelemetry
+    from wanbridge.pricing import PriceBook, Quote
+    from wanbridge.rates import Rates
     from wanbridge.registry import Registry
-    from wanbridge.terms import Accepted, Event, Patience, Polled, Retrying, Submitting
+    from wanbridge.route import Budget, Route
+    from wanbridge.sqlite_ledger import SqliteLedger
+    from wanbridge.terms import (
+        Accepted,
+        Asking,
+        Event,
+        Patience,
+        Polled,
+        Retrying,
+        Submitting,
+    )
 
 __all__ = [
     "Accepted",
     "Adapter",
     "AllProvidersFailed",
+    "Asking",
     "AsyncClient",
     "Attempt",
     "AuthenticationFailed",
     "Box",
+    "Budget",
     "BudgetExceeded",
     "CallFailed",
     "CallbackReceiver",
@@ -106,36 +122,45 @@ __all__ = [
     "InvalidRequest",
     "Job",
     "JobCancelled",
+    "Ledger",
     "MalformedResponse",
+    "MemoryLedger",
     "Missing",
     "MissingCredentials",
     "Money",
     "NotAccepted",
     "Note",
     "Offer",
+    "OpenTelemetry",
     "PaletteColor",
     "Patience",
     "Pending",
     "Polled",
+    "PriceBook",
     "Problem",
     "ProviderError",
     "ProviderUnavailable",
     "Quote",
     "RateLimited",
+    "Rates",
     "Receipt",
     "Registry",
     "RequestRejected",
     "Retrying",
+    "Route",
     "Size",
+    "SqliteLedger",
     "StillUnknown",
     "SubmissionUncertain",
     "Submitting",
     "TaskLost",
     "TooLate",
+    "Total",
     "TransportFailed",
     "UnknownProvider",
     "UnsupportedFeature",
     "WanbridgeError",
+    "Workload",
     "__version__",
 ]
 
@@ -145,6 +170,7 @@ _HOME = {
     "adapter": "Adapter Cancelled Done Missing NotAccepted Offer Pending StillUnknown TooLate",
     "callbacks": "CallbackReceiver",
     "client": "AsyncClient Client",
+    "compare": "Total Workload",
     "errors": (
         "AllProvidersFailed AuthenticationFailed BudgetExceeded CallbackRefused "
         "CallFailed Charge ConfigurationError ContentRefused CreditExhausted "
@@ -154,13 +180,18 @@ _HOME = {
         "UnknownProvider UnsupportedFeature WanbridgeError"
     ),
     "explain": "Explanation FieldReport",
+    "ledger": "Ledger MemoryLedger",
     "model": (
         "Attempt Box Failure Image ImageRequest ImageResult InputImage Job Money Note "
         "PaletteColor Receipt Size"
     ),
-    "pricing": "Quote",
+    "otel": "OpenTelemetry",
+    "pricing": "PriceBook Quote",
+    "rates": "Rates",
     "registry": "Registry",
-    "terms": "Accepted Event Patience Polled Retrying Submitting",
+    "route": "Budget Route",
+    "sqlite_ledger": "SqliteLedger",
+    "terms": "Accepted Asking Event Patience Polled Retrying Submitting",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -6,22 +6,28 @@ import difflib
 import inspect
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import attrs
 from attrs import evolve
 
-from wanbridge import fetch, flow
+from wanbridge import fetch, flow, redaction
 from wanbridge.adapter import Adapter, Cancelled, Delivery, Found, ModelInfo, Step, TooLate
+from wanbridge.compare import Workload, compare, workload
+from wanbridge.effects import Flow
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem, UnknownProvider
 from wanbridge.explain import Explanation, explain_all
 from wanbridge.gates import Gates
+from wanbridge.guard import Guard
+from wanbridge.health import Health
 from wanbridge.http import utc_now
+from wanbridge.ledger import Ledger, MemoryLedger
+from wanbridge.live import asked
 from wanbridge.model import (
     Image,
     ImageRequest,
@@ -34,31 +40,38 @@ from wanbridge.model import (
     Size,
 )
 from wanbridge.picture import PictureFile
-from wanbridge.plan import plan
+from wanbridge.plan import plan, refuse_digests
 from wanbridge.play import Conversation
-from wanbridge.pricing import PriceBook
+from wanbridge.pricing import PriceBook, Quote
+from wanbridge.quotes import converted, quoted
+from wanbridge.rates import Rates
 from wanbridge.registry import Registry
+from wanbridge.route import ORDERS, Candidate, Order, Route, rank
+from wanbridge.router import (
+    Errand,
+    Generate,
+    Shared,
+    Submit,
+    alone,
+    cancelled,
+    failover,
+    looked_up,
+    resumed,
+)
+from wanbridge.telemetry import Operation, Telemetry, watched
 from wanbridge.terms import Event, Patience, Terms
 
 if TYPE_CHECKING:
     from wanbridge.callbacks import CallbackReceiver
+    from wanbridge.config import Settings
     from wanbridge.sandbox import Sandbox
 
 Progress = Callable[[Event], None]
+B = TypeVar("B", ImageResult, Job)
 
 
-class Call(TypedDict, total=False):
-    """What `generate` and `submit` take by name.
-
-    The first six are about the call; the others are fields of `ImageRequest`.
-    """
-
-    provider: str | None
-    may_drop: Collection[str]
-    check_limits: bool
-    deadline: float | None
-    key: str | None
-    on_progress: Progress | None
+class Fields(TypedDict, total=False):
+    """Fields of `ImageRequest`."""
 
     prompt: str
     model: str
@@ -77,7 +90,33 @@ class Call(TypedDict, total=False):
     extra: Mapping[str, Mapping[str, Any]]
 
 
-_CALL_OPTIONS = ("provider", "may_drop", "check_limits", "deadline", "key", "on_progress")
+class Call(Fields, total=False):
+    """What `generate` and `submit` take by name."""
+
+    provider: str | None
+    route: str | Route | None
+    may_drop: Collection[str]
+    check_limits: bool
+    deadline: float | None
+    key: str | None
+    on_progress: Progress | None
+
+
+class Rating(TypedDict, total=False):
+    """How prices are compared."""
+
+    rates: Rates | Mapping[str, Any] | None
+    currency: str | None
+    may_drop: Collection[str]
+    check_limits: bool
+
+
+class Comparing(Fields, Rating, total=False):
+    """What `compare` takes by name."""
+
+    live: bool
+
+
 _REQUEST_FIELDS = tuple(f.name for f in attrs.fields(ImageRequest))
 
 
@@ -95,7 +134,11 @@ class Accounts:
         *,
         default: str | None = None,
         patience: Patience | None = None,
+        routes: Mapping[str, Route] | None = None,
+        rates: Rates | Mapping[str, Any] | None = None,
         prices: PriceBook | None = None,
+        ledger: Ledger | None = None,
+        telemetry: Telemetry | None = None,
         registry: Registry | None = None,
         on_progress: Progress | None = None,
         callbacks: CallbackReceiver | None = None,
@@ -111,12 +154,22 @@ class Accounts:
         if default is not None and default not in self._accounts:
             raise UnknownProvider(self._no_such(default))
         self._default = default
+        self._routes = {n: evolve(r, name=r.name or n) for n, r in (routes or {}).items()}
+        for route in self._routes.values():
+            if route.providers != "any":
+                route.accounts(self._accounts)
+        self._rates, self._telemetry = Rates.of(rates), telemetry
         self._patience = patience or Patience()
         self._prices = prices or PriceBook.builtin()
         self._registry = registry or Registry()
         self._progress, self._callbacks = on_progress, callbacks
         self._clock, self._now, self._chance, self._new_key = clock, now, chance, new_key
+        self._own_ledger: Ledger | None = None
         self._gates = Gates()
+        self._health = Health()
+        guard = Guard(ledger or MemoryLedger(), self._in_currency, keeps_all=ledger is not None)
+        self._shared = Shared(self._health, guard)
+        redaction.protect(self, [secret for a in adapters for secret in _secrets(a)])
         self._origins = frozenset(fetch.origin(a.base_url) for a in adapters)
 
     def __repr__(self) -> str:
@@ -135,7 +188,7 @@ class Accounts:
         """
         from wanbridge import config
 
-        return cls._configured(config.from_env(environ), options)
+        return cls.of(config.from_env(environ), **options)
 
     @classmethod
     def from_config(cls, source: str | Path | Mapping[str, Any], **options: Any) -> Self:
@@ -147,14 +200,25 @@ class Accounts:
         """
         from wanbridge import config
 
-        return cls._configured(config.load(source), options)
+        return cls.of(config.load(source), **options)
 
     @classmethod
-    def _configured(cls, settings: Any, options: dict[str, Any]) -> Self:
-        return cls(
-            settings.adapters,
-            **{"default": settings.default, "patience": settings.patience, **options},
-        )
+    def of(cls, settings: Settings, **options: Any) -> Self:
+        """A client from settings that `wanbridge.config` has read."""
+        given = {
+            "patience": settings.patience,
+            "routes": settings.routes,
+            "rates": settings.rates,
+            "prices": settings.prices,
+        }
+        if settings.ledger is None or "ledger" in options:
+            return cls(settings.adapters, **{**given, **options})
+        from wanbridge.sqlite_ledger import SqliteLedger
+
+        ledger = SqliteLedger(settings.ledger)
+        client = cls(settings.adapters, **{**given, "ledger": ledger, **options})
+        client._own_ledger = ledger
+        return client
 
     @property
     def accounts(self) -> Mapping[str, Adapter]:
@@ -187,6 +251,11 @@ class Accounts:
         return self._at(receipt.account, receipt.provider, receipt.base_url).adopt(receipt, task_id)
 
     # -- inner ------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        """Give back what is this client's own."""
+        if self._own_ledger is not None:
+            self._own_ledger.close()
 
     def _no_such(self, name: str) -> str:
         known = ", ".join(self._accounts) or "none is configured"
@@ -248,15 +317,16 @@ class Accounts:
     def _price(
         self, adapter: Adapter, request: ImageRequest, delivery: Delivery | None
     ) -> Money | None:
-        region = adapter.price_region
         if delivery is None:
-            return self._prices.quote(adapter.name, adapter.account, request, region=region).money
+            return quoted(adapter, request, prices=self._prices).money
         return self._prices.cost(
             adapter.name,
             request,
+            account=adapter.account,
             delivered=len(delivery.images),
             billed=delivery.billed,
-            region=region,
+            region=adapter.price_region,
+            usd_per_credit=adapter.usd_per_credit,
         )
 
     def _terms(
@@ -290,29 +360,169 @@ class Accounts:
         )
 
     def _generate(self, request: ImageRequest | str, how: Call) -> Conversation[ImageResult]:
-        adapter, made, key, terms = self._call(request, how)
-        return Conversation(flow.generate(adapter, made, key=key, terms=terms), terms)
+        return self._bought(Generate(), "generate", request, how)
 
     def _submit(self, request: ImageRequest | str, how: Call) -> Conversation[Job]:
-        adapter, made, key, terms = self._call(request, how)
-        return Conversation(flow.submit(adapter, made, key=key, terms=terms), terms)
+        return self._bought(Submit(), "submit", request, how)
 
-    def _call(
-        self, request: ImageRequest | str, how: Call
-    ) -> tuple[Adapter, ImageRequest, str, Terms]:
-        fields: dict[str, Any] = {**how}
-        options = {name: fields.pop(name) for name in _CALL_OPTIONS if name in fields}
-        made, adapter = self._request(request, fields), self._choose(options.pop("provider", None))
-        adapter.bearer()
+    def _bought(
+        self, errand: Errand[B], operation: Operation, request: ImageRequest | str, how: Call
+    ) -> Conversation[B]:
+        """One purchase, of the account that is named or by a route."""
+        made, options = self._taken(request, how, Call)
+        who = self._whom(options.pop("provider", None), options.pop("route", None))
         key = options.pop("key", None) or self._new_key()
-        return adapter, made, key, self._terms(**options)
+        if not isinstance(who, Route):
+            who.bearer()
+            return self._watched(
+                lambda terms: alone(errand, who, made, key=key, terms=terms, shared=self._shared),
+                self._terms(**options),
+                operation,
+                made,
+                provider=who.account,
+            )
+        terms = self._routed_terms(who, options)
+        ranked = self._ranked(who, made, terms, wants_job=errand.wants_job)
+        return self._watched(
+            lambda terms: failover(
+                errand, who, ranked, made, key=key, terms=terms, shared=self._shared
+            ),
+            terms,
+            operation,
+            made,
+            route=who.title,
+        )
+
+    def _watched(
+        self,
+        play: Callable[[Terms], Flow[B]],
+        terms: Terms,
+        operation: Operation,
+        request: ImageRequest,
+        **named: str,
+    ) -> Conversation[B]:
+        """A conversation that the log and the caller's telemetry watch."""
+        model = request.model
+        flow = watched(play, terms, self._telemetry, operation=operation, model=model, **named)
+        return Conversation(flow, terms)
+
+    def _whom(self, provider: str | None, route: str | Route | None) -> Adapter | Route:
+        """Who is asked: the account or the route that is named, else the configured ones."""
+        if provider is not None and route is not None:
+            raise TypeError("provider= or route=, not both")
+        if isinstance(route, Route):
+            return route
+        if route is not None:
+            return self._route(route)
+        if provider is None and (usual := self._routes.get("default")) is not None:
+            return usual
+        return self._choose(provider)
+
+    def _route(self, name: str) -> Route:
+        """The configured route of that name; an order alone is a route to every account."""
+        if name in self._routes:
+            return self._routes[name]
+        if name in ORDERS:
+            return Route("any", order=cast("Order", name), name=name)
+        known = [*self._routes, *ORDERS]
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigurationError(
+            f"no route is called {name!r}; {hint}there are: {', '.join(known)}"
+        )
+
+    def _routed_terms(self, route: Route, options: dict[str, Any]) -> Terms:
+        """The terms of a call by *route*, which may have a deadline and drop fields itself."""
+        deadline = options.pop("deadline", None)
+        may_drop = options.pop("may_drop", ())
+        if not isinstance(may_drop, str):  # which the plan refuses
+            may_drop = (*route.may_drop, *may_drop)
+        return self._terms(
+            deadline=route.deadline if deadline is None else deadline, may_drop=may_drop, **options
+        )
+
+    def _ranked(
+        self, route: Route, request: ImageRequest, terms: Terms, *, wants_job: bool = False
+    ) -> list[Candidate]:
+        """The accounts of *route*, as it would ask them for *request* now."""
+        adapters = route.accounts(self._accounts)
+        currency = route.budgets[0].limit.currency if route.budget else None
+        refuse_digests(request)
+        return rank(
+            route,
+            adapters,
+            request,
+            quote=lambda a: quoted(
+                a, request, prices=self._prices, rates=self._rates, currency=currency
+            ),
+            medians=self._health.medians(request.model, self._clock()),
+            draws=[self._chance() for _ in adapters] if route.order == "spread" else (),
+            may_drop=terms.may_drop,
+            check_limits=terms.check_limits,
+            with_job=wants_job,
+        )
+
+    def _in_currency(self, adapter: Adapter, money: Money, currency: str) -> Money | None:
+        found, _ = converted(
+            adapter, money, prices=self._prices, rates=self._rates, currency=currency
+        )
+        return found
+
+    def _compare(self, request: ImageRequest | str, how: Comparing) -> Conversation[list[Quote]]:
+        made, options = self._taken(request, how, Comparing)
+        live = options.pop("live", False)
+        rating = self._rating(**options)
+        terms = self._terms(may_drop=rating["may_drop"], check_limits=rating["check_limits"])
+        quotes = compare(self._accounts.values(), made, **rating)
+
+        def common(adapter: Adapter, money: Money) -> tuple[Money | None, tuple[str, ...]]:
+            rates, currency = rating["rates"], rating["currency"]
+            return converted(adapter, money, prices=self._prices, rates=rates, currency=currency)
+
+        adapters = self._accounts if live else {}
+        return Conversation(asked(quotes, adapters, made, common=common, terms=terms), terms)
+
+    def _workload(self, requests: Iterable[ImageRequest], how: Rating) -> Workload:
+        return workload(self._accounts.values(), requests, **self._rating(**how))
+
+    def _rating(
+        self,
+        rates: Rates | Mapping[str, Any] | None = None,
+        currency: str | None = None,
+        may_drop: Collection[str] = (),
+        check_limits: bool = True,
+    ) -> dict[str, Any]:
+        """What comparing takes besides accounts and requests."""
+        return {
+            "prices": self._prices,
+            "rates": self._rates if rates is None else Rates.of(rates),
+            "currency": currency,
+            "may_drop": may_drop,
+            "check_limits": check_limits,
+            "today": self._now().date(),
+        }
+
+    def _taken(
+        self, request: ImageRequest | str, how: Mapping[str, Any], kind: type
+    ) -> tuple[ImageRequest, dict[str, Any]]:
+        """The request with its fields, and the options beside them that *kind* has."""
+        fields = {**how}
+        known = kind.__annotations__.keys() - Fields.__annotations__.keys()
+        options = {name: fields.pop(name) for name in known if name in fields}
+        return self._request(request, fields), options
 
     def _wait(
         self, job: Job, deadline: float | None, on_progress: Progress | None
     ) -> Conversation[ImageResult]:
         adapter = self._at(job.account, job.provider, job.base_url)
         terms = self._terms(deadline=deadline, on_progress=on_progress)
-        return Conversation(flow.wait(adapter, job, terms=terms), terms)
+        return self._watched(
+            lambda terms: resumed(adapter, job, terms=terms, shared=self._shared),
+            terms,
+            "wait",
+            job.request,
+            provider=job.account,
+        )
 
     def _look(self, job: Job) -> Conversation[Step]:
         adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
@@ -321,11 +531,11 @@ class Accounts:
     def _reconcile(self, receipt: Receipt) -> Conversation[Found]:
         adapter = self._at(receipt.account, receipt.provider, receipt.base_url)
         terms = self._terms()
-        return Conversation(flow.reconcile(adapter, receipt, terms=terms), terms)
+        return Conversation(looked_up(adapter, receipt, terms=terms, shared=self._shared), terms)
 
     def _cancel(self, job: Job) -> Conversation[Cancelled | TooLate]:
         adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
-        return Conversation(flow.converse(adapter, adapter.cancel(job), terms=terms), terms)
+        return Conversation(cancelled(adapter, job, terms=terms, shared=self._shared), terms)
 
     def _balance(self, provider: str | None) -> Conversation[Money]:
         adapter, terms = self._choose(provider), self._terms()
@@ -358,6 +568,14 @@ class Accounts:
     def _save(self, image: Image, file: PictureFile) -> Conversation[None]:
         terms = self._terms()
         return Conversation(fetch.download("download", image, file, terms=terms), terms)
+
+
+def _secrets(adapter: Adapter) -> Iterator[str | None]:
+    """The key, and the options that are as secret: those that no ``repr`` shows."""
+    yield adapter.api_key
+    for option in attrs.fields(type(adapter.options)):
+        if not option.repr:
+            yield getattr(adapter.options, option.name)
 
 
 def sandboxed(

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from wanbridge.accounts import Accounts, Call, Progress, sandboxed
+from wanbridge.accounts import Accounts, Call, Comparing, Progress, Rating, sandboxed
 from wanbridge.adapter import Adapter, Cancelled, Found, ModelInfo, Step, TooLate
+from wanbridge.compare import Workload
 from wanbridge.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
 from wanbridge.http import AsyncLine, Line
 from wanbridge.model import Image, ImageRequest, ImageResult, Job, Money, Receipt
 from wanbridge.picture import PictureFile
 from wanbridge.play import Conversation, Interrupts
+from wanbridge.pricing import Quote
 from wanbridge.registry import Registry
 
 if TYPE_CHECKING:
@@ -37,6 +39,12 @@ class Client(Accounts):
         adapters: The accounts; see also `from_env`, `from_config` and `sandbox`.
         default: The account for calls that name none.
         patience: Timeouts and cadence; by default those of `Patience`.
+        routes: Routes by name; ``default`` is used where a call names nobody.
+        rates: Exchange rates, to compare prices and to count under budgets.
+        prices: Instead of those that come with wanbridge.
+        ledger: Keeps what is spent and what is open, also for later processes; by default
+            budgets hold within this client. It stays the caller's to close.
+        telemetry: Watches every call; see `wanbridge.otel.OpenTelemetry`.
         on_progress: Told every event of every call; see `wanbridge.terms.Event`.
         callbacks: Receives providers' callbacks in this process: jobs are given an address
             where the provider has callbacks, and a call ends the wait for the next poll.
@@ -85,13 +93,18 @@ class Client(Accounts):
     def close(self) -> None:
         """Close all connections."""
         self._line.close()
+        self._close()
 
     def generate(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> ImageResult:
         """Buy pictures and wait for them: one request, one billable submit.
 
         Args:
             request: A prompt, or a request that the fields given by name change.
-            provider: Account name; by default the configured one, or the only one.
+            provider: Account name.
+            route: Name of a configured route, an order (``cheapest``, ``fastest``, ``spread``,
+                ``given``: any account, in that order) or a `Route`; instead of *provider*. With
+                neither it is the route called ``default``, else the client's default or only
+                account.
             may_drop: Canonical fields that may be left out, with a note, where they cannot
                 be said.
             check_limits: False sends what breaks a documented limit anyway.
@@ -102,6 +115,8 @@ class Client(Accounts):
 
         Raises:
             InvalidRequest, UnsupportedFeature, ConfigurationError: nothing was sent.
+            AllProvidersFailed: nobody on the route could do it; see ``.attempts``.
+            BudgetExceeded: nothing was sent.
             SubmissionUncertain: nobody knows whether it was bought; see ``.receipt``.
             DeadlineExceeded: it was bought and goes on; see ``.job``.
             CallFailed: see `wanbridge.errors`.
@@ -146,6 +161,30 @@ class Client(Accounts):
     def models(self, provider: str | None = None) -> tuple[ModelInfo, ...]:
         """What a provider lists, where it does."""
         return self._run(self._models(provider))
+
+    def compare(self, request: ImageRequest | str = "", /, **how: Unpack[Comparing]) -> list[Quote]:
+        """What a request would cost at every account; needs no key and calls nobody.
+
+        Comparable prices come first, the cheapest first; then those without a rate, those that
+        are unknown, and the accounts that cannot take the request, with the reason.
+
+        Args:
+            rates: Instead of the client's: ``{"base": "USD", "date": "2026-11-20",
+                "CNY": "0.1406"}``.
+            currency: To compare in; by default the base of the rates, USD without any.
+            may_drop, check_limits: As for `generate`.
+            live: Ask the providers that estimate, which buys nothing.
+            model, n, size, ...: Fields of `ImageRequest`.
+
+        Raises:
+            InvalidRequest: the request breaks the canonical schema.
+            ConfigurationError: rates or prices are broken.
+        """
+        return self._run(self._compare(request, how))
+
+    def compare_all(self, requests: Iterable[ImageRequest], /, **how: Unpack[Rating]) -> Workload:
+        """What many requests would cost together at every account; arguments as `compare`."""
+        return self._workload(requests, how)
 
     def estimate(
         self, request: ImageRequest | str = "", /, *, provider: str | None = None, **fields: Any
@@ -281,6 +320,7 @@ class AsyncClient(Accounts):
     async def close(self) -> None:
         """Close all connections."""
         await self._line.close()
+        self._close()
 
     async def generate(
         self, request: ImageRequest | str = "", /, **how: Unpack[Call]
@@ -327,6 +367,18 @@ class AsyncClient(Accounts):
     ) -> Money:
         """As `Client.estimate`."""
         return await self._run(self._estimate(request, provider, fields))
+
+    async def compare(
+        self, request: ImageRequest | str = "", /, **how: Unpack[Comparing]
+    ) -> list[Quote]:
+        """As `Client.compare`."""
+        return await self._run(self._compare(request, how))
+
+    async def compare_all(
+        self, requests: Iterable[ImageRequest], /, **how: Unpack[Rating]
+    ) -> Workload:
+        """As `Client.compare_all`."""
+        return self._workload(requests, how)
 
     async def refresh(self, job: Job) -> tuple[Image, ...]:
         """As `Client.refresh`."""

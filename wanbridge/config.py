@@ -12,14 +12,19 @@ import stat
 import tomllib
 import warnings
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
 from wanbridge.adapter import Adapter
-from wanbridge.errors import ConfigurationError
+from wanbridge.errors import ConfigurationError, InvalidRequest
+from wanbridge.model import Money
+from wanbridge.pricing import PriceBook
+from wanbridge.rates import Rates
 from wanbridge.registry import Registry
+from wanbridge.route import Budget, Route
 from wanbridge.terms import Patience
 
 # Settings of an account that are not options of its adapter.
@@ -45,13 +50,18 @@ class Settings:
 
     Attributes:
         callbacks: None if none are received.
-        default: Account for calls that name none; None if there is no such choice.
+        routes: By name.
+        rates: None without any.
+        ledger: File of the spend ledger; None keeps none.
     """
 
     adapters: tuple[Adapter, ...]
     patience: Patience
     callbacks: CallbackSettings | None = None
-    default: str | None = None
+    routes: Mapping[str, Route] = field(factory=dict)
+    rates: Rates | None = None
+    prices: PriceBook = field(factory=PriceBook.builtin)
+    ledger: Path | None = None
 
 
 def from_env(
@@ -90,18 +100,99 @@ def load(
     environ = os.environ if environ is None else environ
     registry = registry or Registry()
     if isinstance(source, Mapping):
-        name, document = "configuration", dict(source)
+        name, document, folder = "configuration", _plain(source), Path()
     else:
-        name, document = str(source), _read(Path(source))
+        name, folder = str(source), Path(source).parent
+        document = _plain(_read(Path(source)))
     _check(name, document)
+    adapters = tuple(
+        _account(name, account, settings, environ, registry)
+        for account, settings in document.get("providers", {}).items()
+    )
+    ledger = document.get("ledger")
     return Settings(
-        adapters=tuple(
-            _account(name, account, settings, environ, registry)
-            for account, settings in document.get("providers", {}).items()
-        ),
+        adapters=adapters,
         patience=_patience(document.get("client", {})),
         callbacks=_callbacks(name, document.get("callbacks"), environ),
+        routes={
+            title: _route(f"{name}: routes.{title}", title, given, adapters)
+            for title, given in document.get("routes", {}).items()
+        },
+        rates=_rates(name, document.get("rates")),
+        prices=_prices(name, document.get("prices", {}), folder, adapters),
+        ledger=folder / ledger["path"] if ledger else None,
     )
+
+
+def _plain(value: Any) -> Any:
+    """Dates as text: TOML has them, JSON and the schema have not."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.isoformat() if type(value) is date else value
+
+
+def _route(
+    where: str, title: str, given: Mapping[str, Any], adapters: tuple[Adapter, ...]
+) -> Route:
+    known = {adapter.account: adapter for adapter in adapters}
+    try:
+        budget = given.get("budget")
+        made = {
+            **given,
+            "name": title,
+            "budget": [_budget(b) for b in budget] if isinstance(budget, list) else _budget(budget),
+            "assume_cost": Money(**given["assume_cost"]) if "assume_cost" in given else None,
+        }
+        route = Route(**made)
+        if route.providers != "any":
+            route.accounts(known)
+    except (ConfigurationError, InvalidRequest) as exc:
+        raise ConfigurationError(f"{where}: {exc}") from None
+    return route
+
+
+def _budget(given: Mapping[str, Any] | None) -> Budget | None:
+    if given is None:
+        return None
+    return Budget(Money(given["amount"], given["currency"]), given.get("period"))
+
+
+def _rates(name: str, given: Mapping[str, Any] | None) -> Rates | None:
+    try:
+        return None if given is None else Rates.of(given)
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"{name}: {exc}") from None
+
+
+def _prices(
+    name: str,
+    given: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+    adapters: tuple[Adapter, ...],
+) -> PriceBook:
+    if not given:
+        return PriceBook.builtin()
+    known = {known for adapter in adapters for known in (adapter.account, adapter.name)}
+    for whose in given:
+        if whose not in known:
+            there = ", ".join(sorted(known)) or "none is configured"
+            raise ConfigurationError(
+                f"{name}: prices.{whose}: no account or provider is called so; there are: {there}"
+            )
+    placed = {
+        whose: {**own, "file": str(folder / own["file"])} if "file" in own else own
+        for whose, own in given.items()
+    }
+    try:
+        book = PriceBook.builtin().overridden(placed)
+        for adapter in adapters:
+            if placed.keys() & {adapter.account, adapter.name}:
+                book.check(adapter.name, adapter.account)
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"{name}: {exc}") from None
+    return book
 
 
 def _callbacks(

@@ -63,7 +63,20 @@ class Retrying:
     seconds: float
 
 
-Event = Submitting | Accepted | Polled | Retrying
+@frozen
+class Asking:
+    """Told before each attempt of a route.
+
+    Attributes:
+        account: Whose turn it is.
+        reason: Why it is.
+    """
+
+    account: str
+    reason: str
+
+
+Event = Submitting | Accepted | Polled | Retrying | Asking
 
 
 @frozen(kw_only=True)

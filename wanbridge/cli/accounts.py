@@ -46,7 +46,7 @@ def chosen(options: AccountOptions, session: Session) -> Iterator[tuple[Client, 
             yield client, options.provider or SANDBOX_DEFAULT
         return
     settings = _settled(options.config, session)
-    provider = options.provider or settings.default
+    provider = options.provider
     accounts = tuple(a.account for a in settings.adapters)
     if provider is None and len(accounts) > 1:
         known = ", ".join(accounts)
@@ -66,7 +66,7 @@ def _settled(file: Path | None, session: Session) -> config.Settings:
 
 
 def _client(settings: config.Settings) -> Client:
-    return Client(settings.adapters, default=settings.default, patience=settings.patience)
+    return Client.of(settings)
 
 
 @contextmanager

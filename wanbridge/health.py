@@ -1,0 +1,198 @@
+"""How the accounts of a client fare: cool-downs, parked accounts, and how long they take.
+
+Shared by all calls of a client. Values, not waiting; the clock is an argument.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+from threading import Lock
+
+from attrs import Factory, define, frozen
+
+from wanbridge.errors import (
+    CallFailed,
+    CreditExhausted,
+    GenerationFailed,
+    MalformedResponse,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    SubmissionUncertain,
+    TaskLost,
+    TransportFailed,
+)
+
+# Seconds without calls after a provider was not there; twice as long each further time.
+COOL, COOL_MOST = 30.0, 600.0
+# After a rate limit that names no time.
+COOL_BUSY = 5.0
+# An empty account is asked again after this: somebody may have topped it up.
+PARKED = 600.0
+# Failed generations in a row that are no accident any more.
+STRIKES = 3
+_NO_ACCIDENT = (GenerationFailed, TaskLost, MalformedResponse)
+# A trial call that is never heard of again frees the place.
+TRIAL = 120.0
+# Latencies are forgotten after an hour, so that whoever was slow gets another chance.
+MEASURED_FOR, MEASURED_MOST = 3600.0, 32
+
+
+@frozen
+class Cooling:
+    """An account that is not asked at the moment.
+
+    Attributes:
+        seconds: Until it may be tried again; 0 while another call is trying.
+        reason: Why it cools down.
+        parked: Whether it has no credit left.
+    """
+
+    seconds: float
+    reason: str
+    parked: bool = False
+
+    def __str__(self) -> str:
+        how = "parked" if self.parked else "cooling down"
+        left = f"for {self.seconds:.0f} s" if self.seconds else "and another call is trying it"
+        return f"not asked: {how} {left}, after: {self.reason}"
+
+
+@define
+class _State:
+    """What is known of one account.
+
+    Attributes:
+        until: End of the cool-down on the clock; None if it is not cooling.
+        times: Cool-downs in a row.
+        strikes: Failed generations in a row.
+        trial: Until when the place of the one trial call is taken; None if it is free.
+    """
+
+    until: float | None = None
+    reason: str = ""
+    parked: bool = False
+    times: int = 0
+    strikes: int = 0
+    trial: float | None = None
+
+
+@define(eq=False)
+class Health:
+    """How the accounts of a client fare."""
+
+    _lock: Lock = Factory(Lock)
+    _states: dict[str, _State] = Factory(dict)
+    _took: dict[tuple[str, str], deque[tuple[float, float]]] = Factory(dict)
+
+    def cooling(self, account: str, now: float) -> Cooling | None:
+        """Why *account* would not be asked at *now*; None if it would."""
+        with self._lock:
+            return self._cooling(account, now)
+
+    def admit(self, account: str, now: float) -> Cooling | None:
+        """As `cooling`; after a cool-down only one call is let through, until it reports."""
+        with self._lock:
+            if (cooling := self._cooling(account, now)) is not None:
+                return cooling
+            state = self._states.get(account)
+            if state is not None and state.until is not None:
+                state.trial = now + TRIAL
+            return None
+
+    def _cooling(self, account: str, now: float) -> Cooling | None:
+        state = self._states.get(account)
+        if state is None or state.until is None:
+            return None
+        if (left := state.until - now) > 0:
+            return Cooling(left, state.reason, state.parked)
+        if state.trial is not None and now < state.trial:
+            return Cooling(0.0, state.reason, state.parked)
+        return None
+
+    def up(self, account: str) -> None:
+        """It answered a call as it should."""
+        with self._lock:
+            if (state := self._states.get(account)) is not None:
+                state.until, state.trial, state.times = None, None, 0
+
+    def delivered(self, account: str, model: str, now: float, seconds: float) -> None:
+        """It delivered, in so many seconds."""
+        self.up(account)
+        with self._lock:
+            if (state := self._states.get(account)) is not None:
+                state.strikes = 0
+            took = self._took.setdefault((account, model), deque(maxlen=MEASURED_MOST))
+            took.append((now, seconds))
+
+    def failed(self, account: str, error: CallFailed, now: float) -> Cooling | None:
+        """It failed; the cool-down that begins with it, None if none does."""
+        with self._lock:
+            state = self._states.setdefault(account, _State())
+            trial, state.trial = state.trial, None
+            seconds = self._pause(state, error)
+            if seconds is None:
+                if _answered(error):
+                    state.until, state.times = None, 0
+                return None
+            if state.until is not None and state.until > now and trial is None:
+                # Calls that were under way when it began; they tell nothing new.
+                state.until = max(state.until, now + _asked(error))
+                return None
+            state.until, state.times, state.strikes = now + seconds, state.times + 1, 0
+            state.parked = isinstance(error, CreditExhausted)
+            state.reason = error.message
+            return Cooling(seconds, state.reason, state.parked)
+
+    def withdrawn(self, account: str) -> None:
+        """A call ended without saying anything of the account."""
+        with self._lock:
+            if (state := self._states.get(account)) is not None:
+                state.trial = None
+
+    def medians(self, model: str, now: float) -> dict[str, float]:
+        """Seconds that *model* took lately, by account; without who was not measured."""
+        found = {}
+        with self._lock:
+            for (account, of), took in self._took.items():
+                while took and took[0][0] < now - MEASURED_FOR:
+                    took.popleft()
+                if of == model and took:
+                    found[account] = median(seconds for _, seconds in took)
+        return found
+
+    @staticmethod
+    def _pause(state: _State, error: CallFailed) -> float | None:
+        """Seconds to leave it alone; None if this is no reason to."""
+        longer: float = 2 ** min(state.times, 10)
+        match error:
+            case CreditExhausted():
+                return PARKED
+            case RateLimited(status=None, code=None):
+                return None  # our own gate: nothing was sent
+            case RateLimited():
+                return max(COOL_BUSY, _asked(error))
+            case SubmissionUncertain(__cause__=CallFailed(elsewhere=False)):
+                return None
+            case ProviderError(final=False, elsewhere=True) if isinstance(error, _NO_ACCIDENT):
+                pass
+            case ProviderError(final=True, elsewhere=True):
+                pass
+            case ProviderUnavailable() | TransportFailed() | SubmissionUncertain():
+                return max(min(COOL * longer, COOL_MOST), _asked(error))
+            case _:
+                return None  # the request, the key or the caller's deadline ended it
+        state.strikes += 1
+        return min(COOL * longer, COOL_MOST) if state.strikes >= STRIKES else None
+
+
+def _asked(error: CallFailed) -> float:
+    """Seconds that the provider itself asked for."""
+    asked = error.retry_after if isinstance(error, ProviderError) else None
+    return min(asked or 0.0, COOL_MOST)
+
+
+def _answered(error: CallFailed) -> bool:
+    """Whether the provider is there, whatever it said."""
+    return isinstance(error, ProviderError)
