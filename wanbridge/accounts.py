@@ -117,6 +117,10 @@ class Comparing(Fields, Rating, total=False):
     live: bool
 
 
+# What is not a field of the request.
+_CALL = tuple(Call.__annotations__.keys() - Fields.__annotations__.keys())
+_COMPARING = tuple(Comparing.__annotations__.keys() - Fields.__annotations__.keys())
+
 _REQUEST_FIELDS = tuple(f.name for f in attrs.fields(ImageRequest))
 
 
@@ -317,14 +321,13 @@ class Accounts:
     def _price(
         self, adapter: Adapter, request: ImageRequest, delivery: Delivery | None
     ) -> Money | None:
-        if delivery is None:
-            return quoted(adapter, request, prices=self._prices).money
+        # Before a delivery it is the cost of all that was asked for.
         return self._prices.cost(
             adapter.name,
             request,
             account=adapter.account,
-            delivered=len(delivery.images),
-            billed=delivery.billed,
+            delivered=request.n if delivery is None else len(delivery.images),
+            billed=None if delivery is None else delivery.billed,
             region=adapter.price_region,
             usd_per_credit=adapter.usd_per_credit,
         )
@@ -369,7 +372,7 @@ class Accounts:
         self, errand: Errand[B], operation: Operation, request: ImageRequest | str, how: Call
     ) -> Conversation[B]:
         """One purchase, of the account that is named or by a route."""
-        made, options = self._taken(request, how, Call)
+        made, options = self._taken(request, how, _CALL)
         who = self._whom(options.pop("provider", None), options.pop("route", None))
         key = options.pop("key", None) or self._new_key()
         if not isinstance(who, Route):
@@ -469,7 +472,7 @@ class Accounts:
         return found
 
     def _compare(self, request: ImageRequest | str, how: Comparing) -> Conversation[list[Quote]]:
-        made, options = self._taken(request, how, Comparing)
+        made, options = self._taken(request, how, _COMPARING)
         live = options.pop("live", False)
         rating = self._rating(**options)
         terms = self._terms(may_drop=rating["may_drop"], check_limits=rating["check_limits"])
@@ -503,12 +506,11 @@ class Accounts:
         }
 
     def _taken(
-        self, request: ImageRequest | str, how: Mapping[str, Any], kind: type
+        self, request: ImageRequest | str, how: Mapping[str, Any], known: Collection[str]
     ) -> tuple[ImageRequest, dict[str, Any]]:
-        """The request with its fields, and the options beside them that *kind* has."""
-        fields = {**how}
-        known = kind.__annotations__.keys() - Fields.__annotations__.keys()
-        options = {name: fields.pop(name) for name in known if name in fields}
+        """The request with its fields, and the options beside them that are *known*."""
+        options = {name: how[name] for name in known if name in how}
+        fields = {name: given for name, given in how.items() if name not in options}
         return self._request(request, fields), options
 
     def _wait(

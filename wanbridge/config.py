@@ -120,7 +120,7 @@ def load(
         },
         rates=_rates(name, document.get("rates")),
         prices=_prices(name, document.get("prices", {}), folder, adapters),
-        ledger=folder / ledger["path"] if ledger else None,
+        ledger=folder / Path(ledger["path"]).expanduser() if ledger else None,
     )
 
 
@@ -182,7 +182,9 @@ def _prices(
                 f"{name}: prices.{whose}: no account or provider is called so; there are: {there}"
             )
     placed = {
-        whose: {**own, "file": str(folder / own["file"])} if "file" in own else own
+        whose: {**own, "file": str(folder / Path(own["file"]).expanduser())}
+        if "file" in own
+        else own
         for whose, own in given.items()
     }
     try:

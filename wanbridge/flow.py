@@ -674,7 +674,10 @@ class _traced:  # noqa: N801 - a context manager, read like a word
         if not isinstance(exc, CallFailed):
             self.terms.trail.mark(exc)
             return
-        exc.job = exc.job or self.terms.trail.job
+        trail = self.terms.trail
+        exc.job = exc.job or trail.job
+        if exc.job is None and exc.receipt is None and exc.charge is not Charge.NO:
+            exc.receipt = trail.receipt
         exc.attempts = (
             Attempt(
                 provider=self.adapter.account,

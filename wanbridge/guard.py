@@ -48,13 +48,20 @@ class Held:
         return self._hold is not None
 
     def note(self, handle: Receipt | Job) -> None:
-        """Keep the receipt before the first byte, and the job once there is one.
+        """Keep the receipt before the first byte.
 
         Raises:
-            Exception: the ledger cannot take note. Before a submit that stops it.
+            Exception: the ledger cannot take note, which stops the submit.
         """
         if self._hold is not None:
             self._guard.ledger.note(self._hold, handle)
+
+    def keep(self, job: Job) -> None:
+        """As `note`, of what is accepted: a ledger that fails now must not lose it."""
+        try:
+            self.note(job)
+        except Exception:
+            log.exception("wanbridge: the ledger could not keep a job; it goes on")
 
     def paid(self, cost: Money | None) -> None:
         """It was bought for *cost*; where that is unknown or foreign, at the quote."""

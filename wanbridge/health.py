@@ -119,10 +119,8 @@ class Health:
 
     def delivered(self, account: str, model: str, now: float, seconds: float) -> None:
         """It delivered, in so many seconds."""
-        self.up(account)
         with self._lock:
-            if (state := self._states.get(account)) is not None:
-                state.strikes = 0
+            self._states.pop(account, None)
             took = self._took.setdefault((account, model), deque(maxlen=MEASURED_MOST))
             took.append((now, seconds))
 
@@ -133,7 +131,7 @@ class Health:
             trial, state.trial = state.trial, None
             seconds = self._pause(state, error)
             if seconds is None:
-                if _answered(error):
+                if _answered(error) and not state.parked:
                     state.until, state.times = None, 0
                 return None
             if state.until is not None and state.until > now and trial is None:
@@ -194,5 +192,5 @@ def _asked(error: CallFailed) -> float:
 
 
 def _answered(error: CallFailed) -> bool:
-    """Whether the provider is there, whatever it said."""
-    return isinstance(error, ProviderError)
+    """Whether the provider is there, whatever it said; our own gates say no status."""
+    return isinstance(error, ProviderError) and (error.status or error.code) is not None

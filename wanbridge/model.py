@@ -165,8 +165,11 @@ class Money:
     currency: str = field()
 
     def __attrs_post_init__(self) -> None:
+        known = isinstance(self.currency, str) and _CURRENCY.fullmatch(self.currency)
+        if known and isinstance(self.amount, Decimal):
+            return
         wrong = _Complaints()
-        if not isinstance(self.currency, str) or not _CURRENCY.fullmatch(self.currency):
+        if not known:
             wrong.add("$.currency", f"{_brief(self.currency)} is not a currency code like 'USD'")
         wrong.settle(self.amount)
 

@@ -7,7 +7,7 @@ import threading
 from types import FrameType
 from typing import Any, Generic, Self, TypeVar, cast
 
-from wanbridge.effects import Effect, Flow
+from wanbridge.effects import Effect, Flow, Send
 from wanbridge.errors import CallFailed
 from wanbridge.terms import Terms
 
@@ -56,6 +56,10 @@ class Conversation(Generic[T]):
                 held.__cause__ = self._end
             self._end = held
             return
+        receipt, effect = self._trail.receipt, self.effect
+        if isinstance(effect, Send) and effect.billable and receipt is not None:
+            # Another account's turn had come; nothing was sent there.
+            self._trail.receipt = receipt if receipt.account != effect.account else None
         self.fail(held)
         self.advance()
 

@@ -81,7 +81,7 @@ class Route:
             this client has measured; ``spread`` at random, by *weights*.
         on_uncertain: What follows a failure that may have cost money: ``stop`` raises it,
             with the receipt or job; ``pay_again`` asks the next provider all the same, and
-            the result says so.
+            the result says so. ``submit`` has no result and always stops.
         may_drop: Canonical fields that may be left out, with a note, where they cannot be said.
         budget: What the route may spend at most, all its calls together: `Money` for ever, or
             `Budget`, or several of them. None is any amount.

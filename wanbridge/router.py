@@ -25,10 +25,12 @@ from wanbridge.errors import (
     BudgetExceeded,
     CallFailed,
     Charge,
+    ConfigurationError,
     CreditExhausted,
     JobCancelled,
     ProviderUnavailable,
     SubmissionUncertain,
+    TransportFailed,
     UnsupportedFeature,
 )
 from wanbridge.guard import Guard, Held, Unpriced
@@ -112,8 +114,8 @@ class Sequel(NamedTuple):
     again: bool = False
 
 
-def sequel(error: Exception, route: Route) -> Sequel:
-    """What follows *error* in *route*. Pure."""
+def sequel(error: Exception, *, pays_again: bool) -> Sequel:
+    """What follows *error* in a route. Pure."""
     if not isinstance(error, CallFailed):
         return Sequel(True, "nothing was sent")
     if isinstance(error, JobCancelled):
@@ -123,7 +125,7 @@ def sequel(error: Exception, route: Route) -> Sequel:
     if error.charge is Charge.NO:
         return Sequel(True, "nothing was charged")
     said = "it was charged" if error.charge is Charge.YES else "it may have been charged"
-    if route.on_uncertain == "pay_again":
+    if pays_again:
         return Sequel(True, f"{said}, and the route pays again", again=True)
     return Sequel(False, f"{said}, and the route does not pay again")
 
@@ -169,7 +171,9 @@ def _kept(
     try:
         result = yield from play(evolve(terms, tell=_telling(terms, held)) if held else terms)
     except CallFailed as exc:
-        if (cooling := health.failed(account, exc, terms.clock())) is not None:
+        if _withdrawn(exc, terms):
+            health.withdrawn(account)
+        elif (cooling := health.failed(account, exc, terms.clock())) is not None:
             # Without the provider's words, which may quote the prompt.
             what, seconds = type(exc).__name__, cooling.seconds
             log.warning("wanbridge: %s: not asked for %.0f s after %s", account, seconds, what)
@@ -191,17 +195,22 @@ def _kept(
     return result
 
 
+def _withdrawn(error: CallFailed, terms: Terms) -> bool:
+    """Whether it only was not under way in time for a hedged call."""
+    if terms.start_by is None or terms.clock() < terms.start_by:
+        return False
+    return isinstance(error, TransportFailed) and error.charge is Charge.NO
+
+
 def _telling(terms: Terms, held: Held) -> Callable[[Event], None]:
     """The ledger first: what it cannot take note of before a submit is not sent."""
 
     def tell(event: Event) -> None:
         if isinstance(event, Submitting):
             held.note(event.receipt)
-        try:
-            if isinstance(event, Accepted):
-                held.note(event.job)
-        finally:
-            terms.tell(event)
+        elif isinstance(event, Accepted):
+            held.keep(event.job)
+        terms.tell(event)
 
     return tell
 
@@ -397,22 +406,31 @@ class _Journey(Generic[T]):
         self, candidate: Candidate, first: Flow[_Tried[T]], at: float
     ) -> Flow[list[_Tried[T]]]:
         """A second one from *at* on; the faster counts, and both are paid."""
-        asked = [(candidate, self.terms.trail)]
+        clock, began = self.terms.clock, self.terms.clock()
+        asked = [(candidate, self.terms.trail, began)]
 
         def second() -> Flow[_Tried[T]] | None:
-            if (following := self._next()) is None:
+            try:
+                following = self._next()
+            except ConfigurationError:
+                log.exception("wanbridge: nobody else is asked; the first goes on")
+                return None
+            if following is None:
                 return None
             self.tried += 1
-            asked.append((following[0], Trail()))
+            asked.append((following[0], Trail(), clock()))
             return self._try(*following, asked[-1][1])
 
         lanes: list[Lane[_Tried[T]]] = []
+        why = "it was interrupted"
         try:
-            return (yield from race(lanes, first, second, at=at, clock=self.terms.clock))
+            ended = yield from race(lanes, first, second, at=at, clock=clock)
+            why = "another provider was faster"
+            return ended
         finally:
-            for lane, (who, trail) in zip(lanes, asked, strict=True):
+            for lane, (who, trail, since) in zip(lanes, asked, strict=True):
                 if lane.ended is None:
-                    self._left(who, trail)
+                    self._left(who, trail, clock() - since, why)
 
     def _try(
         self, candidate: Candidate, held: Held, trail: Trail, *, hedge_at: float | None = None
@@ -471,12 +489,13 @@ class _Journey(Generic[T]):
         elif isinstance(found, StillUnknown):
             error.message += f"; looked up: {found.detail}"
         else:
-            terms.trail.receipt, job = None, found
+            terms.trail.job = job = found
+            terms.trail.receipt = None
 
             def resume(terms: Terms) -> Flow[T]:
                 return self.errand.resume(adapter, job, terms=terms)
 
-            held.note(job)
+            held.keep(job)
             return (yield from self._kept(resume, adapter, terms, held))
         raise error
 
@@ -494,7 +513,8 @@ class _Journey(Generic[T]):
 
     @property
     def _pays_again(self) -> bool:
-        return self.route.on_uncertain == "pay_again"
+        # A job has no place for what else may have been bought; a result has.
+        return self.route.on_uncertain == "pay_again" and not self.errand.wants_job
 
     def _finished(self, tried: _Tried[T]) -> T:
         result = tried.result
@@ -514,7 +534,7 @@ class _Journey(Generic[T]):
         """Take note of a failure; the error if it ends the route."""
         if (error := tried.error) is None:
             return None
-        said = sequel(error, self.route)
+        said = sequel(error, pays_again=self._pays_again)
         job, receipt, charge = None, None, Charge.NO
         if isinstance(error, CallFailed):
             charge, job = error.charge, error.job
@@ -535,20 +555,21 @@ class _Journey(Generic[T]):
             self._noted(tried.candidate, f"{type(error).__name__}: {_message(error)}")
         return None if said.on else error
 
-    def _left(self, candidate: Candidate, trail: Trail) -> None:
-        """Take note of an attempt that another one was faster than."""
+    def _left(self, candidate: Candidate, trail: Trail, seconds: float, why: str) -> None:
+        """Take note of an attempt that was given up while it ran."""
         sent = trail.job is not None or trail.receipt is not None
         attempt = Attempt(
             provider=candidate.account,
             outcome="left",
             charge=Charge.MAYBE if sent else Charge.NO,
-            detail="another provider was faster",
+            seconds=seconds,
+            detail=why,
             job=trail.job,
             receipt=None if trail.job else trail.receipt,
         )
         self.trace.append((attempt, None))
         if sent:
-            self._noted(candidate, "another provider was faster")
+            self._noted(candidate, why)
 
     def _noted(self, candidate: Candidate, why: str) -> None:
         at_risk = candidate.quote.money if candidate.quote is not None else None

@@ -13,9 +13,9 @@ from typing import Literal, Protocol, TypeVar
 from attrs import define, evolve, field
 
 from wanbridge.effects import Flow
-from wanbridge.errors import CallFailed, Charge
+from wanbridge.errors import CallFailed, Charge, WanbridgeError
 from wanbridge.model import Attempt, ImageRequest, ImageResult, Job, Receipt
-from wanbridge.terms import Accepted, Asking, Event, Polled, Retrying, Submitting, Terms
+from wanbridge.terms import Accepted, Asking, Event, Polled, Retrying, Submitting, Terms, Trail
 
 log = logging.getLogger("wanbridge")
 
@@ -61,8 +61,16 @@ def watched(
 ) -> Flow[T]:
     """The flow that *play* makes, watched by the log and by *telemetry*.
 
-    It is played with *terms* that also tell the watches; whatever they raise is logged.
+    It is played with *terms* that also tell the watches; whatever they raise is logged. Where
+    nobody would hear of a call that goes well, it is played as it is.
     """
+    if telemetry is None and not log.isEnabledFor(logging.INFO):
+        try:
+            return (yield from play(terms))
+        except BaseException as exc:
+            with _harmless():
+                LOG.ended(operation, terms.trail, exc)
+            raise
     watches: list[Watch] = []
     for each in (LOG, telemetry):
         if each is not None:
@@ -175,12 +183,14 @@ class Course:
                 provider=result.account, outcome="accepted", charge=Charge.MAYBE, job=result
             )
             return (left,)
-        if attempts := getattr(error, "attempts", ()):
-            return tuple(_with_handles(attempt, error) for attempt in attempts)
-        if isinstance(error, CallFailed):
+        known = tuple(_with_handles(a, error) for a in getattr(error, "attempts", ()))
+        if isinstance(error, WanbridgeError):
+            if known or not isinstance(error, CallFailed):
+                return known
             only = Attempt(provider=error.provider, outcome=outcome_of(error), charge=error.charge)
             return (_with_handles(only, error),)
-        return tuple(
+        told = {attempt.provider for attempt in known}
+        return known + tuple(
             Attempt(
                 provider=account,
                 outcome=outcome_of(error),
@@ -189,6 +199,7 @@ class Course:
                 receipt=visit.receipt,
             )
             for account, visit in self.visits.items()
+            if account not in told
         )
 
 
@@ -231,6 +242,15 @@ class Log:
         self, operation: Operation, *, model: str, route: str | None, provider: str | None
     ) -> Watch:
         return _LoggedCall(operation)
+
+    def ended(self, operation: Operation, trail: Trail, error: BaseException) -> None:
+        """A call that nobody watched ended with *error*; its trail has what else is known."""
+        call = _LoggedCall(operation)
+        if trail.receipt is not None:
+            call.tell(Submitting(trail.receipt))
+        if trail.job is not None:
+            call.tell(Accepted(trail.job))
+        call.end(None, error)
 
 
 LOG = Log()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wanbridge import config
-from wanbridge.accounts import sandboxed
+from wanbridge.accounts import Call, sandboxed
 from wanbridge.adapter import Adapter, Cadence
 from wanbridge.cli.options import AccountOptions
 from wanbridge.cli.session import Session
@@ -38,23 +38,30 @@ def opened(file: Path | None, session: Session) -> Iterator[Client]:
 
 
 @contextmanager
-def chosen(options: AccountOptions, session: Session) -> Iterator[tuple[Client, str | None]]:
-    """A client as the flags say, and the account to use; None leaves that to the client."""
+def chosen(options: AccountOptions, session: Session) -> Iterator[tuple[Client, Call]]:
+    """A client as the flags say, and who is to be asked; empty leaves that to the client."""
+    if options.provider is not None and options.route is not None:
+        raise UsageError("--provider or --route, not both")
+    by_route: Call = {"route": options.route}
     if options.sandbox:
         session.sandbox = True
+        named: Call = {"provider": options.provider or SANDBOX_DEFAULT}
         with sandbox_running(session) as sandbox, sandbox_client(Client, sandbox) as client:
-            yield client, options.provider or SANDBOX_DEFAULT
+            yield client, by_route if options.route else named
         return
     settings = _settled(options.config, session)
     provider = options.provider
+    routed = options.route is not None or (provider is None and "default" in settings.routes)
     accounts = tuple(a.account for a in settings.adapters)
-    if provider is None and len(accounts) > 1:
+    if provider is None and not routed and len(accounts) > 1:
         known = ", ".join(accounts)
-        raise UsageError(f"which provider? there are: {known}", "name one with --provider")
+        advice = "name one with --provider, or let --route cheapest choose"
+        raise UsageError(f"which provider? there are: {known}", advice)
     asked = provider or next(iter(accounts), None)
-    session.accounts = tuple(a for a in session.accounts if a != asked)
+    # After a route there is nobody left to suggest.
+    session.accounts = () if routed else tuple(a for a in session.accounts if a != asked)
     with _client(settings) as client:
-        yield client, provider
+        yield client, by_route if options.route else {"provider": provider}
 
 
 def _settled(file: Path | None, session: Session) -> config.Settings:

@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 from wanbridge.cli import signals
 from wanbridge.cli.codes import Exit, epilogue
 from wanbridge.cli.commands.callbacks import callbacks
+from wanbridge.cli.commands.compare import compare
 from wanbridge.cli.commands.demo import demo
 from wanbridge.cli.commands.explain import explain
 from wanbridge.cli.commands.fetch import fetch
@@ -30,7 +31,7 @@ _HELP = "One request for Wan 2.7 images, any provider, paid once."
 # In the order of the help page.
 _COMMANDS: tuple[Callable[..., Exit] | App, ...] = (
     *(demo, generate, submit, fetch, reconcile),
-    *(explain, providers, validate, callbacks, sandbox),
+    *(explain, compare, providers, validate, callbacks, sandbox),
 )
 
 

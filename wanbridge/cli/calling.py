@@ -7,13 +7,11 @@ from wanbridge.cli.options import CallOptions, RequestOptions
 from wanbridge.cli.session import Session
 
 
-def call_of(
-    what: RequestOptions, call: CallOptions, provider: str | None, session: Session
-) -> Call:
-    """The call's own options; the session learns its key."""
-    session.key = call.key or new_key()
+def call_of(what: RequestOptions, call: CallOptions, whom: Call, session: Session) -> Call:
+    """The call's own options, and *whom* it asks; the session learns its key."""
+    session.key, session.trace = call.key or new_key(), call.trace
     return {
-        "provider": provider,
+        **whom,
         "may_drop": what.may_drop,
         "check_limits": not what.no_check_limits,
         "deadline": call.deadline,

@@ -55,13 +55,20 @@ _REFUSALS = (
 
 def code_of(error: WanbridgeError) -> Exit:
     """The exit code of an error that wanbridge raises on purpose."""
+    if isinstance(error, AllProvidersFailed):
+        return _code_of_all(error)
     if isinstance(error, SubmissionUncertain):
         return Exit.UNCERTAIN
     if isinstance(error, _REFUSALS):
         return Exit.REFUSED
-    if isinstance(error, CallFailed | AllProvidersFailed):
-        return Exit.UNAVAILABLE
-    return Exit.USAGE
+    return Exit.UNAVAILABLE if isinstance(error, CallFailed) else Exit.USAGE
+
+
+def _code_of_all(error: AllProvidersFailed) -> Exit:
+    """That of the failure that asks for most attention; a skip asks for least."""
+    order = (Exit.UNCERTAIN, Exit.UNAVAILABLE, Exit.REFUSED, Exit.USAGE)
+    codes = {code_of(e) for e in error.exceptions if isinstance(e, WanbridgeError)}
+    return next((code for code in order if code in codes), Exit.UNAVAILABLE)
 
 
 def epilogue() -> str:

@@ -72,6 +72,8 @@ class CallOptions:
     """For the whole call; 600 unless the configuration says otherwise."""
     key: Annotated[str | None, _flag(_CALL)] = None
     """Your own key of this call, the same for all it sends; random by default."""
+    trace: Annotated[bool, _switch(_CALL, "--trace")] = False
+    """Show every attempt: who was asked, whether it cost money, and why the next one was."""
 
 
 ConfigFile = Annotated[
@@ -87,6 +89,8 @@ class AccountOptions:
 
     provider: Annotated[str | None, _flag(_ACCOUNT, metavar="NAME")] = None
     """Account to use; may be left out if there is only one."""
+    route: Annotated[str | None, _flag(_ACCOUNT, metavar="NAME")] = None
+    """Route of the configuration, or an order over all accounts: cheapest, fastest, spread."""
     config: ConfigFile = None
     """Configuration, TOML or JSON; without one, the keys in the environment."""
     sandbox: Annotated[bool, _switch(_ACCOUNT, "--sandbox")] = False

@@ -27,6 +27,7 @@ class Session:
         config: To be named in advice, if it was given as a flag.
         sandbox: Whether the provider ends with this command.
         accounts: Other configured accounts that have a key.
+        trace: Whether every attempt is to be shown.
     """
 
     folder: Path = Path()
@@ -36,6 +37,7 @@ class Session:
     config: Path | None = None
     sandbox: bool = False
     accounts: tuple[str, ...] = ()
+    trace: bool = False
     tracker: Tracker = Factory(Tracker)
     _secrets: set[str] = Factory(set)
 

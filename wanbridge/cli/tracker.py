@@ -8,7 +8,7 @@ from attrs import define, field
 
 from wanbridge.cli.files import short
 from wanbridge.model import Job, Receipt
-from wanbridge.terms import Accepted, Event, Polled, Retrying, Submitting
+from wanbridge.terms import Accepted, Asking, Event, Polled, Retrying, Submitting
 
 
 @define
@@ -37,6 +37,9 @@ class Tracker:
     def __call__(self, event: Event) -> None:
         """Take note of *event*."""
         match event:
+            case Asking(account):
+                self.name, self.state = account, "asking"
+                self.receipt = self.job = None
             case Submitting(receipt):
                 self.name, self.state = receipt.account, "sending"
                 self.receipt, self.job = receipt, None

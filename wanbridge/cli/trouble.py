@@ -20,6 +20,7 @@ from wanbridge.cli.deliver import NotSaved
 from wanbridge.cli.files import Stored, leave
 from wanbridge.cli.screen import tell
 from wanbridge.cli.session import Session
+from wanbridge.cli.trace import leave_others, show_trace
 from wanbridge.cli.usage import UsageError
 from wanbridge.errors import (
     AllProvidersFailed,
@@ -32,7 +33,7 @@ from wanbridge.errors import (
     UnsupportedFeature,
     WanbridgeError,
 )
-from wanbridge.model import ImageResult, Job, Receipt
+from wanbridge.model import Attempt, ImageResult, Job, Receipt
 from wanbridge.plan import DROPPABLE
 
 _CHARGED = {
@@ -56,6 +57,10 @@ def report(exc: BaseException, session: Session) -> Exit:
     kept = _keep(exc, session)
     message, code = _message(exc, kept)
     tell(session, f"wanbridge: {message}")
+    attempts: tuple[Attempt, ...] = getattr(exc, "attempts", ())
+    if session.trace or len(attempts) > 1:
+        show_trace(session, attempts)
+    leave_others(session, attempts, kept=kept and kept.value)
     if advice := _continue(kept, exc, session) or _advice(exc, session):
         tell(session, advice, lead="  ")
     if kept is not None and kept.file is None:
@@ -108,7 +113,9 @@ def _message(exc: BaseException, kept: _Kept | None) -> tuple[str, Exit]:
         case CallFailed():
             return f"{_failed(exc)}; {_CHARGED[exc.charge]}; {_elsewhere(exc)}", code_of(exc)
         case AllProvidersFailed():
-            return f"{exc.message}: {'; '.join(map(str, exc.exceptions))}", code_of(exc)
+            # Of several, the trace that follows has each one's reason.
+            reasons = f": {exc.exceptions[0]}" if len(exc.exceptions) == 1 else ""
+            return f"{exc.message}{reasons}", code_of(exc)
         case WanbridgeError():
             return str(exc), code_of(exc)
         case NotSaved():

@@ -22,6 +22,7 @@ from wanbridge.cli.progress import watching
 from wanbridge.cli.request import build_request
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target
+from wanbridge.cli.trace import leave_others, show_trace
 from wanbridge.client import Client
 from wanbridge.model import ImageRequest, ImageResult
 
@@ -39,7 +40,8 @@ def generate(
     """Buy pictures, wait for them and save them.
 
     One request, one purchase. Files are never replaced without --force, which is found out
-    before anything is bought.
+    before anything is bought. With --route the next provider is asked where the first surely
+    charged nothing.
 
     Try it without a key: wanbridge generate "a red kite over dunes" --sandbox
     """
@@ -47,9 +49,14 @@ def generate(
     target = Target.of(where.output, force=where.force)
     target.check(request.n)
     session.folder = target.folder
-    with chosen(who, session) as (client, provider):
-        result = _bought(client, request, call_of(what, call, provider, session), session)
-        return deliver(client, result, target, session, as_json=where.json)
+    with chosen(who, session) as (client, whom):
+        result = _bought(client, request, call_of(what, call, whom, session), session)
+        try:
+            return deliver(client, result, target, session, as_json=where.json)
+        finally:
+            if call.trace:
+                show_trace(session, result.attempts)
+            leave_others(session, result.attempts)
 
 
 def _bought(client: Client, request: ImageRequest, how: Call, session: Session) -> ImageResult:

@@ -44,8 +44,8 @@ def submit(
     request = build_request(prompt, what)
     target = DocumentTarget.of(where.output, force=where.force)
     session.folder = target.folder
-    with chosen(who, session) as (client, provider):
-        how = call_of(what, call, provider, session)
+    with chosen(who, session) as (client, whom):
+        how = call_of(what, call, whom, session)
         try:
             with watching(session, [session.tracker]):
                 job = client.submit(request, **how)
