@@ -62,7 +62,7 @@ ONLY: dict[str, frozenset[str]] = {
         "compare": "adapter model plan pricing quotes rates",
         "route": "adapter errors model plan pricing",
         "guard": "adapter errors ledger model pricing route terms",
-        "router": "adapter effects errors flow guard health model race route terms",
+        "router": "adapter effects errors flow guard health model plan race route terms",
         "providers": "adapter errors model multipart picture sizes structure wire",
         "plan": "adapter errors model picture wire",
         "wakeups": "effects",

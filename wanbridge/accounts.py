@@ -458,7 +458,9 @@ class Accounts:
             quote=lambda a: quoted(
                 a, request, prices=self._prices, rates=self._rates, currency=currency
             ),
-            medians=self._health.medians(request.model, self._clock()),
+            medians=self._health.medians(request.model, self._clock())
+            if route.order == "fastest"
+            else None,
             draws=[self._chance() for _ in adapters] if route.order == "spread" else (),
             may_drop=terms.may_drop,
             check_limits=terms.check_limits,

@@ -87,13 +87,16 @@ BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 
 def generate(
-    adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms
+    adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms, fitted: Plan | None = None
 ) -> Flow[ImageResult]:
-    """Buy pictures and wait for them."""
+    """Buy pictures and wait for them.
+
+    Args:
+        fitted: The plan for *request* by these terms, where it was made already.
+    """
     began, until = terms.clock(), terms.until
     with _traced(adapter, terms):
-        request = _called_back(adapter, request, key, terms)
-        fitted = _fit(adapter, request, terms)
+        request, fitted = _fit(adapter, request, key, terms, fitted)
         quoted = terms.price(adapter, request, None)
         with terms.gates.place(adapter.account, fitted.offer) as place:
             yield from _queue(place, adapter, terms, until)
@@ -106,8 +109,10 @@ def generate(
         return (yield from _with_bytes(result, request, terms))
 
 
-def submit(adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms) -> Flow[Job]:
-    """Buy pictures and come back with the job.
+def submit(
+    adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms, fitted: Plan | None = None
+) -> Flow[Job]:
+    """Buy pictures and come back with the job; arguments as `generate`.
 
     Raises:
         UnsupportedFeature: this mode answers with the pictures; there is no job.
@@ -116,8 +121,7 @@ def submit(adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms) -
         reason = "this mode answers with the pictures at once, there is no job; use generate"
         raise adapter.unsupported("submit", reason)
     with _traced(adapter, terms):
-        request = _called_back(adapter, request, key, terms)
-        fitted = _fit(adapter, request, terms)
+        request, fitted = _fit(adapter, request, key, terms, fitted)
         quoted = terms.price(adapter, request, None)
         step, response = yield from _submit(
             adapter, request, fitted, quoted, key, terms, terms.until
@@ -238,10 +242,15 @@ def converse(
 _REPLY = "wanbridge.reply"
 
 
-def _fit(adapter: Adapter, request: ImageRequest, terms: Terms) -> Plan:
-    refuse_digests(request)
-    fitted = plan(adapter, request, may_drop=terms.may_drop, check_limits=terms.check_limits)
-    return fitted.settle()
+def _fit(
+    adapter: Adapter, request: ImageRequest, key: str, terms: Terms, fitted: Plan | None
+) -> tuple[ImageRequest, Plan]:
+    """The request as it is asked here, and its plan."""
+    asked = _called_back(adapter, request, key, terms)
+    if fitted is None or asked is not request:
+        refuse_digests(asked)
+        fitted = plan(adapter, asked, may_drop=terms.may_drop, check_limits=terms.check_limits)
+    return asked, fitted.settle()
 
 
 def _notes_again(adapter: Adapter, request: ImageRequest) -> tuple[Note, ...]:

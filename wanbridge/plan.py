@@ -23,6 +23,8 @@ _ALWAYS = frozenset({"prompt", "model", "extra"})
 _DEFAULTS = ImageRequest("x")
 _FIELDS = tuple(f.name for f in attrs.fields(ImageRequest) if f.name not in _ALWAYS)
 
+_USUAL = tuple((name, getattr(_DEFAULTS, name)) for name in _FIELDS)
+
 DROPPABLE = frozenset({*_FIELDS, "regions"}) - {"images", "n", "sequential"}
 
 # Stands where the key and the client-made id go in a message that is not sent.
@@ -197,7 +199,7 @@ def refuse_digests(request: ImageRequest) -> None:
 
 def fields_set(request: ImageRequest) -> list[str]:
     """Canonical fields that differ from their default, ``regions`` among them."""
-    given = [name for name in _FIELDS if getattr(request, name) != getattr(_DEFAULTS, name)]
+    given = [name for name, usual in _USUAL if getattr(request, name) != usual]
     return [*given, "regions"] if request.has_regions else given
 
 

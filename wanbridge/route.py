@@ -20,7 +20,7 @@ from wanbridge.errors import (
     UnsupportedFeature,
 )
 from wanbridge.model import ImageRequest, Money
-from wanbridge.plan import DROPPABLE, plan
+from wanbridge.plan import DROPPABLE, Plan, plan
 from wanbridge.pricing import Quote
 
 Order: TypeAlias = Literal["given", "cheapest", "fastest", "spread"]
@@ -190,12 +190,14 @@ class Candidate:
 
     Attributes:
         adapter: The account.
+        fitted: The request as it would be sent; None if it cannot be.
         quote: What it would cost there; None where neither order nor budget asks.
         reason: Why it stands at its place, or why it is not asked.
         skipped: Why it cannot be asked; None if it can.
     """
 
     adapter: Adapter
+    fitted: Plan | None = None
     quote: Quote | None = None
     reason: str = ""
     skipped: Exception | None = None
@@ -234,12 +236,14 @@ def rank(
     priced = route.order == "cheapest" or route.budget is not None
     able, others = [], []
     for adapter in adapters:
-        problem = _unable(adapter, request, may_drop, check_limits, with_job)
-        if problem is not None:
-            reason = _said(problem)
-            others.append(Candidate(adapter=adapter, reason=reason, skipped=problem))
+        try:
+            fitted = _fitted(adapter, request, may_drop, check_limits, with_job)
+        except (MissingCredentials, UnsupportedFeature) as exc:
+            why = exc.with_traceback(None)
+            others.append(Candidate(adapter=adapter, reason=_said(why), skipped=why))
         else:
-            able.append(Candidate(adapter=adapter, quote=quote(adapter) if priced else None))
+            price = quote(adapter) if priced else None
+            able.append(Candidate(adapter=adapter, fitted=fitted, quote=price))
     match route.order:
         case "given":
             ordered = [_because(c, f"{n} of {len(able)}, as given") for n, c in enumerate(able, 1)]
@@ -252,23 +256,19 @@ def rank(
     return ordered + others
 
 
-def _unable(
+def _fitted(
     adapter: Adapter,
     request: ImageRequest,
     may_drop: Collection[str],
     check_limits: bool,
     with_job: bool,
-) -> Exception | None:
-    """Why an account cannot be asked; None if it can."""
+) -> Plan:
+    """The request as an account would be sent it; raises why it cannot be."""
     if not adapter.api_key:
-        return MissingCredentials(f"{adapter.account}: no key is configured")
+        raise MissingCredentials(f"{adapter.account}: no key is configured")
     if with_job and adapter.at_once:
-        return adapter.unsupported("submit", "this mode answers with the pictures at once")
-    try:
-        plan(adapter, request, may_drop=may_drop, check_limits=check_limits).settle()
-    except UnsupportedFeature as exc:
-        return exc.with_traceback(None)
-    return None
+        raise adapter.unsupported("submit", "this mode answers with the pictures at once")
+    return plan(adapter, request, may_drop=may_drop, check_limits=check_limits).settle()
 
 
 def _said(problem: Exception) -> str:
@@ -278,7 +278,9 @@ def _said(problem: Exception) -> str:
 
 
 def _because(candidate: Candidate, reason: str) -> Candidate:
-    return Candidate(adapter=candidate.adapter, quote=candidate.quote, reason=reason)
+    return Candidate(
+        adapter=candidate.adapter, fitted=candidate.fitted, quote=candidate.quote, reason=reason
+    )
 
 
 def _cheapest(able: list[Candidate]) -> list[Candidate]:

@@ -36,6 +36,7 @@ from wanbridge.errors import (
 from wanbridge.guard import Guard, Held, Unpriced
 from wanbridge.health import Cooling, Health
 from wanbridge.model import Attempt, ImageRequest, ImageResult, Job, Note, Receipt
+from wanbridge.plan import Plan
 from wanbridge.race import Lane, race
 from wanbridge.route import Candidate, Route
 from wanbridge.terms import Accepted, Asking, Event, Submitting, Terms, Trail
@@ -58,7 +59,13 @@ class Errand(Protocol[T_co]):
     wants_job: bool
 
     def begin(
-        self, adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms
+        self,
+        adapter: Adapter,
+        request: ImageRequest,
+        *,
+        key: str,
+        terms: Terms,
+        fitted: Plan | None = None,
     ) -> Flow[T_co]:
         """Buy it."""
 
@@ -440,7 +447,7 @@ class _Journey(Generic[T]):
         trail.receipt = trail.job = None
         terms = evolve(
             self.terms,
-            patience=evolve(self.terms.patience, deadline=self.until - began),
+            ends_at=self.until,
             linger=LINGER if self._others() else None,
             start_by=hedge_at,
             answer_by=hedge_at if self._pays_again else None,
@@ -450,7 +457,9 @@ class _Journey(Generic[T]):
         terms.report(Asking(candidate.account, candidate.reason))
 
         def begin(terms: Terms) -> Flow[T]:
-            return self.errand.begin(adapter, self.request, key=self.key, terms=terms)
+            return self.errand.begin(
+                adapter, self.request, key=self.key, terms=terms, fitted=candidate.fitted
+            )
 
         result: T | None = None
         error: Exception | None = None

@@ -147,6 +147,7 @@ class Terms:
             on this machine.
         callbacks: Who is called when a job ends; None if nobody is.
         may_drop, check_limits: As in `wanbridge.plan.plan`.
+        ends_at: When, on `clock`, the whole call ends, whose part this is; None: by *patience*.
         linger: Seconds that a submit may wait for its turn, or to be sent again; None: until
             the deadline. Set where another provider could be asked instead.
         start_by: When, on `clock`, the first byte of a submit has to be under way; None: at
@@ -167,6 +168,7 @@ class Terms:
     callbacks: Callbacks | None = None
     may_drop: Collection[str] = ()
     check_limits: bool = True
+    ends_at: float | None = None
     linger: float | None = None
     start_by: float | None = None
     answer_by: float | None = None
@@ -175,7 +177,7 @@ class Terms:
     @property
     def until(self) -> float:
         """The deadline of a generation that begins now, on `clock`."""
-        return self.clock() + self.patience.deadline
+        return self.clock() + self.patience.deadline if self.ends_at is None else self.ends_at
 
     def latest(self, until: float) -> float:
         """Until when, on `clock`, a submit may wait before its first byte; *until* at most."""

@@ -1,0 +1,136 @@
+"""What a route costs: its decision, and a provider that is down.
+
+The server runs in a process of its own. With provider one down (nothing listens there), the
+first call finds out and goes on to provider two; the calls after it leave provider one alone
+while it cools down, and are measured against direct calls to provider two, in turn, so that a
+machine that slows down slows both.
+
+    python benchmarks/routes.py            # ratios and microseconds
+    python benchmarks/routes.py --check    # exit 1 if a bound is missed
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from overhead import NO_WAIT, REQUEST, served
+
+from wanbridge import Client, ImageRequest, Registry, Route
+from wanbridge.model import ImageResult
+from wanbridge.route import Order
+
+DOWN_MOST = 1.05
+# Of provider two; real ones take seconds.
+GENERATION = 0.05
+DECISION_MOST = 200.0
+REQUESTS = Path(__file__).parent.parent / "tests" / "fixtures" / "requests"
+
+
+def unused_port() -> int:
+    """A port of this machine where nothing listens."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def down(rounds: int, generation: float) -> tuple[float, float]:
+    """Seconds of the first call by a route whose first provider is down; then the median ratio of
+    a call by the route to a direct call, each of *rounds* measured one after the other.
+
+    Args:
+        generation: Seconds that provider two takes for a picture.
+    """
+    with served(generation) as url:
+        registry = Registry()
+        accounts = [
+            registry.build("reapi", account=name, api_key="k", base_url=at)
+            for name, at in (
+                ("one", f"http://127.0.0.1:{unused_port()}/api/v1"),
+                ("two", url),
+            )
+        ]
+        route = Route(("one", "two"))
+        with Client(accounts, patience=NO_WAIT) as client:
+
+            def by_route() -> ImageResult:
+                return client.generate(REQUEST, route=route)
+
+            def direct() -> ImageResult:
+                return client.generate(REQUEST, provider="two")
+
+            first = seconds(by_route)
+            for _ in range(20):
+                direct()
+            ratios = []
+            for turn in range(rounds):
+                order = (by_route, direct) if turn % 2 else (direct, by_route)
+                took = {call: seconds(call) for call in order}
+                ratios.append(took[by_route] / took[direct])
+        return first, statistics.median(ratios)
+
+
+def seconds(call: Callable[[], ImageResult]) -> float:
+    """How long one call takes; it must have been delivered by provider two."""
+    began = time.perf_counter()
+    result = call()
+    took = time.perf_counter() - began
+    assert result.provider == "two"
+    return took
+
+
+def decision(order: Order, request: ImageRequest, *, repeats: int = 40, calls: int = 20) -> float:
+    """Microseconds to rank seven accounts for *request*; the least of *repeats* means."""
+    registry = Registry()
+    accounts = [registry.build(name, api_key="k") for name in registry.names()]
+    best = float("inf")
+    with Client(accounts, rates=RATES) as client:
+        route = Route("any", order=order)
+        terms = client._terms()
+        for _ in range(repeats):
+            began = time.perf_counter()
+            for _ in range(calls):
+                client._ranked(route, request, terms)
+            best = min(best, (time.perf_counter() - began) / calls)
+    return best * 1e6
+
+
+RATES = {"base": "USD", "date": "2026-11-20", "CNY": "0.1406"}
+
+
+def main() -> int:
+    """Measure and print; with ``--check`` 1 if a bound is missed."""
+    parser = argparse.ArgumentParser(description="What a route costs.")
+    parser.add_argument("--rounds", type=int, default=400)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    logging.getLogger("wanbridge").setLevel(logging.ERROR)
+    first, ratio = down(options.rounds // 4, GENERATION)
+    _, at_once = down(options.rounds, 0.0)
+    print(f"provider one down, first call, s       {first:8.2f}")
+    print(f"provider one down, then : direct       {ratio:8.3f}   bound {DOWN_MOST}")
+    print(f"the same, if provider two took no time {at_once:8.3f}")
+    slowest = 0.0
+    for name in ("minimal", "two-regions", "six-references"):
+        request = ImageRequest.from_json((REQUESTS / f"{name}.json").read_text("utf-8"))
+        took = {order: decision(order, request) for order in ORDERS}
+        shown = ", ".join(f"{order} {us:.0f}" for order, us in took.items())
+        print(f"seven accounts ranked, us: {name:15} {shown}")
+        slowest = max(slowest, *took.values())
+    print(f"seven accounts ranked, us, slowest     {slowest:8.0f}   bound {DECISION_MOST:.0f}")
+    missed = ratio > DOWN_MOST or slowest > DECISION_MOST
+    print("MISSED" if missed else "ok")
+    return int(options.check and missed)
+
+
+ORDERS: tuple[Order, ...] = ("given", "cheapest", "fastest", "spread")
+
+if __name__ == "__main__":
+    sys.exit(main())
