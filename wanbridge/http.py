@@ -148,7 +148,7 @@ class _Settings(Generic[C]):
         self, patience: Patience, *, http: C | None, now: Callable[[], datetime], kind: type[C]
     ) -> None:
         self._patience, self._http, self._now, self._kind = patience, http, now, kind
-        self._pools: dict[tuple[str, bool], _Pools[C]] = {}
+        self._pools: dict[tuple[str, str, bool], _Pools[C]] = {}
         self._closed = False
         if http is not None and not isinstance(http, kind):
             raise ConfigurationError(
@@ -174,7 +174,8 @@ class _Settings(Generic[C]):
             raise ConfigurationError("this client is closed")
         if self._http is not None:
             return _Lease(self._http, None)
-        at = (origin(url), billable)
+        scheme, _, host = url.split("/", 3)[:3]
+        at = (scheme, host, billable)
         if (pools := self._pools.get(at)) is None:
             idle = IDLE_BILLABLE if billable else IDLE
             pools = _Pools(lambda: self._make(url, proxies=True, idle=idle))

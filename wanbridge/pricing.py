@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, timedelta
 from decimal import ROUND_CEILING, Context, Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple
 
 from attrs import frozen
@@ -222,8 +222,7 @@ class PriceBook:
             if count < request.n:
                 return None
             count = request.n
-        amount, currency, _ = row.total(count, usd_per_credit)
-        return Money(amount, currency)
+        return _money(row, count, usd_per_credit)
 
     def _table(self, provider: str, account: str | None) -> _Table:
         key = (provider, account if account in self._own else None)
@@ -276,6 +275,12 @@ class _Row(NamedTuple):
         if usd_per_credit is None:
             return amount, self.currency, charged
         return EXACT.multiply(amount, usd_per_credit), "USD", charged
+
+
+@lru_cache(maxsize=512)
+def _money(row: _Row, count: int, usd_per_credit: Decimal | None) -> Money:
+    amount, currency, _ = row.total(count, usd_per_credit)
+    return Money(amount, currency)
 
 
 class _Table(NamedTuple):

@@ -122,7 +122,11 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 def compact(value: Any) -> Any:
     """*value* without the absent (None) members of its objects, at any depth."""
     if isinstance(value, dict):
-        return {k: compact(v) for k, v in value.items() if v is not None}
+        return {
+            k: compact(v) if isinstance(v, dict | list | tuple) else v
+            for k, v in value.items()
+            if v is not None
+        }
     if isinstance(value, list | tuple):
         return [compact(v) for v in value]
     return value
