@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
+import failover
 from attrs import define
 
 from wanbridge.sandbox import Reply, Sandbox
 from wanbridge.wire import HttpRequest
+
+
+class SharedClock(failover.Clock):
+    """Wall and monotonic time of a sandbox and its client; sleeping moves it."""
+
+    async def sleep_async(self, seconds: float) -> None:
+        self.at += seconds
+        await asyncio.sleep(0)
 
 
 @define

@@ -11,13 +11,13 @@ import asyncio
 import random
 import traceback
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from attrs import frozen
 
+from calling import SharedClock
 from wanbridge import AsyncClient, Client, ImageRequest, errors
 from wanbridge.errors import CallFailed, Charge
 from wanbridge.model import ImageResult
@@ -115,33 +115,13 @@ ROWS = (
 )
 
 
-class Clock:
-    """Wall and monotonic time for sandbox and client together."""
-
-    def __init__(self) -> None:
-        self.at = 1_795_000_000.0
-
-    def __call__(self) -> float:
-        return self.at
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.at, UTC)
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
-
-    async def sleep_async(self, seconds: float) -> None:
-        self.at += seconds
-        await asyncio.sleep(0)
-
-
-def blocking(sandbox: Sandbox, clock: Clock, provider: str) -> ImageResult:
+def blocking(sandbox: Sandbox, clock: SharedClock, provider: str) -> ImageResult:
     options: Any = {"clock": clock, "now": clock.now, "chance": random.Random(1).random}
     with Client.sandbox(sandbox, sleep=clock.sleep, **options) as client:
         return client.generate(REQUEST, provider=provider)
 
 
-def awaiting(sandbox: Sandbox, clock: Clock, provider: str) -> ImageResult:
+def awaiting(sandbox: Sandbox, clock: SharedClock, provider: str) -> ImageResult:
     async def run() -> ImageResult:
         options: Any = {"clock": clock, "now": clock.now, "chance": random.Random(1).random}
         async with AsyncClient.sandbox(sandbox, sleep=clock.sleep_async, **options) as client:
@@ -154,13 +134,13 @@ def awaiting(sandbox: Sandbox, clock: Clock, provider: str) -> ImageResult:
 @pytest.mark.parametrize("provider", BUILTIN)
 @pytest.mark.parametrize("row", ROWS, ids=[row.name.replace(" ", "-") for row in ROWS])
 def test_one_call_is_one_billable_post(
-    run: Callable[[Sandbox, Clock, str], ImageResult],
+    run: Callable[[Sandbox, SharedClock, str], ImageResult],
     provider: str,
     row: Row,
     record_property: Callable[[str, object], None],
 ) -> None:
     """Exactly one typed outcome, at most one task, and nothing accepted is lost."""
-    clock = Clock()
+    clock = SharedClock()
     sandbox = Sandbox(clock=clock)
     sandbox.fault(row.kind, **row.options)
     result: ImageResult | None = None
@@ -203,7 +183,7 @@ def _charged(sandbox: Sandbox, provider: str) -> Decimal:
 
 def _price(provider: str) -> Decimal:
     """What the request costs where nothing goes wrong."""
-    clock = Clock()
+    clock = SharedClock()
     sandbox = Sandbox(clock=clock)
     blocking(sandbox, clock, provider)
     return _charged(sandbox, provider)

@@ -16,13 +16,13 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
+from calling import SharedClock
 from wanbridge import AsyncClient, Client, ImageRequest, config
 from wanbridge.errors import CallFailed, ConfigurationError
 from wanbridge.model import ImageResult
@@ -57,27 +57,7 @@ def key_of(provider: str) -> str:
     return f"sk-{CANARY}-{provider}"
 
 
-class Clock:
-    """Wall and monotonic time for sandbox and client; sleeping moves it."""
-
-    def __init__(self) -> None:
-        self.at = 1_795_000_000.0
-
-    def __call__(self) -> float:
-        return self.at
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.at, UTC)
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
-
-    async def sleep_async(self, seconds: float) -> None:
-        self.at += seconds
-        await asyncio.sleep(0)
-
-
-CLOCK = Clock()
+CLOCK = SharedClock()
 
 
 @pytest.fixture(scope="module")

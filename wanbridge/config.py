@@ -100,10 +100,10 @@ def load(
     environ = os.environ if environ is None else environ
     registry = registry or Registry()
     if isinstance(source, Mapping):
-        name, document, folder = "configuration", _plain(source), Path()
+        name, document, folder = "configuration", plain(source), Path()
     else:
         name, folder = str(source), Path(source).parent
-        document = _plain(_read(Path(source)))
+        document = plain(_read(Path(source)))
     _check(name, document)
     adapters = tuple(
         _account(name, account, settings, environ, registry)
@@ -124,12 +124,12 @@ def load(
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Dates as text: TOML has them, JSON and the schema have not."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value.isoformat() if type(value) is date else value
 
 

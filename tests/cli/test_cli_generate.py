@@ -305,7 +305,7 @@ def test_the_environment_names_accounts(
     assert 2 == unsure.code
     assert [
         "wanbridge: which provider? there are: runware, reapi",
-        "  name one with --provider",
+        "  name one with --provider, or let --route cheapest choose",
     ] == (unsure.lines)
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from attrs import evolve
+
 from wanbridge import config
 from wanbridge.accounts import Call, sandboxed
 from wanbridge.adapter import Adapter, Cadence
@@ -117,15 +119,17 @@ def read_settings(file: Path | None) -> config.Settings:
     return settings
 
 
-def every_adapter(file: Path | None, session: Session) -> tuple[Adapter, ...]:
-    """The accounts of *file*; without one every adapter there is, with a key or without."""
+def every_account(file: Path | None, session: Session) -> config.Settings:
+    """The settings of *file*; without one every adapter there is, with a key or without."""
+    session.config = file
     settings = read_settings(file)
     session.keep_secret(a.api_key for a in settings.adapters)
     if file is not None:
-        return settings.adapters
+        return settings
     registry = Registry()
     named = {a.name: a for a in settings.adapters}
-    return tuple(named.get(n) or registry.build(n) for n in registry.names())
+    adapters = tuple(named.get(n) or registry.build(n) for n in registry.names())
+    return evolve(settings, adapters=adapters)
 
 
 def limited(adapters: Iterable[Adapter], provider: str | None) -> tuple[Adapter, ...]:

@@ -15,7 +15,7 @@ from attrs import define, frozen
 from cyclopts import Group, Parameter
 
 from wanbridge.adapter import Adapter
-from wanbridge.cli.accounts import every_adapter, limited, read_settings
+from wanbridge.cli.accounts import every_account, limited
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.files import check_folder, write
 from wanbridge.cli.options import ConfigFile, Prompt, RequestOptions
@@ -25,11 +25,9 @@ from wanbridge.cli.request import build_request
 from wanbridge.cli.session import Session
 from wanbridge.cli.usage import UsageError
 from wanbridge.client import Client
-from wanbridge.config import Settings
 from wanbridge.errors import ConfigurationError, InvalidRequest
 from wanbridge.model import ImageRequest, Money
 from wanbridge.rates import Rates
-from wanbridge.terms import Patience
 
 _MONEY = Group.create_ordered("Money", default_parameter=Parameter(show_default=False))
 _OUTPUT = Group.create_ordered("Output", default_parameter=Parameter(show_default=False))
@@ -106,7 +104,7 @@ def compare(
     on which it was read.
     """
     _check(where)
-    settings = _settings(config, session)
+    settings = every_account(config, session)
     basis = _basis(money, settings.rates or Rates.of(None))
     adapters = _chosen(settings.adapters, provider)
     with Client(adapters, patience=settings.patience, prices=settings.prices) as client:
@@ -118,16 +116,6 @@ def compare(
             found = _of_file(client, requests, what, basis)
     _tell(found, where, session)
     return Exit.OK
-
-
-def _settings(file: Path | None, session: Session) -> Settings:
-    """Those of the file; without one every adapter there is, and no rates."""
-    if file is None:
-        return Settings(adapters=every_adapter(None, session), patience=Patience())
-    session.config = file
-    settings = read_settings(file)
-    session.keep_secret(a.api_key for a in settings.adapters)
-    return settings
 
 
 # -- what is compared --------------------------------------------------------------------

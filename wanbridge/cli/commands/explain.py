@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from wanbridge.cli.accounts import every_adapter, limited
+from wanbridge.cli.accounts import every_account, limited
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.options import AsJson, ConfigFile, Prompt, RequestOptions
 from wanbridge.cli.request import build_request
@@ -46,8 +46,9 @@ def explain(
     allowed it) or refused.
     """
     request = build_request(prompt, what)
-    adapters = limited(every_adapter(config, session), provider)
-    with Client(adapters) as client:
+    settings = every_account(config, session)
+    adapters = limited(settings.adapters, provider)
+    with Client(adapters, prices=settings.prices) as client:
         found = client.explain(
             request, may_drop=what.may_drop, check_limits=not what.no_check_limits
         )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from wanbridge.adapter import Adapter, Offer
-from wanbridge.cli.accounts import every_adapter
+from wanbridge.cli.accounts import every_account
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.options import AsJson, ConfigFile
 from wanbridge.cli.session import Session
@@ -26,7 +26,7 @@ def providers(
     The accounts of the configuration; without one, every provider there is. No call is made,
     so a key that is there may still be wrong.
     """
-    adapters = every_adapter(config, session)
+    adapters = every_account(config, session).adapters
     from wanbridge.cli import screen
 
     if json:

@@ -14,6 +14,7 @@ from wanbridge.cli.accounts import read_settings
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.session import Session
 from wanbridge.cli.usage import UsageError, read_file
+from wanbridge.config import plain
 from wanbridge.errors import InvalidRequest, Problem
 from wanbridge.model import ImageRequest, ImageResult, Job, Receipt
 
@@ -59,7 +60,7 @@ def _problems(file: Path, kind: Kind) -> Iterable[Problem]:
 
 
 def _of_settings(file: Path, text: bytes) -> Iterable[Problem]:
-    document = _settings(file, text)
+    document = plain(_settings(file, text))
     if problems := codec.problems(document, "config"):
         return problems
     # What a schema cannot say: options that contradict each other, a key that others can read.
