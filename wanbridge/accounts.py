@@ -252,7 +252,10 @@ class Accounts:
 
     def adopt(self, receipt: Receipt, task_id: str) -> Job:
         """The job of an uncertain submit, by the caller's word that *task_id* is its task."""
-        return self._at(receipt.account, receipt.provider, receipt.base_url).adopt(receipt, task_id)
+        adapter = self._at(receipt.account, receipt.provider, receipt.base_url)
+        job = adapter.adopt(receipt, task_id)
+        self._shared.guard.found(receipt, job)
+        return job
 
     # -- inner ------------------------------------------------------------------------------
 
@@ -374,7 +377,8 @@ class Accounts:
         """One purchase, of the account that is named or by a route."""
         made, options = self._taken(request, how, _CALL)
         who = self._whom(options.pop("provider", None), options.pop("route", None))
-        key = options.pop("key", None) or self._new_key()
+        key = options.pop("key", None)
+        key = self._new_key() if key is None else _checked_key(key)
         if not isinstance(who, Route):
             who.bearer()
             return self._watched(
@@ -572,6 +576,13 @@ class Accounts:
     def _save(self, image: Image, file: PictureFile) -> Conversation[None]:
         terms = self._terms()
         return Conversation(fetch.download("download", image, file, terms=terms), terms)
+
+
+def _checked_key(key: object) -> str:
+    """A caller's own key; it goes into headers, receipts and the ledger."""
+    if not isinstance(key, str) or not key.strip() or not key.isprintable():
+        raise ConfigurationError(f"key={key!r}: printable text, as an order's number")
+    return key
 
 
 def _secrets(adapter: Adapter) -> Iterator[str | None]:

@@ -120,8 +120,18 @@ def load(
         },
         rates=_rates(name, document.get("rates")),
         prices=_prices(name, document.get("prices", {}), folder, adapters),
-        ledger=folder / Path(ledger["path"]).expanduser() if ledger else None,
+        ledger=_place(f"{name}: ledger.path", folder, ledger["path"]) if ledger else None,
     )
+
+
+def _place(where: str, folder: Path, given: str) -> Path:
+    """A path from a configuration, from its folder if it is relative."""
+    try:
+        if "\0" in given:
+            raise RuntimeError("no file has such a name")
+        return folder / Path(given).expanduser()
+    except RuntimeError as exc:
+        raise ConfigurationError(f"{where}: {given!r}: {exc}") from None
 
 
 def plain(value: Any) -> Any:
@@ -182,7 +192,7 @@ def _prices(
                 f"{name}: prices.{whose}: no account or provider is called so; there are: {there}"
             )
     placed = {
-        whose: {**own, "file": str(folder / Path(own["file"]).expanduser())}
+        whose: {**own, "file": str(_place(f"{name}: prices.{whose}.file", folder, own["file"]))}
         if "file" in own
         else own
         for whose, own in given.items()
@@ -225,8 +235,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: {reason}") from None
     try:
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except ValueError as exc:
-        raise ConfigurationError(f"{path}: {exc}") from None
+    except (ValueError, RecursionError) as exc:
+        reason = "nested too deeply" if isinstance(exc, RecursionError) else exc
+        raise ConfigurationError(f"{path}: {reason}") from None
     if not isinstance(document, dict):
         raise ConfigurationError(f"{path}: not a table of settings")
     if mode & (stat.S_IRGRP | stat.S_IROTH) and _holds_key(document):

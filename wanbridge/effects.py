@@ -85,6 +85,18 @@ class Sleep:
     wake: Wake | None = None
 
 
+class NotBegun(BaseException):
+    """Thrown in where a billable `Send` was asked for and not begun: nothing has left.
+
+    Attributes:
+        interruption: What came between, for the flow to raise.
+    """
+
+    def __init__(self, interruption: BaseException) -> None:
+        super().__init__(interruption)
+        self.interruption = interruption
+
+
 class NoPicture(TransportFailed):
     """A picture is longer than its limit, or its URL none; fetching again will not help."""
 

@@ -38,11 +38,12 @@ from wanbridge.adapter import (
     Step,
     StillUnknown,
 )
-from wanbridge.effects import Flow, JobKey, Send, Sleep, Wake
+from wanbridge.effects import Flow, JobKey, NotBegun, Send, Sleep, Wake
 from wanbridge.errors import (
     AuthenticationFailed,
     CallFailed,
     Charge,
+    ConfigurationError,
     DeadlineExceeded,
     GenerationFailed,
     MalformedResponse,
@@ -369,7 +370,15 @@ class _Submission:
         adapter = self.adapter
         send = self._message()
         self.terms.trail.receipt = self.receipt
-        response = cast("HttpResponse", (yield send))
+        try:
+            response = cast("HttpResponse", (yield send))
+        except (NotBegun, ConfigurationError) as exc:
+            # Neither an interruption that came first nor a line that refuses has sent a byte.
+            if self.op is Op.SUBMIT:
+                self.terms.trail.receipt = None
+            if isinstance(exc, NotBegun):
+                raise exc.interruption from None
+            raise
         error = _read(adapter, lambda: adapter.failure(response, op=self.op))
         if error is not None:
             raise error
@@ -406,6 +415,8 @@ class _Submission:
             pause = max(pause, error.retry_after)
         latest = self.until
         if self.op is Op.SUBMIT and error.charge is Charge.NO:
+            if isinstance(error, TransportFailed) and self.terms.linger is not None:
+                return None  # somebody else may be there at once
             again = isinstance(error, RateLimited | ProviderUnavailable | TransportFailed)
             latest = self.terms.latest(self.until)
         elif self.adapter.resend is Resend.SAME_KEY_IS_SAFE and error.elsewhere:

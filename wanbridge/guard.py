@@ -15,7 +15,7 @@ from attrs import define, frozen
 
 from wanbridge.adapter import Adapter
 from wanbridge.errors import BudgetExceeded, ConfigurationError
-from wanbridge.ledger import Ledger, Share, Shortage
+from wanbridge.ledger import Hold, Ledger, Share, Shortage
 from wanbridge.model import Job, Money, Receipt
 from wanbridge.pricing import Quote
 from wanbridge.route import Budget, Route
@@ -58,10 +58,8 @@ class Held:
 
     def keep(self, job: Job) -> None:
         """As `note`, of what is accepted: a ledger that fails now must not lose it."""
-        try:
-            self.note(job)
-        except Exception:
-            log.exception("wanbridge: the ledger could not keep a job; it goes on")
+        if self._hold is not None:
+            self._guard.keep(self._hold, job)
 
     def paid(self, cost: Money | None) -> None:
         """It was bought for *cost*; where that is unknown or foreign, at the quote."""
@@ -159,6 +157,13 @@ class Guard:
             found[share.budget] = money.amount if money else share.amount
         return found
 
+    def keep(self, hold: str, job: Job) -> None:
+        """Keep *job* with what is held; a ledger that fails now must not lose it."""
+        try:
+            self.ledger.note(hold, job)
+        except Exception:
+            log.exception("wanbridge: the ledger could not keep a job; it goes on")
+
     def settle(self, hold: str, spent: dict[str, Decimal]) -> None:
         """Settle; a ledger that fails now must not cost the pictures, and more stays held."""
         try:
@@ -169,14 +174,36 @@ class Guard:
     def settle_all(
         self, adapter: Adapter, handle: Job | Receipt, cost: Money | None, *, bought: bool
     ) -> None:
-        """Settle what an earlier call or process left held for one logical call."""
+        """Settle what an earlier call or process left held for *handle*."""
+        for hold in self._of(handle):
+            self.settle(hold.id, self.spent(adapter, hold.shares, cost) if bought else {})
+
+    def found(self, receipt: Receipt, job: Job) -> None:
+        """A submit of unknown outcome turned out to be *job*: keep it with what is held."""
+        for hold in self._of(receipt):
+            self.keep(hold.id, job)
+
+    def _of(self, handle: Job | Receipt) -> list[Hold]:
+        """What is held for *handle*, and not for another call that was given the same key."""
         try:
             holds = self.ledger.find(key=handle.key, account=handle.account)
         except Exception:
             log.exception("wanbridge: the ledger could not be read; the purchase stays held")
-            return
-        for hold in holds:
-            self.settle(hold.id, self.spent(adapter, hold.shares, cost) if bought else {})
+            return []
+        known = [hold for hold in holds if _left(hold, handle)]
+        open_ = [hold for hold in holds if hold.job is None]
+        # A job that could not be noted belongs to the one purchase without any.
+        return known or (open_ if isinstance(handle, Job) and len(open_) == 1 else [])
+
+
+def _left(hold: Hold, handle: Job | Receipt) -> bool:
+    """Whether *handle* is what the purchase of *hold* has left."""
+    if isinstance(handle, Job):
+        return hold.job is not None and hold.job.id == handle.id
+    if hold.job is not None or hold.receipt is None:
+        return False
+    known = (hold.receipt.first_sent_at, hold.receipt.digest)
+    return known == (handle.first_sent_at, handle.digest)
 
 
 def _name(route: Route, budget: Budget) -> str:

@@ -64,23 +64,42 @@ class _State:
     """What is known of one account.
 
     Attributes:
-        until: End of the cool-down on the clock; None if it is not cooling.
+        since, until: Begin and end of the cool-down on the clock; *until* is None without one.
+        length: Of the cool-down, in seconds.
         times: Cool-downs in a row.
         strikes: Failed generations in a row.
-        trial: Until when the place of the one trial call is taken; None if it is free.
+        tried: When the one trial call was let through.
+        trial: Until when its place is taken; None if it is free.
     """
 
+    since: float = 0.0
     until: float | None = None
+    length: float = 0.0
     reason: str = ""
     parked: bool = False
     times: int = 0
     strikes: int = 0
+    tried: float = 0.0
     trial: float | None = None
+
+    def tells(self, began: float | None) -> bool:
+        """Whether a call that *began* then can tell how the account is now."""
+        if began is None or self.until is None:
+            return True
+        return began >= (self.since if self.trial is None else self.tried)
+
+    def cool(self, now: float, seconds: float) -> None:
+        """Leave the account alone for *seconds* from *now*."""
+        self.until, self.length = now + seconds, seconds
 
 
 @define(eq=False)
 class Health:
-    """How the accounts of a client fare."""
+    """How the accounts of a client fare.
+
+    Reports say when their call *began* (None: just now): a call from before a cool-down, or from
+    before the trial that follows it, neither ends nor prolongs it.
+    """
 
     _lock: Lock = Factory(Lock)
     _states: dict[str, _State] = Factory(dict)
@@ -98,55 +117,75 @@ class Health:
                 return cooling
             state = self._states.get(account)
             if state is not None and state.until is not None:
-                state.trial = now + TRIAL
+                state.tried, state.trial = now, now + TRIAL
             return None
 
     def _cooling(self, account: str, now: float) -> Cooling | None:
         state = self._states.get(account)
         if state is None or state.until is None:
             return None
+        if state.until - now > state.length:
+            state.cool(now, state.length)  # the clock was set back, which is no reason for more
         if (left := state.until - now) > 0:
-            return Cooling(left, state.reason, state.parked)
-        if state.trial is not None and now < state.trial:
+            return Cooling(min(left, state.length), state.reason, state.parked)
+        if state.trial is not None and 0 < state.trial - now <= TRIAL:
             return Cooling(0.0, state.reason, state.parked)
         return None
 
-    def up(self, account: str) -> None:
-        """It answered a call as it should."""
+    def up(self, account: str, began: float | None = None) -> None:
+        """It accepted a call."""
         with self._lock:
-            if (state := self._states.get(account)) is not None:
-                state.until, state.trial, state.times = None, None, 0
+            state = self._states.get(account)
+            if state is not None and state.tells(began):
+                state.until, state.trial, state.times, state.parked = None, None, 0, False
 
     def delivered(self, account: str, model: str, now: float, seconds: float) -> None:
         """It delivered, in so many seconds."""
         with self._lock:
-            self._states.pop(account, None)
+            state = self._states.get(account)
+            if state is not None and state.tells(now - seconds):
+                del self._states[account]
+            elif state is not None:
+                state.strikes = 0
             took = self._took.setdefault((account, model), deque(maxlen=MEASURED_MOST))
             took.append((now, seconds))
 
-    def failed(self, account: str, error: CallFailed, now: float) -> Cooling | None:
+    def failed(
+        self, account: str, error: CallFailed, now: float, began: float | None = None
+    ) -> Cooling | None:
         """It failed; the cool-down that begins with it, None if none does."""
         with self._lock:
             state = self._states.setdefault(account, _State())
-            trial, state.trial = state.trial, None
+            tells = state.tells(began)
+            on_trial = state.trial is not None
+            if tells:
+                state.trial = None
             seconds = self._pause(state, error)
             if seconds is None:
-                if _answered(error) and not state.parked:
+                if tells and _answered(error) and not state.parked:
                     state.until, state.times = None, 0
                 return None
-            if state.until is not None and state.until > now and trial is None:
-                # Calls that were under way when it began; they tell nothing new.
-                state.until = max(state.until, now + _asked(error))
+            empty = isinstance(error, CreditExhausted)
+            cooling = state.until is not None and state.until > now
+            if not tells or (cooling and not on_trial):
+                # It was under way when the cool-down began; only a longer one is news.
+                longer = seconds if empty and not state.parked else _asked(error)
+                if cooling and state.until is not None and now + longer > state.until:
+                    state.cool(now, longer)
+                    state.parked = state.parked or empty
                 return None
-            state.until, state.times, state.strikes = now + seconds, state.times + 1, 0
-            state.parked = isinstance(error, CreditExhausted)
-            state.reason = error.message
+            state.cool(now, seconds)
+            # The next failure in a row, which may be the trial's, is one too many again.
+            state.since, state.times = now, state.times + 1
+            state.strikes = min(state.strikes, STRIKES - 1)
+            state.parked, state.reason = empty, error.message
             return Cooling(seconds, state.reason, state.parked)
 
-    def withdrawn(self, account: str) -> None:
+    def withdrawn(self, account: str, began: float | None = None) -> None:
         """A call ended without saying anything of the account."""
         with self._lock:
-            if (state := self._states.get(account)) is not None:
+            state = self._states.get(account)
+            if state is not None and state.tells(began):
                 state.trial = None
 
     def medians(self, model: str, now: float) -> dict[str, float]:
@@ -187,7 +226,8 @@ class Health:
 
 def _asked(error: CallFailed) -> float:
     """Seconds that the provider itself asked for."""
-    asked = error.retry_after if isinstance(error, ProviderError) else None
+    said = error.__cause__ if isinstance(error, SubmissionUncertain) else error
+    asked = said.retry_after if isinstance(said, ProviderError) else None
     return min(asked or 0.0, COOL_MOST)
 
 

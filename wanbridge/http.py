@@ -27,7 +27,6 @@ from attrs import Factory, define
 from wanbridge.adapter import LOOPBACK
 from wanbridge.effects import Fetch, NoPicture, Resolve, Send
 from wanbridge.errors import Charge, ConfigurationError, TransportFailed, WanbridgeError
-from wanbridge.fetch import origin
 from wanbridge.httplib import httpx
 from wanbridge.terms import Patience
 from wanbridge.version import __version__

@@ -94,6 +94,8 @@ class Hold:
         at: When it was reserved, aware.
         receipt: Of the submit, None if none was noted: then nothing was sent.
         job: What was accepted; None while that is unknown.
+        unreadable: Why a receipt or job that is there cannot be read, as when a newer wanbridge
+            wrote it; None otherwise.
 
     Raises:
         ValueError: *at* is naive, or a budget stands in *shares* twice.
@@ -106,6 +108,7 @@ class Hold:
     shares: tuple[Share, ...]
     receipt: Receipt | None = None
     job: Job | None = None
+    unreadable: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.at.tzinfo is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Generic, Self, TypeVar, cast
 
-from wanbridge.effects import Effect, Flow, Send
+from wanbridge.effects import Effect, Flow, NotBegun, Send
 from wanbridge.errors import CallFailed
 from wanbridge.terms import Terms
 
@@ -52,15 +53,15 @@ class Conversation(Generic[T]):
         if held is None:
             return
         if self.effect is None:
-            if isinstance(self._end, Exception) and not isinstance(self._end, StopIteration):
+            if not isinstance(self._end, StopIteration):
                 held.__cause__ = self._end
+                if attempts := getattr(self._end, "attempts", ()):
+                    with suppress(AttributeError, TypeError):  # not every exception takes more
+                        held.attempts = attempts  # type: ignore[attr-defined]
             self._end = held
             return
-        receipt, effect = self._trail.receipt, self.effect
-        if isinstance(effect, Send) and effect.billable and receipt is not None:
-            # Another account's turn had come; nothing was sent there.
-            self._trail.receipt = receipt if receipt.account != effect.account else None
-        self.fail(held)
+        unsent = isinstance(self.effect, Send) and self.effect.billable
+        self.fail(NotBegun(held) if unsent else held)
         self.advance()
 
     def result(self) -> T:

@@ -312,8 +312,9 @@ class _Own(NamedTuple):
         try:
             with open(self.file, "rb") as file:
                 return _load(provider, file.read(), where)
-        except OSError as exc:
-            raise ConfigurationError(f"{where}: {exc.strerror}") from None
+        except (OSError, ValueError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else exc
+            raise ConfigurationError(f"{where}: {reason}") from None
 
     def over(self, table: _Table) -> _Table:
         """*table* with the rows in the place of its own."""
@@ -370,8 +371,9 @@ def _load(provider: str, text: str | bytes | None, where: str) -> _Table:
 
     try:
         return _checked_table(provider, json.loads(text))
-    except ValueError as exc:
-        raise ConfigurationError(f"{where}: {exc}") from None
+    except (ValueError, RecursionError) as exc:
+        reason = "nested too deeply" if isinstance(exc, RecursionError) else exc
+        raise ConfigurationError(f"{where}: {reason}") from None
 
 
 def _checked_table(name: str, document: Any) -> _Table:

@@ -64,26 +64,34 @@ def race(
             over = lane.due
             if alone and max(over, clock()) >= at:
                 over = at
-            news, error = None, None
+            news, error, woken = None, None, False
             if lane.sleep is not None and (left := over - clock()) > 0:
                 try:
                     news = yield Sleep(left, lane.sleep.wake)
+                    woken = _woken(lane.sleep, news)
                 except GeneratorExit:
                     raise
                 except BaseException as exc:
                     error = exc
-            if error is None and news is None and alone and clock() >= at:
+            if error is None and not woken and alone and clock() >= at:
                 alone = False
                 if (play := second()) is not None:
                     lanes.append(Lane(play))
                 continue
+            if error is None and not woken and over < lane.due:
+                continue  # cut for the second one's sake, and ended a little early
             yield from _advance(lane, news, error, clock)
-            if lane.ended is not None and (alone or lane.ended.won):
+            if lane.ended is not None and lane.ended.won:
                 break
         return [lane.ended for lane in lanes if lane.ended is not None]
     finally:
         for lane in lanes:
             lane.play.close()
+
+
+def _woken(sleep: Sleep, reply: object) -> bool:
+    """Whether *reply* is news; without any, a client answers with the number seen already."""
+    return sleep.wake is not None and isinstance(reply, int) and reply > sleep.wake.seen
 
 
 def _advance(

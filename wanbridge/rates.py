@@ -22,6 +22,10 @@ PLACES = Decimal("1e-9")
 _UP = Context(prec=100, rounding=ROUND_CEILING)
 
 
+# Beyond any money there is, and within what can be computed exactly.
+LEAST, MOST = Decimal("0.000000000001"), Decimal("1000000000000")
+
+
 def _copied(per: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
     return dict(per)
 
@@ -80,9 +84,13 @@ class Rates:
 
         Into the base it is the exact product. Into another currency the quotient is rounded up
         to nine places: never cheaper than it is.
+
+        Raises:
+            ConfigurationError: *currency* is no currency code.
         """
         if money.currency == currency:
             return money
+        _checked("currency", 1, currency)
         here, there = self._worth(money.currency), self._worth(currency)
         if here is None or there is None:
             return None
@@ -104,6 +112,8 @@ def _checked(key: object, rate: Any, code: Any) -> Decimal:
         raise ConfigurationError(f"rates: {key}: {said}") from None
     if not amount > 0:
         raise ConfigurationError(f"rates: {key}: {rate!r}; a rate is above zero")
+    if not LEAST <= amount <= MOST:
+        raise ConfigurationError(f"rates: {key}: {rate!r}; from {LEAST:f} to {MOST:f}")
     return amount
 
 

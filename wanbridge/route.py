@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal, TypeAlias, get_args
 
 from attrs import field, frozen
@@ -48,7 +49,7 @@ class Budget:
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.limit, Money) or self.limit.amount < 0:
             raise ConfigurationError(f"budget: {self.limit!r}; Money('5.00', 'USD'), not below 0")
-        if self.period is not None and self.period not in _BUCKETS:
+        if self.period is not None and self.period not in (*_BUCKETS,):
             known = ", ".join(_BUCKETS)
             raise ConfigurationError(f"budget: period: {self.period!r}; one of {known}")
 
@@ -58,17 +59,24 @@ class Budget:
 
 
 def _names(providers: Any) -> Any:
-    if isinstance(providers, str):
-        if providers == "any":
-            return providers
+    if providers == "any":
+        return providers
+    if isinstance(providers, str | bytes | Mapping) or not isinstance(providers, Iterable):
         raise ConfigurationError(f"route: providers: {providers!r}; a list of accounts, or 'any'")
     return tuple(providers)
 
 
 def _fields(may_drop: Any) -> tuple[str, ...]:
-    if isinstance(may_drop, str):
+    several = isinstance(may_drop, list | tuple | set | frozenset)
+    if not several or not all(isinstance(name, str) for name in may_drop):
         raise ConfigurationError(f"route: may_drop: {may_drop!r}; a list of fields")
     return tuple(may_drop)
+
+
+def _alike(amount: Decimal) -> str:
+    """Equal amounts as equal text, whatever the decimal context: 5.00 is 5."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 @frozen
@@ -130,12 +138,19 @@ class Route:
             return  # as the next would stumble over it
         if self.assume_cost is not None and not isinstance(self.assume_cost, Money):
             yield f"assume_cost: {self.assume_cost!r}; Money('0.05', 'USD')"
+        elif self.assume_cost is not None and self.assume_cost.amount < 0:
+            yield f"assume_cost: {self.assume_cost}; not below 0"
         periods = [(budget.limit.currency, budget.period) for budget in self.budgets]
         if len(set(periods)) < len(periods):
             yield "budget: two for one currency and period; the lower one holds, give that"
         for name in ("deadline", "hedge_after"):
-            if (seconds := getattr(self, name)) is not None and not seconds > 0:
+            seconds = getattr(self, name)
+            fine = isinstance(seconds, int | float) and seconds > 0
+            if seconds is not None and not fine:
                 yield f"{name}: {seconds!r}; seconds, more than 0"
+        if not isinstance(self.weights, Mapping):
+            yield f"weights: {self.weights!r}; whole numbers by account"
+            return
         if self.weights and self.order != "spread":
             yield f"weights: only for order 'spread', not {self.order!r}"
         for name, weight in self.weights.items():
@@ -162,7 +177,8 @@ class Route:
         """What its budgets are known by in a ledger."""
         if self.name is not None:
             return self.name
-        said = repr((self.providers, self.order, self.on_uncertain, self.budgets))
+        limits = [(_alike(b.limit.amount), b.limit.currency, b.period) for b in self.budgets]
+        said = repr((self.providers, self.order, self.on_uncertain, limits))
         return f"unnamed-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
     def accounts(self, known: Mapping[str, Adapter]) -> list[Adapter]:
@@ -320,7 +336,9 @@ def _spread(
     Efraimidis and Spirakis, Weighted random sampling with a reservoir, 2006: the largest
     ``u ** (1 / w)`` first.
     """
-    drawn = zip(able, draws, strict=False)
-    keyed = [(draw ** (1 / weights.get(c.account, 1)), c) for c, draw in drawn]
+    enough = (*draws, *[0.0] * len(able))
+    keyed = [
+        (draw ** (1 / weights.get(c.account, 1)), c) for c, draw in zip(able, enough, strict=False)
+    ]
     keyed.sort(key=lambda pair: pair[0], reverse=True)
     return [_because(c, f"drawn by weight {weights.get(c.account, 1)}") for _, c in keyed]

@@ -113,12 +113,10 @@ class Sequel(NamedTuple):
     Attributes:
         on: Whether the next provider is asked.
         why: The reason, as a clause.
-        again: Whether that may be paid for twice.
     """
 
     on: bool
     why: str
-    again: bool = False
 
 
 def sequel(error: Exception, *, pays_again: bool) -> Sequel:
@@ -133,7 +131,7 @@ def sequel(error: Exception, *, pays_again: bool) -> Sequel:
         return Sequel(True, "nothing was charged")
     said = "it was charged" if error.charge is Charge.YES else "it may have been charged"
     if pays_again:
-        return Sequel(True, f"{said}, and the route pays again", again=True)
+        return Sequel(True, f"{said}, and the route pays again")
     return Sequel(False, f"{said}, and the route does not pay again")
 
 
@@ -176,11 +174,14 @@ def _kept(
     """One purchase, with health and ledger told how it goes."""
     health, account, began = shared.health, adapter.account, terms.clock()
     try:
-        result = yield from play(evolve(terms, tell=_telling(terms, held)) if held else terms)
+        if held or health.cooling(account, began) is not None:
+            result = yield from play(_telling(terms, held, lambda: health.up(account, began)))
+        else:
+            result = yield from play(terms)
     except CallFailed as exc:
         if _withdrawn(exc, terms):
-            health.withdrawn(account)
-        elif (cooling := health.failed(account, exc, terms.clock())) is not None:
+            health.withdrawn(account, began)
+        elif (cooling := health.failed(account, exc, terms.clock(), began)) is not None:
             # Without the provider's words, which may quote the prompt.
             what, seconds = type(exc).__name__, cooling.seconds
             log.warning("wanbridge: %s: not asked for %.0f s after %s", account, seconds, what)
@@ -190,7 +191,7 @@ def _kept(
             held.paid(None)
         raise
     except BaseException:
-        health.withdrawn(account)
+        health.withdrawn(account, began)
         held.interrupted(terms.trail)
         raise
     if isinstance(result, ImageResult):
@@ -198,7 +199,7 @@ def _kept(
         health.delivered(account, model, now, now - began)
         held.paid(result.cost)
     else:
-        health.up(account)
+        health.up(account, began)
     return result
 
 
@@ -209,17 +210,22 @@ def _withdrawn(error: CallFailed, terms: Terms) -> bool:
     return isinstance(error, TransportFailed) and error.charge is Charge.NO
 
 
-def _telling(terms: Terms, held: Held) -> Callable[[Event], None]:
-    """The ledger first: what it cannot take note of before a submit is not sent."""
+def _telling(terms: Terms, held: Held, up: Callable[[], None]) -> Terms:
+    """Terms that tell the ledger first: what it cannot take note of is not sent.
+
+    Args:
+        up: Called when the submit is accepted.
+    """
 
     def tell(event: Event) -> None:
         if isinstance(event, Submitting):
             held.note(event.receipt)
         elif isinstance(event, Accepted):
+            up()
             held.keep(event.job)
         terms.tell(event)
 
-    return tell
+    return evolve(terms, tell=tell)
 
 
 def resumed(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Flow[ImageResult]:
@@ -240,6 +246,8 @@ def looked_up(adapter: Adapter, receipt: Receipt, *, terms: Terms, shared: Share
     found = yield from flow.reconcile(adapter, receipt, terms=terms)
     if isinstance(found, NotAccepted):
         shared.guard.settle_all(adapter, receipt, None, bought=False)
+    elif isinstance(found, Job):
+        shared.guard.found(receipt, found)
     return found
 
 
@@ -323,7 +331,6 @@ class _Journey(Generic[T]):
         self.trace: list[tuple[Attempt, Exception | None]] = []
         self.open: list[int] = []
         self.tried, self.budget_only = 0, True
-        self.notes: list[Note] = []
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -434,6 +441,11 @@ class _Journey(Generic[T]):
             ended = yield from race(lanes, first, second, at=at, clock=clock)
             why = "another provider was faster"
             return ended
+        except BaseException:
+            for lane in lanes:
+                if lane.ended is not None:
+                    self._failed(lane.ended)
+            raise
         finally:
             for lane, (who, trail, since) in zip(lanes, asked, strict=True):
                 if lane.ended is None:
@@ -454,9 +466,8 @@ class _Journey(Generic[T]):
             trail=trail,
         )
 
-        terms.report(Asking(candidate.account, candidate.reason))
-
         def begin(terms: Terms) -> Flow[T]:
+            terms.report(Asking(candidate.account, candidate.reason))
             return self.errand.begin(
                 adapter, self.request, key=self.key, terms=terms, fitted=candidate.fitted
             )
@@ -534,7 +545,7 @@ class _Journey(Generic[T]):
         result = evolve(
             result,
             attempts=(*self.attempts, attempt),
-            notes=(*result.notes, *self.notes),
+            notes=(*result.notes, *map(_paid_again, filter(_may_cost, self.attempts))),
         )
         self.terms.trail.result, self.terms.trail.receipt = result, None
         return cast("T", result)
@@ -560,8 +571,6 @@ class _Journey(Generic[T]):
             receipt=receipt,
         )
         self.trace.append((attempt, error))
-        if said.again:
-            self._noted(tried.candidate, f"{type(error).__name__}: {_message(error)}")
         return None if said.on else error
 
     def _left(self, candidate: Candidate, trail: Trail, seconds: float, why: str) -> None:
@@ -577,15 +586,6 @@ class _Journey(Generic[T]):
             receipt=None if trail.job else trail.receipt,
         )
         self.trace.append((attempt, None))
-        if sent:
-            self._noted(candidate, why)
-
-    def _noted(self, candidate: Candidate, why: str) -> None:
-        at_risk = candidate.quote.money if candidate.quote is not None else None
-        amount = f" for {at_risk}" if at_risk is not None else ""
-        self.notes.append(
-            Note("route", "info", f"paid again: {candidate.account} may charge{amount} too ({why})")
-        )
 
     def _skip(self, candidate: Candidate, error: Exception) -> None:
         """Take note of an account that is not asked."""
@@ -620,6 +620,18 @@ class _Journey(Generic[T]):
         raise AllProvidersFailed(
             f"route {self.route.title}: {self.tried} tried, {skipped} not asked", errors
         )
+
+
+def _may_cost(attempt: Attempt) -> bool:
+    return attempt.charge is not Charge.NO
+
+
+def _paid_again(attempt: Attempt) -> Note:
+    """What an attempt that brought nothing may cost beside the one that did."""
+    at_risk = attempt.receipt.at_risk if attempt.receipt is not None else None
+    amount = f" {at_risk}" if at_risk is not None else ""
+    detail = f"paid again: {attempt.provider} may charge{amount} too ({attempt.detail})"
+    return Note("route", "info", detail)
 
 
 def _message(error: Exception) -> str:

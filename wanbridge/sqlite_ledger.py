@@ -14,21 +14,22 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 from weakref import WeakSet
 
-from wanbridge.errors import ConfigurationError
+from wanbridge.errors import ConfigurationError, InvalidRequest
 from wanbridge.ledger import ZERO, Hold, Share, Shortage, added
 from wanbridge.model import Job, Receipt
 
+T = TypeVar("T")
 _Row = tuple[Any, ...]
 
 VERSION = 1
@@ -101,6 +102,7 @@ class SqliteLedger:
         self._connection: sqlite3.Connection | None = None
         self._owner = os.getpid()
         self._closed = False
+        self._file: tuple[int, int] | None = None
         self._create()
         with _forking:
             _LEDGERS.add(self)
@@ -201,9 +203,20 @@ class SqliteLedger:
             try:
                 if self._connection is None:
                     self._connection = self._connect()
+                    self._file = self._identity()
+                if self._file != self._identity():
+                    raise ConfigurationError(f"ledger {self._path}: was deleted or replaced")
                 yield self._connection
             except sqlite3.Error as exc:
                 raise ConfigurationError(f"ledger {self._path}: {self._reason(exc)}") from None
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which file stands under the path; None if there is none."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _reason(self, exc: sqlite3.Error) -> str:
         match _code(exc):
@@ -224,10 +237,9 @@ class SqliteLedger:
         try:
             with suppress(FileExistsError):
                 os.close(os.open(self._path, flags, 0o600))
-        except OSError as exc:
-            raise ConfigurationError(
-                f"ledger {self._path}: cannot be made: {exc.strerror}"
-            ) from None
+        except (OSError, ValueError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else exc
+            raise ConfigurationError(f"ledger {self._path}: cannot be made: {reason}") from None
 
     def _connect(self) -> sqlite3.Connection:
         # SQLite does not wait where several processes turn to WAL at once, hence the loop.
@@ -333,6 +345,7 @@ def _holds(rows: list[_Row]) -> tuple[Hold, ...]:
 
 def _hold(rows: list[_Row]) -> Hold:
     _, name, key, account, at, receipt, job, *_ = rows[0]
+    unreadable: list[str] = []
     return Hold(
         id=name,
         key=key,
@@ -340,9 +353,19 @@ def _hold(rows: list[_Row]) -> Hold:
         at=datetime.fromisoformat(at),
         # The one row of a hold without shares has none.
         shares=tuple(_share(*row[7:]) for row in rows if row[7] is not None),
-        receipt=None if receipt is None else Receipt.from_json(receipt),
-        job=None if job is None else Job.from_json(job),
+        receipt=_read(Receipt.from_json, receipt, unreadable),
+        job=_read(Job.from_json, job, unreadable),
+        unreadable="; ".join(unreadable) or None,
     )
+
+
+def _read(load: Callable[[str], T], text: str | None, unreadable: list[str]) -> T | None:
+    """One that cannot be read must not hide the others."""
+    try:
+        return None if text is None else load(text)
+    except InvalidRequest as exc:
+        unreadable.append(str(exc))
+        return None
 
 
 def _share(budget: str, bucket: str, most: str, reserved: str) -> Share:

@@ -148,8 +148,8 @@ class Terms:
         callbacks: Who is called when a job ends; None if nobody is.
         may_drop, check_limits: As in `wanbridge.plan.plan`.
         ends_at: When, on `clock`, the whole call ends, whose part this is; None: by *patience*.
-        linger: Seconds that a submit may wait for its turn, or to be sent again; None: until
-            the deadline. Set where another provider could be asked instead.
+        linger: Seconds that a submit may wait for its turn, or to be sent again to who is busy;
+            None: until the deadline. Set where another provider could be asked instead.
         start_by: When, on `clock`, the first byte of a submit has to be under way; None: at
             any time before the deadline. Of a hedged call.
         answer_by: When, on `clock`, a submit has to be answered; None: within its read

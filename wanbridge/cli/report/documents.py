@@ -142,9 +142,16 @@ def _cells(members: Mapping[str, Any]) -> Document:
                 cells["amount"] = " | ".join(one["amount"] for one in value)
                 cells["currency"] = " | ".join(one["currency"] for one in value)
             case "reasons":
-                cells[name] = " | ".join(f"{one['requests']}: {one['reason']}" for one in value)
+                words = " | ".join(f"{one['requests']}: {one['reason']}" for one in value)
+                cells[name] = _words(words)
             case "assumes":
-                cells[name] = " | ".join(value)
+                cells[name] = _words(" | ".join(value))
             case _:
-                cells[name] = value
+                cells[name] = _words(value) if isinstance(value, str) else value
     return cells
+
+
+def _words(text: str) -> str:
+    """Text that no spreadsheet takes for a formula and no terminal for a command."""
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return f"'{plain}" if plain.startswith(("=", "+", "-", "@")) else plain
