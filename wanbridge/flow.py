@@ -131,8 +131,10 @@ def submit(
             return step.job
         # It answered with the pictures although it need not have. The job keeps that reply.
         reply = {"status": response.status, "body": response.body.decode("utf-8", "replace")}
-        terms.trail.job = adapter.job(response, request, key, key=key, state={_REPLY: reply})
-        return terms.trail.job
+        job = adapter.job(response, request, key, key=key, state={_REPLY: reply})
+        terms.trail.job, terms.trail.receipt = job, None
+        terms.report(Accepted(job))
+        return job
 
 
 def wait(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[ImageResult]:
