@@ -9,15 +9,26 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import attrs
 from attrs import evolve
 
 from wanbridge import fetch, flow, redaction
 from wanbridge.adapter import Adapter, Cancelled, Delivery, Found, ModelInfo, Step, TooLate
+from wanbridge.calls import (
+    CALL,
+    COMPARING,
+    Call,
+    Comparing,
+    Progress,
+    Rating,
+    checked_key,
+    new_key,
+    request_of,
+    sorted_out,
+)
 from wanbridge.compare import Workload, compare, workload
 from wanbridge.effects import Flow
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem, UnknownProvider
@@ -32,12 +43,9 @@ from wanbridge.model import (
     Image,
     ImageRequest,
     ImageResult,
-    InputImage,
     Job,
     Money,
-    PaletteColor,
     Receipt,
-    Size,
 )
 from wanbridge.picture import PictureFile
 from wanbridge.plan import plan, refuse_digests
@@ -59,74 +67,14 @@ from wanbridge.router import (
     resumed,
 )
 from wanbridge.telemetry import Operation, Telemetry, watched
-from wanbridge.terms import Event, Patience, Terms
+from wanbridge.terms import Patience, Terms
 
 if TYPE_CHECKING:
     from wanbridge.callbacks import CallbackReceiver
     from wanbridge.config import Settings
     from wanbridge.sandbox import Sandbox
 
-Progress = Callable[[Event], None]
 B = TypeVar("B", ImageResult, Job)
-
-
-class Fields(TypedDict, total=False):
-    """Fields of `ImageRequest`."""
-
-    prompt: str
-    model: str
-    negative_prompt: str | None
-    images: Sequence[InputImage | str]
-    n: int
-    sequential: bool
-    size: Size | str
-    thinking: bool | None
-    color_palette: Sequence[PaletteColor]
-    seed: int | None
-    watermark: bool
-    output_format: str | None
-    inline: bool
-    callback_url: str | None
-    extra: Mapping[str, Mapping[str, Any]]
-
-
-class Call(Fields, total=False):
-    """What `generate` and `submit` take by name."""
-
-    provider: str | None
-    route: str | Route | None
-    may_drop: Collection[str]
-    check_limits: bool
-    deadline: float | None
-    key: str | None
-    on_progress: Progress | None
-
-
-class Rating(TypedDict, total=False):
-    """How prices are compared."""
-
-    rates: Rates | Mapping[str, Any] | None
-    currency: str | None
-    may_drop: Collection[str]
-    check_limits: bool
-
-
-class Comparing(Fields, Rating, total=False):
-    """What `compare` takes by name."""
-
-    live: bool
-
-
-# What is not a field of the request.
-_CALL = tuple(Call.__annotations__.keys() - Fields.__annotations__.keys())
-_COMPARING = tuple(Comparing.__annotations__.keys() - Fields.__annotations__.keys())
-
-_REQUEST_FIELDS = tuple(f.name for f in attrs.fields(ImageRequest))
-
-
-def new_key() -> str:
-    """A key for one logical call: a random UUID, version 4."""
-    return str(uuid4())
 
 
 class Accounts:
@@ -299,18 +247,7 @@ class Accounts:
         )
 
     def _request(self, request: ImageRequest | str, fields: dict[str, Any]) -> ImageRequest:
-        problems = []
-        for name in fields:
-            if name not in _REQUEST_FIELDS:
-                near = difflib.get_close_matches(name, _REQUEST_FIELDS, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                problems.append(Problem(f"$.{name}", f"unknown field{hint}"))
-        if problems:
-            raise InvalidRequest(tuple(problems))
-        if not isinstance(request, ImageRequest):
-            made = ImageRequest(**{"prompt": request, **fields})
-        else:
-            made = evolve(request, **fields) if fields else request
+        made = request_of(request, fields)
         if made.extra:
             self._check_extra(made.extra)
         return made
@@ -375,10 +312,11 @@ class Accounts:
         self, errand: Errand[B], operation: Operation, request: ImageRequest | str, how: Call
     ) -> Conversation[B]:
         """One purchase, of the account that is named or by a route."""
-        made, options = self._taken(request, how, _CALL)
+        fields, options = sorted_out(how, CALL)
+        made = self._request(request, fields)
         who = self._whom(options.pop("provider", None), options.pop("route", None))
         key = options.pop("key", None)
-        key = self._new_key() if key is None else _checked_key(key)
+        key = self._new_key() if key is None else checked_key(key)
         if not isinstance(who, Route):
             who.bearer()
             return self._watched(
@@ -478,7 +416,8 @@ class Accounts:
         return found
 
     def _compare(self, request: ImageRequest | str, how: Comparing) -> Conversation[list[Quote]]:
-        made, options = self._taken(request, how, _COMPARING)
+        fields, options = sorted_out(how, COMPARING)
+        made = self._request(request, fields)
         live = options.pop("live", False)
         rating = self._rating(**options)
         terms = self._terms(may_drop=rating["may_drop"], check_limits=rating["check_limits"])
@@ -510,14 +449,6 @@ class Accounts:
             "check_limits": check_limits,
             "today": self._now().date(),
         }
-
-    def _taken(
-        self, request: ImageRequest | str, how: Mapping[str, Any], known: Collection[str]
-    ) -> tuple[ImageRequest, dict[str, Any]]:
-        """The request with its fields, and the options beside them that are *known*."""
-        options = {name: how[name] for name in known if name in how}
-        fields = {name: given for name, given in how.items() if name not in options}
-        return self._request(request, fields), options
 
     def _wait(
         self, job: Job, deadline: float | None, on_progress: Progress | None
@@ -576,13 +507,6 @@ class Accounts:
     def _save(self, image: Image, file: PictureFile) -> Conversation[None]:
         terms = self._terms()
         return Conversation(fetch.download("download", image, file, terms=terms), terms)
-
-
-def _checked_key(key: object) -> str:
-    """A caller's own key; it goes into headers, receipts and the ledger."""
-    if not isinstance(key, str) or not key.strip() or not key.isprintable():
-        raise ConfigurationError(f"key={key!r}: printable text, as an order's number")
-    return key
 
 
 def _secrets(adapter: Adapter) -> Iterator[str | None]:

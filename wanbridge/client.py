@@ -14,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from wanbridge.accounts import Accounts, Call, Comparing, Progress, Rating, sandboxed
+from wanbridge.accounts import Accounts, sandboxed
 from wanbridge.adapter import Adapter, Cancelled, Found, ModelInfo, Step, TooLate
+from wanbridge.calls import Call, Comparing, Progress, Rating
 from wanbridge.compare import Workload
 from wanbridge.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
 from wanbridge.http import AsyncLine, Line

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import evolve
 
 from wanbridge import config
-from wanbridge.accounts import Call, sandboxed
+from wanbridge.accounts import sandboxed
 from wanbridge.adapter import Adapter, Cadence
+from wanbridge.calls import Call
 from wanbridge.cli.options import AccountOptions
 from wanbridge.cli.session import Session
 from wanbridge.cli.usage import UsageError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wanbridge.accounts import Call, new_key
+from wanbridge.calls import Call, new_key
 from wanbridge.cli.options import CallOptions, RequestOptions
 from wanbridge.cli.session import Session
 

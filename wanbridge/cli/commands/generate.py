@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from wanbridge.accounts import Call
+from wanbridge.calls import Call
 from wanbridge.cli.accounts import chosen
 from wanbridge.cli.calling import call_of
 from wanbridge.cli.codes import Exit
