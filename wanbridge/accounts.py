@@ -63,6 +63,7 @@ from wanbridge.router import (
     alone,
     cancelled,
     failover,
+    looked_at,
     looked_up,
     resumed,
 )
@@ -465,7 +466,7 @@ class Accounts:
 
     def _look(self, job: Job) -> Conversation[Step]:
         adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
-        return Conversation(flow.look(adapter, job, terms=terms), terms)
+        return Conversation(looked_at(adapter, job, terms=terms, shared=self._shared), terms)
 
     def _reconcile(self, receipt: Receipt) -> Conversation[Found]:
         adapter = self._at(receipt.account, receipt.provider, receipt.base_url)

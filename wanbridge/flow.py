@@ -203,8 +203,13 @@ def finish(
     return step.delivery, job
 
 
-def reconcile(adapter: Adapter, receipt: Receipt, *, terms: Terms) -> Flow[Found]:
+def reconcile(
+    adapter: Adapter, receipt: Receipt, *, terms: Terms, until: float | None = None
+) -> Flow[Found]:
     """Look an uncertain submit up. Nothing is sent again.
+
+    Args:
+        until: When, on the clock, to give up; None takes the time it needs.
 
     Returns:
         The job if it was accepted; `NotAccepted` if it surely was not, on two reads;
@@ -212,10 +217,12 @@ def reconcile(adapter: Adapter, receipt: Receipt, *, terms: Terms) -> Flow[Found
     """
     found: Found = StillUnknown(detail="not looked up yet")
     for turn in range(2):
+        if turn and terms.late(LOOK_AGAIN, until):
+            return StillUnknown(detail="there was no time for a second look")
         if turn:
             yield Sleep(LOOK_AGAIN)
         try:
-            found = yield from converse(adapter, adapter.find(receipt), terms=terms)
+            found = yield from converse(adapter, adapter.find(receipt), terms=terms, until=until)
         except CallFailed as exc:
             return StillUnknown(detail=f"the look-up failed: {exc}")
         if not isinstance(found, NotAccepted):
@@ -224,17 +231,23 @@ def reconcile(adapter: Adapter, receipt: Receipt, *, terms: Terms) -> Flow[Found
 
 
 def converse(
-    adapter: Adapter, exchange: Exchange[T], *, terms: Terms, busy: frozenset[int] = frozenset()
+    adapter: Adapter,
+    exchange: Exchange[T],
+    *,
+    terms: Terms,
+    busy: frozenset[int] = frozenset(),
+    until: float | None = None,
 ) -> Flow[T]:
     """Carry out an adapter's conversation of free messages.
 
     Args:
         busy: Statuses after which a message is sent again, as after a broken line.
+        until: When, on the clock, to give up; None takes the time it needs.
     """
     try:
         message = next(exchange)
         while True:
-            response = yield from _free(adapter, message, terms, busy)
+            response = yield from _free(adapter, message, terms, busy, until)
             message = exchange.send(response)
     except StopIteration as stop:
         return cast("T", stop.value)
@@ -533,21 +546,28 @@ def _replay(adapter: Adapter, job: Job, reply: dict[str, object]) -> Step:
 
 
 def _free(
-    adapter: Adapter, message: HttpRequest, terms: Terms, busy: frozenset[int]
+    adapter: Adapter,
+    message: HttpRequest,
+    terms: Terms,
+    busy: frozenset[int],
+    until: float | None,
 ) -> Flow[HttpResponse]:
     """Send a message that buys nothing, again if the line breaks or the status is *busy*."""
     backoff = FIRST_BACKOFF
     for turn in range(FREE_RETRIES + 1):
         pause = terms.jittered(backoff)
+        read = None if until is None else max(until - terms.clock(), SOONEST)
+        last = turn == FREE_RETRIES
         try:
-            response = cast("HttpResponse", (yield Send(account=adapter.account, request=message)))
-            if response.status not in busy or turn == FREE_RETRIES:
-                return response
-            reason = f"{adapter.account}: HTTP {response.status}"
+            send = Send(account=adapter.account, request=message, read=read)
+            response = cast("HttpResponse", (yield send))
             if response.retry_after is not None:
                 pause = min(response.retry_after, MOST_BACKOFF)
+            if response.status not in busy or last or terms.late(pause, until):
+                return response
+            reason = f"{adapter.account}: HTTP {response.status}"
         except TransportFailed as exc:
-            if turn == FREE_RETRIES:
+            if last or terms.late(pause, until):
                 raise
             reason = str(exc)
         backoff = min(backoff * 2, MOST_BACKOFF)
@@ -612,7 +632,7 @@ def _result(
     began: float,
     quoted: Money | None,
 ) -> ImageResult:
-    cost, source = _cost(adapter, request, delivery, terms)
+    cost, source = cost_of(adapter, request, delivery, terms)
     return ImageResult(
         provider=adapter.account,
         model=request.model,
@@ -654,9 +674,10 @@ def _with_bytes(result: ImageResult, request: ImageRequest, terms: Terms) -> Flo
     return evolve(result, images=images, notes=(*result.notes, *missing))
 
 
-def _cost(
+def cost_of(
     adapter: Adapter, request: ImageRequest, delivery: Delivery, terms: Terms
 ) -> tuple[Money | None, Literal["reply", "rule"] | None]:
+    """What a delivery cost, and who says so; None if that is unknown."""
     if delivery.cost is not None:
         return delivery.cost, "reply"
     try:

@@ -190,10 +190,8 @@ class Guard:
         except Exception:
             log.exception("wanbridge: the ledger could not be read; the purchase stays held")
             return []
-        known = [hold for hold in holds if _left(hold, handle)]
-        open_ = [hold for hold in holds if hold.job is None]
-        # A job that could not be noted belongs to the one purchase without any.
-        return known or (open_ if isinstance(handle, Job) and len(open_) == 1 else [])
+        # A job that could not be noted stays held: guessing could free another call's purchase.
+        return [hold for hold in holds if _left(hold, handle)]
 
 
 def _left(hold: Hold, handle: Job | Receipt) -> bool:

@@ -18,7 +18,16 @@ from typing import Generic, NamedTuple, NoReturn, Protocol, TypeVar, cast
 from attrs import define, evolve, frozen
 
 from wanbridge import flow
-from wanbridge.adapter import Adapter, Cancelled, Found, NotAccepted, StillUnknown, TooLate
+from wanbridge.adapter import (
+    Adapter,
+    Cancelled,
+    Done,
+    Found,
+    NotAccepted,
+    Step,
+    StillUnknown,
+    TooLate,
+)
 from wanbridge.effects import Flow, Sleep
 from wanbridge.errors import (
     AllProvidersFailed,
@@ -230,15 +239,32 @@ def _telling(terms: Terms, held: Held, up: Callable[[], None]) -> Terms:
 
 def resumed(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Flow[ImageResult]:
     """An accepted job to its end; what was held for it is settled."""
-    settle = shared.guard.settle_all
     try:
         result = yield from flow.wait(adapter, job, terms=terms)
     except CallFailed as exc:
-        if exc.charge is not Charge.MAYBE:
-            settle(adapter, job, None, bought=exc.charge is Charge.YES)
+        _settle_failed(adapter, job, exc, shared)
         raise
-    settle(adapter, job, result.cost, bought=True)
+    shared.guard.settle_all(adapter, job, result.cost, bought=True)
     return result
+
+
+def looked_at(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Flow[Step]:
+    """One poll of an accepted job; if it has ended, what was held for it is settled."""
+    try:
+        step = yield from flow.look(adapter, job, terms=terms)
+    except CallFailed as exc:
+        _settle_failed(adapter, job, exc, shared)
+        raise
+    if isinstance(step, Done) and step.delivery.images:
+        cost, _ = flow.cost_of(adapter, job.request, step.delivery, terms)
+        shared.guard.settle_all(adapter, job, cost, bought=True)
+    return step
+
+
+def _settle_failed(adapter: Adapter, job: Job, error: CallFailed, shared: Shared) -> None:
+    if error.charge is not Charge.MAYBE:
+        bought = error.charge is Charge.YES
+        shared.guard.settle_all(adapter, job, None, bought=bought)
 
 
 def looked_up(adapter: Adapter, receipt: Receipt, *, terms: Terms, shared: Shared) -> Flow[Found]:
@@ -521,12 +547,12 @@ class _Journey(Generic[T]):
 
     def _look_up(self, receipt: Receipt, adapter: Adapter, terms: Terms) -> Flow[Found]:
         """Look a submit up; again if waiting for it can settle it and is wanted."""
-        found = yield from flow.reconcile(adapter, receipt, terms=terms)
+        found = yield from flow.reconcile(adapter, receipt, terms=terms, until=self.until)
         if isinstance(found, StillUnknown) and found.again_at is not None and not self._pays_again:
             pause = max(0.0, (found.again_at - self.terms.now()).total_seconds())
             if self.terms.clock() + pause < self.until:
                 yield Sleep(pause)
-                found = yield from flow.reconcile(adapter, receipt, terms=terms)
+                found = yield from flow.reconcile(adapter, receipt, terms=terms, until=self.until)
         return found
 
     # -- what came of it
