@@ -33,7 +33,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "terms registry wakeups route race",
         "fetch explain play config callbacks compare guard calls",
         "flow http support telemetry",
-        "router live otel",
+        "purchase live otel",
+        "router",
         "accounts testing",
         "client",
         "wanbridge",
@@ -63,7 +64,8 @@ ONLY: dict[str, frozenset[str]] = {
         "calls": "errors model rates route terms",
         "route": "adapter errors model plan pricing",
         "guard": "adapter errors ledger model pricing route terms",
-        "router": "adapter effects errors flow guard health model plan race route terms",
+        "purchase": "adapter effects errors flow guard health model plan terms",
+        "router": "adapter effects errors flow guard health model purchase race route terms",
         "providers": "adapter errors model multipart picture sizes structure wire",
         "plan": "adapter errors model picture wire",
         "wakeups": "effects",
@@ -128,7 +130,7 @@ SWITCHES = {"COLUMNS", "WANBRIDGE_DEBUG"}
 # Who decides without looking at the world.
 PURE = (
     *("adapter", "plan", "flow", "fetch", "gates", "effects", "terms", "sizes", "wire"),
-    *("route", "router", "race", "guard", "health", "quotes", "compare", "live"),
+    *("route", "router", "purchase", "race", "guard", "health", "quotes", "compare", "live"),
     *("multipart", "support", "testing"),
 )
 WORLDLY = {"asyncio", "os", "random", "secrets", "select", "signal", "socket", "ssl", "time"}

@@ -51,22 +51,22 @@ from wanbridge.picture import PictureFile
 from wanbridge.plan import plan, refuse_digests
 from wanbridge.play import Conversation
 from wanbridge.pricing import PriceBook, Quote
-from wanbridge.quotes import converted, quoted
-from wanbridge.rates import Rates
-from wanbridge.registry import Registry
-from wanbridge.route import ORDERS, Candidate, Order, Route, rank
-from wanbridge.router import (
+from wanbridge.purchase import (
     Errand,
     Generate,
     Shared,
     Submit,
     alone,
     cancelled,
-    failover,
     looked_at,
     looked_up,
     resumed,
 )
+from wanbridge.quotes import converted, quoted
+from wanbridge.rates import Rates
+from wanbridge.registry import Registry
+from wanbridge.route import ORDERS, Candidate, Order, Route, rank
+from wanbridge.router import failover
 from wanbridge.telemetry import Operation, Telemetry, watched
 from wanbridge.terms import Patience, Terms
 

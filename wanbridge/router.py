@@ -13,21 +13,12 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Generic, NamedTuple, NoReturn, Protocol, TypeVar, cast
+from typing import Generic, NamedTuple, NoReturn, TypeVar, cast
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve
 
 from wanbridge import flow
-from wanbridge.adapter import (
-    Adapter,
-    Cancelled,
-    Done,
-    Found,
-    NotAccepted,
-    Step,
-    StillUnknown,
-    TooLate,
-)
+from wanbridge.adapter import Adapter, Found, NotAccepted, StillUnknown
 from wanbridge.effects import Flow, Sleep
 from wanbridge.errors import (
     AllProvidersFailed,
@@ -39,81 +30,21 @@ from wanbridge.errors import (
     JobCancelled,
     ProviderUnavailable,
     SubmissionUncertain,
-    TransportFailed,
     UnsupportedFeature,
 )
-from wanbridge.guard import Guard, Held, Unpriced
-from wanbridge.health import Cooling, Health
-from wanbridge.model import Attempt, ImageRequest, ImageResult, Job, Note, Receipt
-from wanbridge.plan import Plan
+from wanbridge.guard import Held, Unpriced
+from wanbridge.health import Cooling
+from wanbridge.model import Attempt, ImageRequest, ImageResult, Note, Receipt
+from wanbridge.purchase import Errand, Shared, kept
 from wanbridge.race import Lane, race
 from wanbridge.route import Candidate, Route
-from wanbridge.terms import Accepted, Asking, Event, Submitting, Terms, Trail
+from wanbridge.terms import Asking, Terms, Trail
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 log = logging.getLogger("wanbridge")
 
 # With another provider at hand nobody waits longer than this before anything was sent.
 LINGER = 2.0
-
-
-class Errand(Protocol[T_co]):
-    """What is asked of a provider: pictures, or the job of a purchase.
-
-    Attributes:
-        wants_job: Whether it is the job.
-    """
-
-    wants_job: bool
-
-    def begin(
-        self,
-        adapter: Adapter,
-        request: ImageRequest,
-        *,
-        key: str,
-        terms: Terms,
-        fitted: Plan | None = None,
-    ) -> Flow[T_co]:
-        """Buy it."""
-
-    def resume(self, adapter: Adapter, job: Job, *, terms: Terms) -> Flow[T_co]:
-        """Go on with a purchase that turned out to be accepted."""
-
-
-class Generate:
-    """Pictures."""
-
-    wants_job = False
-    begin = staticmethod(flow.generate)
-    resume = staticmethod(flow.wait)
-
-
-class Submit:
-    """The job."""
-
-    wants_job = True
-    begin = staticmethod(flow.submit)
-
-    @staticmethod
-    def resume(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[Job]:
-        """It is the job that was wanted."""
-        yield from ()
-        return job
-
-
-@frozen
-class Shared:
-    """What all calls of a client have in common.
-
-    Attributes:
-        health: Cool-downs and latencies.
-        guard: Budgets and the ledger.
-    """
-
-    health: Health
-    guard: Guard
 
 
 class Sequel(NamedTuple):
@@ -149,146 +80,6 @@ def _elsewhere(error: CallFailed) -> bool:
     if isinstance(error, SubmissionUncertain):
         return not isinstance(error.__cause__, CallFailed) or error.__cause__.elsewhere
     return error.elsewhere
-
-
-# -- one purchase ----------------------------------------------------------------------------
-
-
-def alone(
-    errand: Errand[T],
-    adapter: Adapter,
-    request: ImageRequest,
-    *,
-    key: str,
-    terms: Terms,
-    shared: Shared,
-) -> Flow[T]:
-    """At one account, which the caller has named: nobody else is asked, cooling down or not."""
-    held = shared.guard.hold(None, None, adapter, key=key, now=terms.now())
-
-    def play(terms: Terms) -> Flow[T]:
-        return errand.begin(adapter, request, key=key, terms=terms)
-
-    return (yield from _kept(play, adapter, request.model, terms, shared, held))
-
-
-def _kept(
-    play: Callable[[Terms], Flow[T]],
-    adapter: Adapter,
-    model: str,
-    terms: Terms,
-    shared: Shared,
-    held: Held,
-) -> Flow[T]:
-    """One purchase, with health and ledger told how it goes."""
-    health, account, began = shared.health, adapter.account, terms.clock()
-    try:
-        if held or health.cooling(account, began) is not None:
-            result = yield from play(_telling(terms, held, lambda: health.up(account, began)))
-        else:
-            result = yield from play(terms)
-    except CallFailed as exc:
-        if _withdrawn(exc, terms):
-            health.withdrawn(account, began)
-        elif (cooling := health.failed(account, exc, terms.clock(), began)) is not None:
-            # Without the provider's words, which may quote the prompt.
-            what, seconds = type(exc).__name__, cooling.seconds
-            log.warning("wanbridge: %s: not asked for %.0f s after %s", account, seconds, what)
-        if exc.charge is Charge.NO:
-            held.free()
-        elif exc.charge is Charge.YES:
-            held.paid(None)
-        raise
-    except BaseException:
-        health.withdrawn(account, began)
-        held.interrupted(terms.trail)
-        raise
-    if isinstance(result, ImageResult):
-        now = terms.clock()
-        health.delivered(account, model, now, now - began)
-        held.paid(result.cost)
-    else:
-        health.up(account, began)
-    return result
-
-
-def _withdrawn(error: CallFailed, terms: Terms) -> bool:
-    """Whether it only was not under way in time for a hedged call."""
-    if terms.start_by is None or terms.clock() < terms.start_by:
-        return False
-    return isinstance(error, TransportFailed) and error.charge is Charge.NO
-
-
-def _telling(terms: Terms, held: Held, up: Callable[[], None]) -> Terms:
-    """Terms that tell the ledger first: what it cannot take note of is not sent.
-
-    Args:
-        up: Called when the submit is accepted.
-    """
-
-    def tell(event: Event) -> None:
-        if isinstance(event, Submitting):
-            held.note(event.receipt)
-        elif isinstance(event, Accepted):
-            up()
-            held.keep(event.job)
-        terms.tell(event)
-
-    return evolve(terms, tell=tell)
-
-
-def resumed(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Flow[ImageResult]:
-    """An accepted job to its end; what was held for it is settled."""
-    try:
-        result = yield from flow.wait(adapter, job, terms=terms)
-    except CallFailed as exc:
-        _settle_failed(adapter, job, exc, shared)
-        raise
-    shared.guard.settle_all(adapter, job, result.cost, bought=True)
-    return result
-
-
-def looked_at(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Flow[Step]:
-    """One poll of an accepted job; if it has ended, what was held for it is settled."""
-    try:
-        step = yield from flow.look(adapter, job, terms=terms)
-    except CallFailed as exc:
-        _settle_failed(adapter, job, exc, shared)
-        raise
-    if isinstance(step, Done) and step.delivery.images:
-        cost, _ = flow.cost_of(adapter, job.request, step.delivery, terms)
-        shared.guard.settle_all(adapter, job, cost, bought=True)
-    return step
-
-
-def _settle_failed(adapter: Adapter, job: Job, error: CallFailed, shared: Shared) -> None:
-    if error.charge is not Charge.MAYBE:
-        bought = error.charge is Charge.YES
-        shared.guard.settle_all(adapter, job, None, bought=bought)
-
-
-def looked_up(adapter: Adapter, receipt: Receipt, *, terms: Terms, shared: Shared) -> Flow[Found]:
-    """An uncertain submit, looked up; what was held for it is given back if nothing came of it."""
-    found = yield from flow.reconcile(adapter, receipt, terms=terms)
-    if isinstance(found, NotAccepted):
-        shared.guard.settle_all(adapter, receipt, None, bought=False)
-    elif isinstance(found, Job):
-        shared.guard.found(receipt, found)
-    return found
-
-
-def cancelled(
-    adapter: Adapter, job: Job, *, terms: Terms, shared: Shared
-) -> Flow[Cancelled | TooLate]:
-    """A job, cancelled; what was held for it is given back if that costs nothing."""
-    found = yield from flow.converse(adapter, adapter.cancel(job), terms=terms)
-    if isinstance(found, Cancelled) and found.charge is not Charge.MAYBE:
-        bought = found.charge is Charge.YES
-        shared.guard.settle_all(adapter, job, None, bought=bought)
-    return found
-
-
-# -- a route ---------------------------------------------------------------------------------
 
 
 def failover(
@@ -514,7 +305,7 @@ class _Journey(Generic[T]):
     def _kept(
         self, play: Callable[[Terms], Flow[T]], adapter: Adapter, terms: Terms, held: Held
     ) -> Flow[T]:
-        return _kept(play, adapter, self.request.model, terms, self.shared, held)
+        return kept(play, adapter, self.request.model, terms, self.shared, held)
 
     def _settled(
         self, error: SubmissionUncertain, adapter: Adapter, terms: Terms, held: Held
