@@ -439,6 +439,8 @@ class _Submission:
             self.op = Op.RESEND
             age = self.terms.clock() - self.first_sent
             again = age + pause < RESEND_BEFORE
+            # Beside another provider that is paid again, nobody waits for this one.
+            latest = latest if self.terms.answer_by is None else self.terms.answer_by
         if last or not again or self.terms.clock() + pause >= latest:
             return None
         return pause

@@ -5,6 +5,7 @@ Values and a pure function; asking them one after the other is `wanbridge.router
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -194,9 +195,10 @@ class Route:
             return list(known.values())
         if wrong := [name for name in self.providers if name not in known]:
             there = ", ".join(known) or "none is configured"
-            raise UnknownProvider(
-                f"route {self.title}: no account is called {', '.join(wrong)}; there are: {there}"
-            )
+            near = difflib.get_close_matches(wrong[0], known, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            named = f"no account is called {', '.join(wrong)}"
+            raise UnknownProvider(f"route {self.title}: {named}; {hint}there are: {there}")
         return [known[name] for name in self.providers]
 
 

@@ -143,6 +143,7 @@ class _Journey(Generic[T]):
     ) -> None:
         self.errand, self.route, self.request, self.key = errand, route, request, key
         self.terms, self.shared, self.until = terms, shared, terms.until
+        self.adapters: dict[str, Adapter] = {}
         self.queue: deque[Candidate] = deque()
         self.cooling: list[tuple[float, Candidate]] = []
         self.trace: list[tuple[Attempt, Exception | None]] = []
@@ -159,6 +160,7 @@ class _Journey(Generic[T]):
             if candidate.skipped is not None:
                 self._skip(candidate, candidate.skipped)
         self.queue.extend(c for c in candidates if c.skipped is None)
+        self.adapters = {c.account: c.adapter for c in candidates}
         following = self._next()
         while following is not None:
             ended = yield from self._ask(*following)
@@ -362,10 +364,17 @@ class _Journey(Generic[T]):
         result = evolve(
             result,
             attempts=(*self.attempts, attempt),
-            notes=(*result.notes, *map(_paid_again, filter(_may_cost, self.attempts))),
+            notes=(*result.notes, *map(self._paid_again, filter(_may_cost, self.attempts))),
         )
         self.terms.trail.result, self.terms.trail.receipt = result, None
         return cast("T", result)
+
+    def _paid_again(self, attempt: Attempt) -> Note:
+        """What an attempt that brought nothing may cost beside the one that did."""
+        at_risk = self.terms.price(self.adapters[attempt.provider], self.request, None)
+        amount = f" {at_risk}" if at_risk is not None else ""
+        detail = f"paid again: {attempt.provider} may charge{amount} too ({attempt.detail})"
+        return Note("route", "info", detail)
 
     def _failed(self, tried: _Tried[T]) -> Exception | None:
         """Take note of a failure; the error if it ends the route."""
@@ -441,14 +450,6 @@ class _Journey(Generic[T]):
 
 def _may_cost(attempt: Attempt) -> bool:
     return attempt.charge is not Charge.NO
-
-
-def _paid_again(attempt: Attempt) -> Note:
-    """What an attempt that brought nothing may cost beside the one that did."""
-    at_risk = attempt.receipt.at_risk if attempt.receipt is not None else None
-    amount = f" {at_risk}" if at_risk is not None else ""
-    detail = f"paid again: {attempt.provider} may charge{amount} too ({attempt.detail})"
-    return Note("route", "info", detail)
 
 
 def _message(error: Exception) -> str:
