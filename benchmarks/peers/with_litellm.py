@@ -1,9 +1,9 @@
 """One logical image request through LiteLLM's Router; runs in LiteLLM's own environment.
 
-    python with_litellm.py '{"one": URL, "two": URL, "timeout": 2, "tuned": false}'
+    python with_litellm.py '{"one": URL, "two": URL, "timeout": 2, "retries": 0}'
 
-Prints a JSON object as its last line. ``tuned`` switches off both of its layers of repeats: the
-Router's and the OpenAI client's.
+Prints a JSON object as its last line. ``retries`` is given to both of its layers, Router and
+deployment; null leaves the defaults.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
     """Ask for one picture by a fresh Router with one fallback; how that ended."""
     litellm: Any = import_module("litellm")
     litellm.suppress_debug_info = True
-    once = {"max_retries": 0} if given["tuned"] else {}
+    retries = given["retries"]
     deployments = [
         {
             "model_name": name,
@@ -29,7 +29,7 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
                 "api_key": "k",
                 "api_base": given[provider],
                 "timeout": given["timeout"],
-                **once,
+                **({} if retries is None else {"max_retries": retries}),
             },
         }
         for name, provider in (("img", "one"), ("img2", "two"))
@@ -37,14 +37,14 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
     router = litellm.Router(
         model_list=deployments,
         fallbacks=[{"img": ["img2"]}],
-        **({"num_retries": 0} if given["tuned"] else {}),
+        **({} if retries is None else {"num_retries": retries}),
     )
-    urls, error = [], None
+    urls: list[str | None] = []
+    error: Exception | None = None
     began = time.perf_counter()
     try:
-        urls = [
-            image.url for image in router.image_generation(prompt="a red kite", model="img").data
-        ]
+        result = router.image_generation(prompt="a red kite", model="img")
+        urls = [image.url for image in result.data]
     except Exception as exc:
         error = exc
     return {
@@ -53,7 +53,7 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
         "error": type(error).__name__ if error else None,
         "charge": None,
         "message": str(error) if error else None,
-        "versions": {name: version(name) for name in ("litellm", "openai", "httpx")},
+        "versions": {name: version(name) for name in ("litellm", "openai")},
     }
 
 

@@ -1,4 +1,4 @@
-"""One logical image request through a route of wanbridge; runs in its own environment.
+"""One logical image request through a route of wanbridge; runs in an environment of its own.
 
     python with_wanbridge.py '{"one": URL, "two": URL, "timeout": 2, "on_uncertain": "stop"}'
 
@@ -34,7 +34,8 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
     with Client(accounts, patience=patience) as client:
         began = time.perf_counter()
         try:
-            urls = [image.url for image in client.generate("a red kite", route=route).images]
+            result = client.generate("a red kite", route=route)
+            urls = [image.url for image in result.images]
         except WanbridgeError as exc:
             error = exc
         seconds = time.perf_counter() - began
