@@ -1,0 +1,42 @@
+"""What the README shows works as it stands there."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from wanbridge import Client, config
+from wanbridge.model import Money
+
+TEXT = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The code of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def test_the_configuration_is_one() -> None:
+    """Copied, it is read: accounts, routes, rates, prices and ledger."""
+    (text,) = blocks("toml")
+
+    settings = config.load(tomllib.loads(text), environ={})
+
+    assert ["runware", "dashscope-beijing"] == [a.account for a in settings.adapters]
+    assert "cheapest" == settings.routes["default"].order
+    assert settings.rates is not None
+    assert Money("0.1406", "USD") == settings.rates.convert(Money(1, "CNY"), "USD")
+    assert "spend.sqlite3" == str(settings.ledger)
+
+
+def test_the_route_buys_and_tells(capsys: pytest.CaptureFixture[str]) -> None:
+    """At whoever is cheapest in the sandbox."""
+    (code,) = (block for block in blocks("python") if "route=route" in block)
+
+    with Client.sandbox() as client:
+        exec(code, {"client": client})
+
+    assert "reapi delivered yes 0.024 USD costs 0.024 USD\n" == capsys.readouterr().out
