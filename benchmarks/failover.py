@@ -19,18 +19,21 @@ import logging
 import platform
 import random
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
 
-from wanbridge import Client, ImageRequest, Route, __version__
+from wanbridge import CallbackReceiver, Client, ImageRequest, Registry, Route, __version__
+from wanbridge.accounts import sandboxed
 from wanbridge.errors import AllProvidersFailed, CallFailed, Charge, WanbridgeError
 from wanbridge.model import Attempt, ImageResult, Job, Receipt
 from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox
+from wanbridge.wire import HttpRequest
 
 REQUEST = ImageRequest("a heron at dusk", size="1K")
 PAIR = evolve(REQUEST, n=2)
@@ -38,7 +41,7 @@ PAIR = evolve(REQUEST, n=2)
 LOST = ("lost_task", "empty_success", "fewer_images")
 RESULTS = Path(__file__).parent / "results"
 PROVIDERS = tuple(BUILTIN)
-# Faults of a call at the first provider; those of callbacks and downloads are not about routes.
+# Every fault there is, at the first provider; those of callbacks are with a receiver for them.
 FAULTS: tuple[Mapping[str, Any], ...] = (
     {"kind": "accept_then_drop"},
     {"kind": "drop"},
@@ -69,6 +72,11 @@ FAULTS: tuple[Mapping[str, Any], ...] = (
     {"kind": "html_error", "op": "poll", "times": 3},
     {"kind": "error_in_200", "op": "poll"},
     {"kind": "unauthorized", "op": "poll"},
+    {"kind": "early_callback"},
+    {"kind": "lost_callback"},
+    {"kind": "duplicate_callback"},
+    {"kind": "forged_callback"},
+    {"kind": "stale_callback"},
 )
 
 
@@ -77,6 +85,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.at = 1_795_000_000.0
+        self.passes: Callable[[], object] = lambda: None
 
     def __call__(self) -> float:
         return self.at
@@ -86,6 +95,7 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.at += seconds
+        self.passes()
 
 
 @frozen(kw_only=True)
@@ -149,6 +159,8 @@ def run(fault: Mapping[str, Any], first: str, second: str, *, pays_again: bool =
     sandbox.fault(**fault, provider=first)
     route = Route((first, second), on_uncertain="pay_again" if pays_again else "stop")
     options: Any = {"clock": clock, "now": clock.now, "chance": random.Random(1).random}
+    if "callback" in fault["kind"]:
+        options["callbacks"] = called_back(sandbox, clock)
     with Client.sandbox(sandbox, sleep=clock.sleep, **options) as client:
         began = clock()
         result, error = None, None
@@ -179,6 +191,25 @@ def run(fault: Mapping[str, Any], first: str, second: str, *, pays_again: bool =
         seconds=seconds,
         attempts=attempts,
     )
+
+
+def called_back(sandbox: Sandbox, clock: Clock) -> CallbackReceiver:
+    """A receiver that the providers of *sandbox* reach whenever time passes."""
+    _, adapters = sandboxed(sandbox, Registry())
+    receiver = CallbackReceiver(
+        adapters,
+        "https://app.example.com/hooks",
+        signing_keys={"kie": [sandbox.webhook_key("kie")]},
+        now=clock.now,
+    )
+
+    def receive(request: HttpRequest) -> int:
+        path = urlsplit(request.url).path
+        return receiver.handle(request.method, path, request.headers, request.body).status
+
+    sandbox.on_callback = receive
+    clock.passes = sandbox.deliver
+    return receiver
 
 
 def _said(error: WanbridgeError | None) -> str:
