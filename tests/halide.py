@@ -38,7 +38,7 @@ from wanbridge.errors import (
     GenerationFailed,
     ProviderError,
 )
-from wanbridge.model import Image, ImageRequest, Job, Receipt
+from wanbridge.model import Image, ImageRequest, Job, Money, Receipt
 from wanbridge.sizes import SizeLimits
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
@@ -201,3 +201,27 @@ def reply(body: object, status: int = 200, at: datetime = NOON, **headers: str) 
 ACCEPTED = {"task_id": "t-1", "status": "queued"}
 RUNNING = {"task_id": "t-1", "status": "running", "progress": 0.5}
 DONE = {"task_id": "t-1", "status": "done", "urls": ["https://cdn.halide.example/1.png"]}
+
+
+# What a submit at Halide leaves: the receipt before it, the job after.
+RECEIPT = Receipt(
+    provider=Halide.name,
+    account="halide",
+    base_url=Halide.default_url,
+    key="k-1",
+    request=ImageRequest("a red kite", seed=7),
+    digest="9f" * 32,
+    first_sent_at=NOON,
+    last_sent_at=NOON,
+    at_risk=Money("0.03", "USD"),
+)
+JOB = Job(
+    provider=Halide.name,
+    account="halide",
+    base_url=Halide.default_url,
+    id="t-1",
+    request=ImageRequest("a red kite", seed=7),
+    submitted_at=NOON,
+    key="k-1",
+    state={"pages": [1, 2]},
+)

@@ -6,13 +6,12 @@ the method gives, so that both clients can play it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Generator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from attrs import evolve, field, frozen
 
+from calling import SharedClock
 from wanbridge import AsyncClient, Client, ImageRequest, InputImage, PaletteColor, Receipt
 from wanbridge.adapter import Adapter
 from wanbridge.registry import Registry
@@ -73,24 +72,12 @@ PLAIN = ImageRequest("a red kite over dunes", size="1K", n=2)
 MOON = ImageRequest("one bay under four phases of the moon", size="1K", n=4, sequential=True)
 
 
-class Clock:
-    """Wall and monotonic time for sandbox and client; sleeping moves it, nobody waits."""
+class Clock(SharedClock):
+    """From when the stories play; sleeping moves it, nobody waits."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.at = START
-
-    def __call__(self) -> float:
-        return self.at
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.at, UTC)
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
-
-    async def sleep_async(self, seconds: float) -> None:
-        self.at += seconds
-        await asyncio.sleep(0)
 
 
 def bought(request: ImageRequest) -> Story:

@@ -26,12 +26,12 @@ from hypothesis.stateful import (
     rule,
 )
 
-from halide import NOON, Halide
+from halide import JOB, NOON, RECEIPT, Halide
 from wanbridge.adapter import Adapter
 from wanbridge.errors import BudgetExceeded, ConfigurationError
 from wanbridge.guard import Guard, Held
 from wanbridge.ledger import Ledger, MemoryLedger
-from wanbridge.model import Image, ImageRequest, ImageResult, Job, Money, Receipt
+from wanbridge.model import Image, ImageRequest, ImageResult, Money
 from wanbridge.pricing import PriceBook, Quote
 from wanbridge.quotes import converted, quoted
 from wanbridge.rates import Rates
@@ -45,27 +45,6 @@ HALIDE = Halide(api_key="sk-test-1")
 KIE = Registry().build("kie", api_key="sk-test-1")
 RATES = Rates.of({"base": "USD", "date": "2026-11-20", "CNY": "0.1406"})
 DAY = Budget(Money("1.00", "USD"), "day")
-RECEIPT = Receipt(
-    provider=Halide.name,
-    account="halide",
-    base_url=Halide.default_url,
-    key="k-1",
-    request=KITE,
-    digest="9f" * 32,
-    first_sent_at=NOON,
-    last_sent_at=NOON,
-    at_risk=Money("0.03", "USD"),
-)
-JOB = Job(
-    provider=Halide.name,
-    account="halide",
-    base_url=Halide.default_url,
-    id="t-1",
-    request=KITE,
-    submitted_at=NOON,
-    key="k-1",
-    state={},
-)
 
 
 def usd(amount: str) -> Money:

@@ -33,34 +33,11 @@ from hypothesis.stateful import (
     rule,
 )
 
-from halide import NOON, Halide
+from halide import JOB, NOON, RECEIPT
 from wanbridge.errors import ConfigurationError
 from wanbridge.ledger import Hold, Ledger, MemoryLedger, Share, Shortage
-from wanbridge.model import ImageRequest, Job, Money, Receipt
 from wanbridge.sqlite_ledger import SqliteLedger
 
-KITE = ImageRequest("a red kite above the dunes", seed=7)
-RECEIPT = Receipt(
-    provider=Halide.name,
-    account="halide",
-    base_url=Halide.default_url,
-    key="k-1",
-    request=KITE,
-    digest="9f" * 32,
-    first_sent_at=NOON,
-    last_sent_at=NOON,
-    at_risk=Money("0.03", "USD"),
-)
-JOB = Job(
-    provider=Halide.name,
-    account="halide",
-    base_url=Halide.default_url,
-    id="t-1",
-    request=KITE,
-    submitted_at=NOON,
-    key="k-1",
-    state={"pages": [1, 2]},
-)
 SPAWN = multiprocessing.get_context("spawn")
 CHILD_SECONDS = 60
 NOT_OURS = "cannot be written; is it a file, and are it and its folder ours to write?"

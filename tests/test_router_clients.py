@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
+from calling import SharedClock
 from halide import reply
 from journeys import ASH, ELM, account
 from wanbridge import AsyncClient, Budget, Client, ImageRequest, Route
@@ -54,31 +54,11 @@ TWO = ("reapi", "runware")
 DOLLAR = Money("1.00", "USD")
 
 
-class Clock:
-    """Wall and monotonic time of sandbox and clients together."""
-
-    def __init__(self) -> None:
-        self.at = 1_795_000_000.0
-
-    def __call__(self) -> float:
-        return self.at
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.at, UTC)
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
-
-    async def sleep_async(self, seconds: float) -> None:
-        self.at += seconds
-        await asyncio.sleep(0)
-
-
 class World:
     """A sandbox, and clients of one kind; those for asyncio are played by a loop of their own."""
 
     def __init__(self, kind: type[Client] | type[AsyncClient]) -> None:
-        self.clock = Clock()
+        self.clock = SharedClock()
         self.sandbox = Sandbox(clock=self.clock)
         self.kind = kind
         self._runner = asyncio.Runner()
