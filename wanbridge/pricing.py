@@ -20,6 +20,8 @@ from wanbridge.errors import ConfigurationError, InvalidRequest
 from wanbridge.model import MODELS, ImageRequest, Money
 
 Confidence = Literal["published", "reported"]
+# An amount in another currency, None without a rate, and what that rests on.
+Common = Callable[[Money], tuple[Money | None, tuple[str, ...]]]
 
 _UNITS = ("image",)
 _CHARGING = ("per_image_delivered", "per_request_n")
@@ -155,6 +157,7 @@ class PriceBook:
         region: str | None = None,
         usd_per_credit: Decimal | None = None,
         assumes: tuple[str, ...] = (),
+        common: Common | None = None,
     ) -> Quote:
         """What *request* would cost; without an amount if no price is known.
 
@@ -167,6 +170,7 @@ class PriceBook:
             usd_per_credit: What the account pays for one credit, if that is what is charged;
                 None leaves such amounts in credits.
             assumes: What the caller assumed already.
+            common: Converts the amount for ``in_currency``.
 
         Raises:
             ConfigurationError: the price file is broken.
@@ -177,17 +181,19 @@ class PriceBook:
             assumes += (f"region {row.region}",)
         if request.sequential and request.n > 1:
             assumes += ("a set may deliver fewer",)
-        amount, currency, charged = row.total(request.n, usd_per_credit)
+        money, charged = _charged(row, request.n, usd_per_credit)
+        in_currency, said = (None, ()) if common is None else common(money)
         return Quote(
             provider=account,
             model=request.model,
-            amount=amount,
-            currency=currency,
+            amount=money.amount,
+            currency=money.currency,
             credits=charged,
+            in_currency=in_currency,
             source=row.source,
             read=row.read,
             confidence=row.confidence,
-            assumes=assumes + row.assumes,
+            assumes=assumes + row.assumes + said,
         )
 
     def cost(
@@ -222,7 +228,7 @@ class PriceBook:
             if count < request.n:
                 return None
             count = request.n
-        return _money(row, count, usd_per_credit)
+        return _charged(row, count, usd_per_credit)[0]
 
     def _table(self, provider: str, account: str | None) -> _Table:
         key = (provider, account if account in self._own else None)
@@ -278,9 +284,10 @@ class _Row(NamedTuple):
 
 
 @lru_cache(maxsize=512)
-def _money(row: _Row, count: int, usd_per_credit: Decimal | None) -> Money:
-    amount, currency, _ = row.total(count, usd_per_credit)
-    return Money(amount, currency)
+def _charged(row: _Row, count: int, usd_per_credit: Decimal | None) -> tuple[Money, int | None]:
+    """What *count* pictures cost together, and the same in credits."""
+    amount, currency, charged = row.total(count, usd_per_credit)
+    return Money(amount, currency), charged
 
 
 class _Table(NamedTuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from wanbridge.adapter import Adapter
 from wanbridge.model import ImageRequest, Money
 from wanbridge.pricing import EXACT, PriceBook, Quote
@@ -27,18 +25,17 @@ def quoted(
     Raises:
         ConfigurationError: the price file is broken.
     """
-    quote = prices.quote(
+    return prices.quote(
         adapter.name,
         adapter.account,
         request,
         region=adapter.price_region,
         usd_per_credit=adapter.usd_per_credit,
         assumes=adapter.price_assumes,
+        common=lambda money: converted(
+            adapter, money, prices=prices, rates=rates, currency=currency
+        ),
     )
-    if (money := quote.money) is None:
-        return quote
-    common, assumes = converted(adapter, money, prices=prices, rates=rates, currency=currency)
-    return evolve(quote, in_currency=common, assumes=quote.assumes + assumes)
 
 
 def converted(

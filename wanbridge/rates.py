@@ -90,9 +90,9 @@ class Rates:
         """
         if money.currency == currency:
             return money
-        _checked("currency", 1, currency)
         here, there = self._worth(money.currency), self._worth(currency)
         if here is None or there is None:
+            _checked("currency", 1, currency)
             return None
         amount = _UP.multiply(money.amount, here)
         if currency != self.base:
