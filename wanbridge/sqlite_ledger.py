@@ -81,7 +81,9 @@ _SHARES_OF_OPEN = """
 class SqliteLedger:
     """A `Ledger` in a file of its own, on a disk of this machine; readable by its owner only.
 
-    Prompts are in it while a purchase is open. After ``os.fork`` both processes may go on.
+    Prompts are in it while a purchase is open. After ``os.fork`` both processes may go on. Its
+    methods block, also an event loop: about a millisecond for the disk, up to *wait* seconds
+    where another process holds the file.
 
     Args:
         path: Made if it is missing; its folder is not.
