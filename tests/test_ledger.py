@@ -683,6 +683,48 @@ def test_a_ledger_in_memory_is_another_class() -> None:
         SqliteLedger(":memory:")
 
 
+@pytest.mark.parametrize("read", [lambda held: held.open(), lambda held: held.spent("day", "")])
+def test_a_damaged_amount_is_told(read: Callable[[Ledger], object], tmp_path: Path) -> None:
+    """Whoever writes into the file by hand is told that it is of no use any more."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(SqliteLedger(path)) as ledger:
+        take(ledger, share("0.10"))
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE shares SET reserved = 'much'")
+            connection.execute("UPDATE totals SET amount = 'much'")
+
+        with pytest.raises(ConfigurationError, match="damaged; an amount in it is none"):
+            read(ledger)
+
+
+def test_a_row_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    """A newer wanbridge may have written into the same file."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(SqliteLedger(path)) as ledger:
+        for key in ("k-1", "k-2"):
+            ledger.note(take(ledger, share("0.10"), key=key), RECEIPT)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            newer = RECEIPT.to_json().replace('"version": 1', '"version": 2', 1)
+            connection.execute("UPDATE holds SET receipt = ? WHERE key = 'k-1'", (newer,))
+
+        first, second = ledger.open()
+
+    assert first.receipt is None
+    assert "newer than this wanbridge" in str(first.unreadable)
+    assert (RECEIPT, None) == (second.receipt, second.unreadable)
+
+
+def test_a_file_that_is_replaced_is_no_new_budget(tmp_path: Path) -> None:
+    """Deleted while it is used, it would begin again from nothing, without a word."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(SqliteLedger(path)) as ledger:
+        take(ledger, share("0.90"))
+        path.unlink()
+
+        with pytest.raises(ConfigurationError, match="was deleted or replaced"):
+            take(ledger, share("0.90"))
+
+
 def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
     """Another process may have made it a moment ago; so does ``mktemp``."""
     path = tmp_path / "ledger.sqlite"

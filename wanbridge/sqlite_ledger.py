@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import groupby
 from pathlib import Path
 from threading import Lock
@@ -159,14 +159,12 @@ class SqliteLedger:
     def find(self, *, key: str, account: str) -> tuple[Hold, ...]:
         """See `Ledger.find`."""
         with self._connected() as connection:
-            rows = _open_rows(connection, "AND key = ? AND account = ?", key, account)
-        return _holds(rows)
+            return _holds(_open_rows(connection, "AND key = ? AND account = ?", key, account))
 
     def open(self) -> tuple[Hold, ...]:
         """See `Ledger.open`."""
         with self._connected() as connection:
-            rows = _open_rows(connection)
-        return _holds(rows)
+            return _holds(_open_rows(connection))
 
     def spent(self, budget: str, bucket: str) -> Decimal:
         """See `Ledger.spent`."""
@@ -211,6 +209,10 @@ class SqliteLedger:
                 yield self._connection
             except sqlite3.Error as exc:
                 raise ConfigurationError(f"ledger {self._path}: {self._reason(exc)}") from None
+            except InvalidOperation:
+                raise ConfigurationError(
+                    f"ledger {self._path}: damaged; an amount in it is none"
+                ) from None
 
     def _identity(self) -> tuple[int, int] | None:
         """Which file stands under the path; None if there is none."""
