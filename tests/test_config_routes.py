@@ -468,3 +468,10 @@ def test_a_route_of_a_client_that_was_made_by_hand_is_checked_too() -> None:
 
     with pytest.raises(UnknownProvider, match="no account is called nobody"):
         Client(adapters, routes={"mine": Route(("nobody",))})
+
+
+@pytest.mark.parametrize("path", ["a\0b", "~nosuchuser/spent.db"])
+def test_a_path_that_is_none_is_told(path: str) -> None:
+    """With its place in the configuration, not as an error of the system."""
+    with pytest.raises(ConfigurationError, match=r"configuration: ledger\.path: "):
+        config.load({**DOCUMENT, "ledger": {"path": path}}, environ={})

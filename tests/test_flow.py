@@ -454,6 +454,7 @@ def test_an_answer_at_once_is_kept_in_the_job() -> None:
 
     assert "https://cdn.halide.example/1.png" == result.images[0].url
     assert [] == effects
+    assert [job] == [event.job for event in stage.events if isinstance(event, Accepted)]
 
 
 def test_a_mode_without_jobs_refuses_submit_before_anything_is_sent() -> None:

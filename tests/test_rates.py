@@ -147,3 +147,16 @@ def test_rates_do_not_change_with_the_mapping_they_were_made_from() -> None:
     given["CNY"] = Decimal(1)
 
     assert Money("0.1406", "USD") == rates.convert(Money(1, "CNY"), "USD")
+
+
+def test_a_currency_that_is_none_is_told() -> None:
+    """Else everything would look as if there were no rate for it."""
+    with pytest.raises(ConfigurationError, match="currency"):
+        Rates.of(None).convert(Money("1", "USD"), "usd")
+
+
+@pytest.mark.parametrize("rate", ["0." + "0" * 12 + "1", "1" + "0" * 13])
+def test_a_rate_beyond_all_money_is_refused(rate: str) -> None:
+    """A slip of the hand, and more than can be computed exactly."""
+    with pytest.raises(ConfigurationError, match="EUR"):
+        Rates.of({"base": "USD", "date": "2026-11-20", "EUR": rate})

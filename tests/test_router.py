@@ -1641,3 +1641,68 @@ def test_a_resend_under_a_hedge_is_not_withdrawn() -> None:
 
     assert ["ash", "ash"] == played.posts
     assert [3.0, None] == [send.connect for send in sends(played)]
+
+
+def test_an_interruption_held_back_to_the_end_keeps_what_the_route_left() -> None:
+    """The last account refused meanwhile; what the first may charge is still to be found."""
+    road = Road()
+    again = Route(on_uncertain="pay_again")
+    terms = road.stage.terms
+    talk = Conversation(road.flow(ASH, ELM, route=again, trail=terms.trail), terms)
+    talk.fail(broken())
+    talk.advance()  # the look-up
+    talk.reply(reply({"status": "unknown"}))
+    talk.advance()  # the submit to elm
+    talk.reply(NO_CREDIT)
+    talk.advance()
+    talk.interrupt(KeyboardInterrupt())
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        talk.result()
+
+    ash, elm = caught.value.attempts  # type: ignore[attr-defined]
+    assert ("ash", KEY) == (ash.provider, ash.receipt.key)
+    assert ("elm", "CreditExhausted") == (elm.provider, elm.outcome)
+    assert isinstance(caught.value.__cause__, AllProvidersFailed)
+
+
+def test_a_look_up_ends_with_the_deadline() -> None:
+    """It is free, but the caller waits: no read beyond the deadline, and no further one."""
+    road = Road(patience=Patience(deadline=10.0))
+    flow = road.flow(ASH, ELM)
+    next(flow)
+    look = flow.throw(broken())
+    assert isinstance(look, Send)
+    assert 10.0 == look.read
+    road.stage.time.pass_(10.0)
+
+    with pytest.raises(SubmissionUncertain):
+        flow.throw(broken())
+
+
+def test_one_look_is_not_enough_to_go_on() -> None:
+    """That nothing was accepted is believed on two reads; with no time for the second it stops."""
+    road = Road(patience=Patience(deadline=10.0))
+    flow = road.flow(ASH, ELM)
+    next(flow)
+    flow.throw(broken())
+    road.stage.time.pass_(9.0)
+
+    with pytest.raises(SubmissionUncertain, match="no time for a second look"):
+        flow.send(ABSENT)
+
+
+def test_nobody_waits_for_a_key_that_is_safe_beside_another_provider() -> None:
+    """By a hedge that pays again: once its time has come, the second is asked instead."""
+    safe = account("ash", resend=Resend.SAME_KEY_IS_SAFE)
+    road = Road()
+    flow = road.flow(safe, ELM, route=Route(on_uncertain="pay_again", hedge_after=0.5))
+    first = next(flow)
+    assert isinstance(first, Send)
+    assert 0.5 == first.read
+
+    following = flow.throw(broken("ash"))
+
+    assert isinstance(following, Send)
+    assert not following.billable
+    flow.close()

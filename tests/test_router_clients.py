@@ -29,7 +29,7 @@ from calling import SharedClock
 from halide import reply
 from journeys import ASH, ELM, account
 from wanbridge import AsyncClient, Budget, Client, ImageRequest, Route
-from wanbridge.adapter import NotAccepted
+from wanbridge.adapter import Done, NotAccepted
 from wanbridge.errors import (
     AllProvidersFailed,
     BudgetExceeded,
@@ -43,6 +43,7 @@ from wanbridge.errors import (
     WanbridgeError,
 )
 from wanbridge.httplib import httpx
+from wanbridge.ledger import MemoryLedger
 from wanbridge.model import ImageResult, Job, Money
 from wanbridge.sandbox import Sandbox
 from wanbridge.sqlite_ledger import SqliteLedger
@@ -755,3 +756,39 @@ def test_a_cheapest_route_asks_in_the_order_of_the_quotes(world: World) -> None:
 
     assert quotes[:4] == [attempt.provider for attempt in result.attempts]
     assert f"costs {result.cost}" == result.attempts[-1].detail
+
+
+def test_a_client_that_cannot_send_holds_nothing(world: World) -> None:
+    """Closed, or of another event loop: nothing has left, so nothing is at risk."""
+    ledger = MemoryLedger()
+    client = world.client(ledger=ledger)
+    client.close()
+
+    with pytest.raises(ConfigurationError, match="closed") as caught:
+        client.generate(HERON, route=Route(TWO, budget=DOLLAR))
+
+    assert () == ledger.open()
+    assert not hasattr(caught.value, "receipt")
+
+
+@pytest.mark.parametrize("key", [5, b"k", "", "  ", "a\nb", "\ud800"])
+def test_a_key_of_ones_own_is_text(world: World, key: Any) -> None:
+    """It is sent, stored and looked up by; nothing is bought with one that cannot be."""
+    with pytest.raises(ConfigurationError, match="printable text"):
+        world.client().generate(HERON, provider="reapi", key=key)
+
+    assert [] == world.sandbox.ledger()["posts"]
+
+
+def test_a_job_that_was_seen_to_end_is_settled(world: World) -> None:
+    """Whoever polls by hand settles as well as whoever waits."""
+    ledger = MemoryLedger()
+    client = world.client(ledger=ledger)
+    job = client.submit(HERON, route=Route(("reapi",), budget=DOLLAR, name="small"))
+    assert 1 == len(ledger.open())
+
+    while not isinstance(client.look(job), Done):
+        world.clock.sleep(5.0)
+
+    assert () == ledger.open()
+    assert Decimal("0.024") == ledger.spent("small/USD/ever", "")

@@ -797,3 +797,14 @@ def test_a_workload_that_cannot_be_compared_says_why(run: Any, words: list[str],
 
     assert (2, "") == (ran.code, ran.out)
     assert said in ran.lines[0]
+
+
+def test_csv_holds_no_formula(run: Any, tmp_path: Path) -> None:
+    """What a spreadsheet would carry out stands there as text."""
+    file = tmp_path / "accounts.toml"
+    file.write_text('[providers."=HYPERLINK(1)"]\nadapter = "reapi"\n', "utf-8")
+
+    ran = run("compare", "a kite", "--config", file, "--csv")
+
+    (row,) = csv.DictReader(io.StringIO(ran.out, newline=""))
+    assert "'=HYPERLINK(1)" == row["provider"]
