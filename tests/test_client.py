@@ -40,7 +40,7 @@ from wanbridge.sandbox import Sandbox, running
 from wanbridge.terms import Accepted, Event, Patience, Submitting
 
 QUICK = Patience(
-    connect_timeout=2.0, read_timeout=0.4, cadence=Cadence(first=0.02, factor=1.5, most=0.1)
+    connect_timeout=2.0, read_timeout=1.0, cadence=Cadence(first=0.02, factor=1.5, most=0.1)
 )
 KITE = ImageRequest("a red kite over dunes", size="1K")
 KITE_1K = ImageRequest("a red kite", size="1:1@1K")
@@ -307,7 +307,8 @@ def test_a_deadline_is_more_than_nothing(deadline: float) -> None:
 
 def test_threads_may_share_a_client(sandbox: Sandbox) -> None:
     """Forty calls at once, forty pictures, forty tasks."""
-    with client(sandbox) as bridge, ThreadPoolExecutor(40) as pool:
+    patient = Patience(cadence=QUICK.cadence)
+    with client(sandbox, patience=patient) as bridge, ThreadPoolExecutor(40) as pool:
         results = list(pool.map(lambda _: bridge.generate(KITE, provider="reapi"), range(40)))
 
     assert 40 == len({r.job_id for r in results})
