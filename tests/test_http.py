@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from halide import ACCEPTED, NOON, Halide
 from wanbridge import http as lines
@@ -285,6 +286,32 @@ def test_a_client_that_cannot_be_made_has_sent_nothing(monkeypatch: pytest.Monke
 
     with pytest.raises(ConfigurationError, match="no HTTP client can be made"):
         line.send(SEND)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (httpx.ConnectTimeout, "no connection in time (0.4 s)"),
+        (httpx.PoolTimeout, "no free connection in time (0.4 s)"),
+        (httpx.ReadTimeout, "no reply in time (30 s)"),
+        (httpx.ConnectError, "no connection"),
+    ],
+)
+def test_a_timeout_says_how_long_that_phase_was_waited_for(
+    error: type[Exception], said: str
+) -> None:
+    """Thirty seconds of patience with a reply are not those with a connection."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise error("late")
+
+    http = httpx.Client(transport=httpx.MockTransport(answer))
+    line = Line(Patience(), http=http, now=lambda: NOON)
+
+    with pytest.raises(TransportFailed) as caught:
+        line.send(evolve(SEND, connect=0.4))
+
+    assert said == caught.value.message
 
 
 def test_what_buys_goes_over_connections_of_its_own() -> None:

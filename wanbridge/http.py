@@ -13,7 +13,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -58,8 +58,12 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _failed(account: str, exc: Exception, timeout: float | None = None) -> TransportFailed:
-    """What a broken line means for money: only the allow-list was surely not sent."""
+def _failed(account: str, exc: Exception, timeouts: Mapping[str, float]) -> TransportFailed:
+    """What a broken line means for money: only the allow-list was surely not sent.
+
+    Args:
+        timeouts: Seconds of each phase, as of `_Settings._timeout`.
+    """
     if isinstance(exc, _TooMuch):
         return TransportFailed(account, str(exc), Charge.MAYBE)
     unsent = isinstance(exc, _UNSENT)
@@ -75,7 +79,8 @@ def _failed(account: str, exc: Exception, timeout: float | None = None) -> Trans
     }.get(type(exc).__name__, type(exc).__name__)
     # str(exc) is the library's own text; a URL with a query may stand in it, so it stays out
     # of the message and is reachable as __cause__.
-    waited = f" ({timeout:g} s)" if timeout and "in time" in what else ""
+    phase, timed_out, _ = type(exc).__name__.lower().partition("timeout")
+    waited = f" ({timeouts[phase]:.3g} s)" if timed_out and phase in timeouts else ""
     return TransportFailed(account, what + waited, Charge.NO if unsent else Charge.MAYBE)
 
 
@@ -191,6 +196,9 @@ class _Settings(Generic[C]):
         read = send.request.read_timeout or self._patience.read_timeout
         return read if send.read is None else min(read, send.read)
 
+    def _timeouts_of(self, send: Send) -> dict[str, float]:
+        return self._timeout(self._patience_of(send), send.connect)
+
     def _message(self, http: httpx.Client | httpx.AsyncClient, send: Send) -> httpx.Request:
         """The request as the adapter wrote it: no cookies, no credentials of the client.
 
@@ -208,7 +216,7 @@ class _Settings(Generic[C]):
                 request.url,
                 headers=headers,
                 content=request.body,
-                extensions={"timeout": self._timeout(self._patience_of(send), send.connect)},
+                extensions={"timeout": self._timeouts_of(send)},
             )
         except (ValueError, TypeError, httpx.InvalidURL):
             # The library's own text could show the header, and so the key.
@@ -279,7 +287,7 @@ class Line(_Settings["httpx.Client"]):
         except WanbridgeError:
             raise
         except Exception as exc:
-            raise _failed(send.account, exc, self._patience_of(send)) from exc
+            raise _failed(send.account, exc, self._timeouts_of(send)) from exc
 
     def _read(self, response: httpx.Response, send: Send) -> bytes:
         meter = _Meter(REPLY_MOST, self._patience_of(send) * TRICKLE)
@@ -318,7 +326,7 @@ class Line(_Settings["httpx.Client"]):
         except (httpx.InvalidURL, UnicodeError) as exc:
             raise NoPicture(fetch.account, "not a URL that HTTP can carry", Charge.NO) from exc
         except _BROKEN as exc:
-            raise _failed(fetch.account, exc, self._patience.read_timeout) from exc
+            raise _failed(fetch.account, exc, self._timeout(None)) from exc
 
     def _pour(self, response: httpx.Response, fetch: Fetch) -> None:
         meter = _Meter(fetch.limit, self._patience.deadline)
@@ -380,7 +388,7 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
         except WanbridgeError:
             raise
         except Exception as exc:
-            raise _failed(send.account, exc, self._patience_of(send)) from exc
+            raise _failed(send.account, exc, self._timeouts_of(send)) from exc
 
     async def _read(self, response: httpx.Response, send: Send) -> bytes:
         meter = _Meter(REPLY_MOST, self._patience_of(send) * TRICKLE)
@@ -422,7 +430,7 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
         except (httpx.InvalidURL, UnicodeError) as exc:
             raise NoPicture(fetch.account, "not a URL that HTTP can carry", Charge.NO) from exc
         except _BROKEN as exc:
-            raise _failed(fetch.account, exc, self._patience.read_timeout) from exc
+            raise _failed(fetch.account, exc, self._timeout(None)) from exc
 
     async def _pour(self, response: httpx.Response, fetch: Fetch) -> None:
         meter = _Meter(fetch.limit, self._patience.deadline)
