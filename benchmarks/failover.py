@@ -170,7 +170,7 @@ def run(fault: Mapping[str, Any], first: str, second: str, *, pays_again: bool =
         except WanbridgeError as exc:
             error = exc
         seconds = clock() - began
-        attempts: tuple[Attempt, ...] = (result or error).attempts  # type: ignore[union-attr]
+        attempts: tuple[Attempt, ...] = getattr(result or error, "attempts", ())
         pictures, how = len(result.images) if result else 0, []
         for handle in _left(attempts):
             sandbox.set_faults(())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any
 
@@ -85,7 +86,7 @@ class Field:
         Args:
             late: Seconds that a sleep takes more, below 0 less, than it should.
         """
-        step: Callable[[], Effect] = lambda: next(self.play)  # noqa: E731
+        step: Callable[[], Effect] = partial(next, self.play)
         try:
             while True:
                 effect = step()
@@ -94,9 +95,9 @@ class Field:
                 if isinstance(effect, Sleep) and not isinstance(reply, BaseException):
                     self.time.pass_(max(0.0, effect.seconds + late))
                 if isinstance(reply, BaseException):
-                    step = lambda reply=reply: self.play.throw(reply)  # type: ignore[misc]  # noqa: E731
+                    step = partial(self.play.throw, reply)
                 else:
-                    step = lambda reply=reply: self.play.send(reply)  # type: ignore[misc]  # noqa: E731
+                    step = partial(self.play.send, reply)
         except StopIteration as stop:
             ends: list[End] = stop.value
             return ends

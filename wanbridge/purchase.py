@@ -172,7 +172,7 @@ def resumed(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Flow
     try:
         result = yield from flow.wait(adapter, job, terms=terms)
     except CallFailed as exc:
-        _settle_failed(adapter, job, exc, shared)
+        _ended(adapter, job, exc.charge, shared)
         raise
     shared.guard.settle_all(adapter, job, result.cost, bought=True)
     return result
@@ -183,7 +183,7 @@ def looked_at(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Fl
     try:
         step = yield from flow.look(adapter, job, terms=terms)
     except CallFailed as exc:
-        _settle_failed(adapter, job, exc, shared)
+        _ended(adapter, job, exc.charge, shared)
         raise
     if isinstance(step, Done) and step.delivery.images:
         cost, _ = flow.cost_of(adapter, job.request, step.delivery, terms)
@@ -191,10 +191,10 @@ def looked_at(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Fl
     return step
 
 
-def _settle_failed(adapter: Adapter, job: Job, error: CallFailed, shared: Shared) -> None:
-    if error.charge is not Charge.MAYBE:
-        bought = error.charge is Charge.YES
-        shared.guard.settle_all(adapter, job, None, bought=bought)
+def _ended(adapter: Adapter, job: Job, charge: Charge, shared: Shared) -> None:
+    """Without a picture; what nobody knows stays held."""
+    if charge is not Charge.MAYBE:
+        shared.guard.settle_all(adapter, job, None, bought=charge is Charge.YES)
 
 
 def looked_up(adapter: Adapter, receipt: Receipt, *, terms: Terms, shared: Shared) -> Flow[Found]:
@@ -212,7 +212,6 @@ def cancelled(
 ) -> Flow[Cancelled | TooLate]:
     """A job, cancelled; what was held for it is given back if that costs nothing."""
     found = yield from flow.converse(adapter, adapter.cancel(job), terms=terms)
-    if isinstance(found, Cancelled) and found.charge is not Charge.MAYBE:
-        bought = found.charge is Charge.YES
-        shared.guard.settle_all(adapter, job, None, bought=bought)
+    if isinstance(found, Cancelled):
+        _ended(adapter, job, found.charge, shared)
     return found
