@@ -23,9 +23,7 @@ PUBLIC = ("93.184.216.34",)
 def pour(*chunks: bytes) -> Callable[[Effect], object]:
     def served(effect: Effect) -> object:
         assert isinstance(effect, Fetch)
-        for chunk in chunks:
-            effect.sink.write(chunk)
-        return reply(b"")
+        return reply(b"".join(chunks))
 
     return served
 
@@ -293,7 +291,7 @@ def test_every_address_of_a_host_is_tried() -> None:
 def test_nothing_about_a_picture_costs_the_result() -> None:
     """It is paid for: whatever goes wrong with its bytes is a note."""
     stage = Stage()
-    play = fetch.fetch_inline("halide", (HERE,), stage.terms)
+    play = fetch.fetch_inline("halide", (HERE,), stage.terms, stage.terms.until)
 
     (images, notes), _ = stage.play(play, ZeroDivisionError("sig=s3cret"))
 

@@ -15,7 +15,6 @@ from halide import ACCEPTED, NOON, Halide
 from wanbridge import http as lines
 from wanbridge.effects import Fetch, Send
 from wanbridge.errors import Charge, ConfigurationError, TransportFailed
-from wanbridge.fetch import Buffer
 from wanbridge.http import AsyncLine, Line
 from wanbridge.httplib import httpx
 from wanbridge.model import ImageRequest
@@ -115,27 +114,26 @@ def test_a_reply_is_read_decoded_and_dated(carry: Callable[..., HttpResponse]) -
 
 
 @both
-def test_a_reply_without_end_is_cut(
-    carry: Callable[..., HttpResponse], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reply_that_is_too_long_is_given_up(carry: Callable[..., HttpResponse]) -> None:
     """A provider may not fill the memory; what it was is unknown."""
-    monkeypatch.setattr(lines, "REPLY_MOST", 10)
-
-    with pytest.raises(TransportFailed, match="too long") as caught:
-        carry(lambda request: httpx.Response(200, content=b"x" * 11))
+    with pytest.raises(TransportFailed, match="more than 10 bytes") as caught:
+        carry(lambda request: httpx.Response(200, content=b"x" * 11), evolve(SEND, most=10))
 
     assert Charge.MAYBE == caught.value.charge
 
 
 @both
-def test_a_reply_that_trickles_is_given_up(
-    carry: Callable[..., HttpResponse], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each byte resets a read timeout; the sum does not."""
-    monkeypatch.setattr(lines, "TRICKLE", -1)
+def test_messages_are_asked_for_as_they_are(carry: Callable[..., HttpResponse]) -> None:
+    """What is not compressed cannot swell; an injected client's own wish does not count."""
+    seen: list[str] = []
 
-    with pytest.raises(TransportFailed, match="trickled"):
-        carry(lambda request: httpx.Response(200, content=b"x"))
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["accept-encoding"])
+        return httpx.Response(200)
+
+    carry(answer)
+
+    assert ["identity"] == seen
 
 
 @both
@@ -197,7 +195,6 @@ def test_a_fetch_carries_no_credentials_and_goes_where_it_was_checked() -> None:
             account="x",
             url="https://cdn.example.com:8443/a.png?sig=1",
             address="2606:4700::1111",
-            sink=Buffer(),
             limit=100,
             beginning=True,
         )

@@ -25,7 +25,7 @@ ROOT = Path(wanbridge.__file__).parent
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "version errors wire picture httplib multipart redaction",
+        "version errors wire picture httplib multipart redaction bounds decoding",
         "structure model",
         "sizes codec pricing rates ledger",
         "adapter sqlite_ledger",
@@ -49,6 +49,8 @@ ONLY: dict[str, frozenset[str]] = {
         "wire": "",
         "picture": "",
         "httplib": "",
+        "bounds": "",
+        "decoding": "",
         "multipart": "",
         "model": "errors",
         "structure": "errors",

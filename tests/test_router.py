@@ -1673,7 +1673,7 @@ def test_a_look_up_ends_with_the_deadline() -> None:
     next(flow)
     look = flow.throw(broken())
     assert isinstance(look, Send)
-    assert 10.0 == look.read
+    assert 10.0 == look.within
     road.stage.time.pass_(10.0)
 
     with pytest.raises(SubmissionUncertain):

@@ -191,7 +191,7 @@ class CallbackReceiver:
         """
         account = None
         try:
-            door = self._open(method, path, len(body))
+            door = self._open(method, path, headers, len(body))
             account = door.adapter.account
             events = self._read(door, method, headers, body)
             return Received(status=200, events=self._tell(door, events), account=account)
@@ -199,14 +199,16 @@ class CallbackReceiver:
             log.info("wanbridge: a callback was refused with %d", exc.status)
             return Received(status=exc.status, account=account, reason=exc.message)
 
-    def admit(self, method: str, path: str, length: int) -> Received | None:
+    def admit(
+        self, method: str, path: str, headers: Mapping[str, str], length: int
+    ) -> Received | None:
         """What a call is refused with before its body is read; None if it is to be read.
 
         Args:
             length: Bytes that it announces; 0 if it does not.
         """
         try:
-            self._open(method, path, length)
+            self._open(method, path, headers, length)
         except CallbackRefused as exc:
             log.info("wanbridge: a callback was refused with %d", exc.status)
             return Received(status=exc.status, reason=exc.message)
@@ -217,7 +219,7 @@ class CallbackReceiver:
         """An ASGI application, to be mounted anywhere or run by itself."""
         return CallbackApp(self)
 
-    def _open(self, method: str, path: str, length: int) -> _Door:
+    def _open(self, method: str, path: str, headers: Mapping[str, str], length: int) -> _Door:
         """The door that an address leads to. Raises CallbackRefused."""
         steps = path.partition("?")[0].split("/")
         names = {adapter.name for adapter in self._adapters.values()}
@@ -230,6 +232,10 @@ class CallbackReceiver:
             raise CallbackRefused("the address is not one that was given out", 403)
         if length > self.most:
             raise CallbackRefused(f"more than {self.most:,} bytes", 413)
+        encodings = (v for k, v in headers.items() if k.lower() == "content-encoding")
+        if any(encoding.strip().lower() not in ("", "identity") for encoding in encodings):
+            # No provider documents a compressed callback (wire pages, read 2026-11-27).
+            raise CallbackRefused("its content is compressed", 415)
         return door
 
     def _unlock(self, name: str, spelled: str) -> _Door | None:
@@ -333,7 +339,7 @@ class CallbackApp:
         if scope["type"] != "http":
             return await send({"type": "websocket.close"})
         method, path, headers = scope["method"], scope["path"], _headers(scope)
-        refused = self._receiver.admit(method, path, _length(headers))
+        refused = self._receiver.admit(method, path, headers, _length(headers))
         if refused is not None:
             return await _answer(send, refused.status)
         try:

@@ -18,6 +18,10 @@ from wanbridge.wire import HttpRequest
 
 T = TypeVar("T")
 
+# Replies are JSON of some kilobytes. A picture as base64 that was not asked for still fits, and
+# parsing what a hostile provider makes of it takes less than 100 MB.
+REPLY_MOST = 8 * 2**20
+
 
 @frozen(kw_only=True)
 class Send:
@@ -27,6 +31,9 @@ class Send:
         billable: Buys something: an interruption is held back until the outcome is known.
         connect: Seconds for a connection to stand, where they are fewer than the client's.
         read: Seconds for a reply to begin, where they are fewer than the request's.
+        within: Seconds for all of the exchange, the last byte of the reply included; None: the
+            client's deadline. A billable one has its read timeout and a grace in any case.
+        most: Bytes that the body of the reply may have; more is `TransportFailed`.
     """
 
     account: str
@@ -34,6 +41,8 @@ class Send:
     billable: bool = False
     connect: float | None = None
     read: float | None = None
+    within: float | None = None
+    most: int = REPLY_MOST
 
 
 @frozen(kw_only=True)
@@ -121,20 +130,23 @@ class Resolve:
 
 @frozen(kw_only=True)
 class Fetch:
-    """GET a picture into *sink*; the reply is an `HttpResponse` with an empty body.
+    """GET a picture; the reply is an `HttpResponse`, its body empty where there is a *sink*.
 
     Attributes:
+        sink: Where the bytes go; None: they are the body of the reply.
         address: To connect to, whatever the host's name says; None is as the URL says.
         limit: Bytes at most. More is `NoPicture`.
         beginning: Only the first *limit* bytes are wanted; more is cut, not wrong.
+        within: Seconds for all of the exchange; None: the client's deadline.
     """
 
     account: str
     url: str = field(repr=brief_url)
     address: str | None
-    sink: Sink = field(repr=False)
     limit: int
+    sink: Sink | None = field(default=None, repr=False)
     beginning: bool = False
+    within: float | None = None
 
 
 Effect = Send | Sleep | Resolve | Fetch

@@ -24,33 +24,21 @@ from wanbridge.wire import HttpResponse
 
 log = logging.getLogger("wanbridge")
 
-# A 4096x4096 picture without compression is 64 MiB.
-PICTURE_MOST = 128 * 2**20
+# A 4096x4096 picture without compression is 64 MiB and its header; one in memory is all that a
+# hostile server can fill.
+PICTURE_MOST = 68 * 2**20
 # Enough of any of the formats to read its size from, EXIF thumbnails included.
 HEADER_BYTES = 256 * 2**10
 REDIRECTS = 5
 RETRIES = 3
+# Seconds for what begins at the deadline, as after a redirect.
+LEAST = 0.05
 _PORTS = {"https": 443, "http": 80}
 # Addresses that are public as such and lead to private ones: 6to4, Teredo.
 _WRAPPERS = tuple(ip_network(n) for n in ("2002::/16", "2001::/32"))
 # All that is handed out as public IPv6, but for what is for documentation.
 _PUBLIC6, _EXAMPLES6 = ip_network("2000::/3"), ip_network("3fff::/20")
 _RELAYS = ip_network("192.88.99.0/24")  # to 6to4, given up in 2015 (RFC 7526)
-
-
-class Buffer:
-    """A sink in memory."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def write(self, chunk: bytes) -> None:
-        """Take the next bytes."""
-        self.data += chunk
-
-    def restart(self) -> None:
-        """Forget what was written."""
-        self.data.clear()
 
 
 def origin(url: str) -> str:
@@ -70,22 +58,40 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and ip not in _RELAYS
 
 
-def download(account: str, image: Image, sink: Sink, *, terms: Terms) -> Flow[None]:
+def download(
+    account: str, image: Image, sink: Sink, *, terms: Terms, until: float | None = None
+) -> Flow[None]:
     """Fetch the bytes of a delivered picture into *sink*.
+
+    Args:
+        until: When, on the clock, to give up; None: at the deadline of *terms*.
 
     Raises:
         DownloadFailed: the URL is refused, the link has ended, or the line broke.
     """
+    yield from _download(account, image, sink, terms, until)
+
+
+def _download(
+    account: str, image: Image, sink: Sink | None, terms: Terms, until: float | None
+) -> Flow[bytes]:
+    """As `download`; without a sink the bytes come back."""
+    url, until = image.url or "", terms.until if until is None else until
     try:
-        yield from _fetch(account, image.url or "", sink, PICTURE_MOST, terms, beginning=False)
+        return (yield from _fetch(account, url, sink, PICTURE_MOST, terms, until))
     except _Refused as exc:
         raise DownloadFailed(
             account, f"{brief_url(image.url)}: {exc}", Charge.YES, image=image, expired=exc.expired
         ) from exc.__cause__
 
 
-def download_image(account: str, image: Image, *, terms: Terms) -> Flow[Image]:
+def download_image(
+    account: str, image: Image, *, terms: Terms, until: float | None = None
+) -> Flow[Image]:
     """The picture with ``data``, ``mime``, ``width`` and ``height`` filled.
+
+    Args:
+        until: As for `download`.
 
     Raises:
         DownloadFailed: as `download`, and if the bytes are no picture.
@@ -98,9 +104,8 @@ def download_image(account: str, image: Image, *, terms: Terms) -> Flow[Image]:
         except ValueError as exc:
             raise DownloadFailed(account, str(exc), Charge.YES, image=image) from None
         return described(image, data, account)
-    buffer = Buffer()
-    yield from download(account, image, buffer, terms=terms)
-    return described(image, bytes(buffer.data), account)
+    data = yield from _download(account, image, None, terms, until)
+    return described(image, data, account)
 
 
 def described(image: Image, data: bytes, account: str) -> Image:
@@ -116,14 +121,14 @@ def described(image: Image, data: bytes, account: str) -> Image:
 
 
 def fetch_inline(
-    account: str, images: tuple[Image, ...], terms: Terms
+    account: str, images: tuple[Image, ...], terms: Terms, until: float
 ) -> Flow[tuple[tuple[Image, ...], tuple[Note, ...]]]:
     """All pictures with their bytes; one that cannot be fetched keeps its URL and gets a note."""
     fetched: list[Image] = []
     notes: list[Note] = []
     for index, image in enumerate(images):
         try:
-            fetched.append((yield from download_image(account, image, terms=terms)))
+            fetched.append((yield from download_image(account, image, terms=terms, until=until)))
         except DownloadFailed as exc:
             fetched.append(image)
             notes.append(Note("inline", "info", f"images[{index}] is not here: {exc.message}"))
@@ -142,12 +147,13 @@ def measure(request: ImageRequest, *, terms: Terms) -> Flow[ImageRequest]:
         DownloadFailed: an image that has to be fetched could not be.
     """
     images: list[InputImage] = []
+    until = terms.until
     for index, image in enumerate(request.images):
-        images.append((yield from _measured(image, f"images[{index}]", terms)))
+        images.append((yield from _measured(image, f"images[{index}]", terms, until)))
     return evolve(request, images=tuple(images))
 
 
-def _measured(image: InputImage, name: str, terms: Terms) -> Flow[InputImage]:
+def _measured(image: InputImage, name: str, terms: Terms, until: float) -> Flow[InputImage]:
     if image.width is not None or image.scheme not in ("https", "http", "data") or image.is_digest:
         return image
     assert image.url is not None
@@ -157,13 +163,13 @@ def _measured(image: InputImage, name: str, terms: Terms) -> Flow[InputImage]:
         except ValueError as exc:
             raise DownloadFailed(name, str(exc), Charge.NO) from None
     else:
-        buffer = Buffer()
         try:
-            yield from _fetch(name, image.url, buffer, HEADER_BYTES, terms, beginning=True)
+            data = yield from _fetch(
+                name, image.url, None, HEADER_BYTES, terms, until, beginning=True
+            )
         except _Refused as exc:
             message = f"{brief_url(image.url)}: {exc}"
             raise DownloadFailed(name, message, Charge.NO, expired=exc.expired) from exc.__cause__
-        data = bytes(buffer.data)
     facts = inspect(data)
     if facts is None or facts.width is None:
         raise DownloadFailed(name, f"{brief_url(image.url)} is no picture with a size", Charge.NO)
@@ -179,14 +185,22 @@ class _Refused(Exception):
 
 
 def _fetch(
-    account: str, url: str, sink: Sink, limit: int, terms: Terms, *, beginning: bool
-) -> Flow[None]:
+    account: str,
+    url: str,
+    sink: Sink | None,
+    limit: int,
+    terms: Terms,
+    until: float,
+    *,
+    beginning: bool = False,
+) -> Flow[bytes]:
     """Follow redirects, each checked, until bytes have come or a reason why not."""
     hops, backoff, tries = 0, 1.0, 0
     while True:
         addresses = yield from _checked(url, terms)
         address = addresses[tries % len(addresses)] if addresses else None
-        sink.restart()
+        if sink is not None:
+            sink.restart()
         fetch = Fetch(
             account=account,
             url=url,
@@ -194,6 +208,7 @@ def _fetch(
             sink=sink,
             limit=limit,
             beginning=beginning,
+            within=max(until - terms.clock(), LEAST),
         )
         response, trouble = yield from _once(fetch)
         if response is not None and response.status in (301, 302, 303, 307, 308):
@@ -202,14 +217,15 @@ def _fetch(
             url = _next_hop(url, response.header("location"))
             continue
         if response is not None and 200 <= response.status < 300:
-            return
+            return response.body
         if response is not None and response.status not in (408, 429) and response.status < 500:
             raise _Refused(f"HTTP {response.status}", response.status in (403, 404, 410) or None)
-        if (tries := tries + 1) > RETRIES:
+        asked = response.retry_after if response is not None else None
+        pause = terms.jittered(backoff) if asked is None else min(asked, 30.0)
+        if (tries := tries + 1) > RETRIES or terms.late(pause, until):
             why = f"HTTP {response.status}" if response is not None else str(trouble)
             raise _Refused(why) from trouble
-        asked = response.retry_after if response is not None else None
-        yield Sleep(terms.jittered(backoff) if asked is None else min(asked, 30.0))
+        yield Sleep(pause)
         backoff *= 2
 
 

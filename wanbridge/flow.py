@@ -38,7 +38,7 @@ from wanbridge.adapter import (
     Step,
     StillUnknown,
 )
-from wanbridge.effects import Flow, JobKey, NotBegun, Send, Sleep, Wake
+from wanbridge.effects import REPLY_MOST, Flow, JobKey, NotBegun, Send, Sleep, Wake
 from wanbridge.errors import (
     AuthenticationFailed,
     CallFailed,
@@ -75,8 +75,13 @@ MOST_BACKOFF = 30.0
 RESEND_BEFORE = 120.0
 # Of a submit that is to be answered at once: no reply comes in less.
 SOONEST = 0.05
+# What the poll at a deadline may take beyond it, in seconds: it may bring what is paid for.
+LAST_POLL = 2.0
+# A 4096x4096 picture without compression is 64 MiB; as base64, within a reply, it rarely is.
+PICTURE_IN_REPLY = 64 * 2**20
 FREE_RETRIES = 3
 LOOK_AGAIN = 2.0
+LOOK_LEAST = 10.0
 # Where a provider calls back, polls only have to find out about a call that was lost.
 SLOWER = 4.0
 SLOW_MOST = 30.0
@@ -107,7 +112,7 @@ def generate(
         result = _result(
             adapter, request, delivery, job, terms, fitted.notes, submitted_at, began, quoted
         )
-        return (yield from _with_bytes(result, request, terms))
+        return (yield from _with_bytes(result, request, terms, until))
 
 
 def submit(
@@ -148,7 +153,7 @@ def wait(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[ImageResult]:
         result = _result(
             adapter, job.request, delivery, job, terms, notes, job.submitted_at, began, quoted
         )
-        return (yield from _with_bytes(result, job.request, terms))
+        return (yield from _with_bytes(result, job.request, terms, until))
 
 
 def look(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[Step]:
@@ -209,13 +214,16 @@ def reconcile(
     """Look an uncertain submit up. Nothing is sent again.
 
     Args:
-        until: When, on the clock, to give up; None takes the time it needs.
+        until: When, on the clock, to give up; None: at the deadline of *terms*, and not before
+            both looks had their time.
 
     Returns:
         The job if it was accepted; `NotAccepted` if it surely was not, on two reads;
         `StillUnknown` otherwise, also when the look-up itself fails.
     """
     found: Found = StillUnknown(detail="not looked up yet")
+    if until is None:
+        until = max(terms.until, terms.clock() + LOOK_LEAST)
     for turn in range(2):
         if turn and terms.late(LOOK_AGAIN, until):
             return StillUnknown(detail="there was no time for a second look")
@@ -242,8 +250,9 @@ def converse(
 
     Args:
         busy: Statuses after which a message is sent again, as after a broken line.
-        until: When, on the clock, to give up; None takes the time it needs.
+        until: When, on the clock, to give up; None: at the deadline of *terms*.
     """
+    until = terms.until if until is None else until
     try:
         message = next(exchange)
         while True:
@@ -286,11 +295,11 @@ def _called_back(adapter: Adapter, request: ImageRequest, key: str, terms: Terms
     return evolve(request, callback_url=terms.callbacks.address(adapter.account, key))
 
 
-def _prepared(adapter: Adapter, fitted: Plan, terms: Terms) -> Flow[ImageRequest]:
+def _prepared(adapter: Adapter, fitted: Plan, terms: Terms, until: float) -> Flow[ImageRequest]:
     """The request with its uploads done; whatever fails here has bought nothing."""
     try:
         exchange = adapter.prepare(fitted.request, fitted.offer)
-        return (yield from converse(adapter, exchange, terms=terms, busy=BUSY))
+        return (yield from converse(adapter, exchange, terms=terms, busy=BUSY, until=until))
     except CallFailed as exc:
         exc.charge = Charge.NO
         raise
@@ -305,7 +314,7 @@ def _submit(
     terms: Terms,
     until: float,
 ) -> Flow[tuple[Step, HttpResponse]]:
-    prepared = yield from _prepared(adapter, fitted, terms)
+    prepared = yield from _prepared(adapter, fitted, terms, until)
     message = adapter.submit(prepared, fitted.offer, key=key)
     rates = fitted.offer.limits.rates
     yield from _pace(adapter, "creates", rates.creates, terms, terms.latest(until))
@@ -417,6 +426,8 @@ class _Submission:
             billable=True,
             connect=None if start_by is None else start_by - now,
             read=None if terms.answer_by is None else max(terms.answer_by - now, SOONEST),
+            within=max(self.until - now, SOONEST),
+            most=_reply_most(self.adapter, self.request),
         )
 
     def _pause(self, error: CallFailed, *, last: bool) -> float | None:
@@ -517,7 +528,13 @@ def _look(
     try:
         yield from _pace(adapter, "polls", rate, terms, until)
         message = _read(adapter, lambda: adapter.poll(job))
-        response = cast("HttpResponse", (yield Send(account=adapter.account, request=message)))
+        send = Send(
+            account=adapter.account,
+            request=message,
+            within=max(until - terms.clock(), LAST_POLL),
+            most=_reply_most(adapter, job.request),
+        )
+        response = cast("HttpResponse", (yield send))
         error = _read(adapter, lambda: adapter.failure(response, op=Op.POLL, job=job))
         if error is not None:
             raise error
@@ -552,16 +569,16 @@ def _free(
     message: HttpRequest,
     terms: Terms,
     busy: frozenset[int],
-    until: float | None,
+    until: float,
 ) -> Flow[HttpResponse]:
     """Send a message that buys nothing, again if the line breaks or the status is *busy*."""
     backoff = FIRST_BACKOFF
     for turn in range(FREE_RETRIES + 1):
         pause = terms.jittered(backoff)
-        read = None if until is None else max(until - terms.clock(), SOONEST)
+        within = max(until - terms.clock(), SOONEST)
         last = turn == FREE_RETRIES
         try:
-            send = Send(account=adapter.account, request=message, read=read)
+            send = Send(account=adapter.account, request=message, within=within)
             response = cast("HttpResponse", (yield send))
             if response.retry_after is not None:
                 pause = min(response.retry_after, MOST_BACKOFF)
@@ -615,6 +632,13 @@ def _too_busy(adapter: Adapter, message: str) -> RateLimited:
     return RateLimited(adapter.account, f"{message}; nothing was sent", Charge.NO)
 
 
+def _reply_most(adapter: Adapter, request: ImageRequest) -> int:
+    """Bytes of a reply that may hold the pictures of *request*, where they were asked for in it."""
+    if not request.inline or "inline" not in adapter.offer(request.model).fields:
+        return REPLY_MOST
+    return REPLY_MOST + request.n * PICTURE_IN_REPLY
+
+
 def _age(job: Job, terms: Terms) -> float:
     """Seconds since the job was accepted, by wall time: it may have been another process."""
     return (terms.now() - job.submitted_at).total_seconds()
@@ -666,13 +690,17 @@ def _result(
     )
 
 
-def _with_bytes(result: ImageResult, request: ImageRequest, terms: Terms) -> Flow[ImageResult]:
+def _with_bytes(
+    result: ImageResult, request: ImageRequest, terms: Terms, until: float
+) -> Flow[ImageResult]:
     """The result, with the bytes of its pictures if they were asked for."""
     terms.trail.result = result
     terms.trail.receipt = None
     if not request.inline:
         return result
-    images, missing = yield from fetch_inline(result.provider, result.images, terms)
+    # A result that comes at the last moment has its pictures all the same.
+    until = max(until, terms.clock() + terms.patience.read_timeout)
+    images, missing = yield from fetch_inline(result.provider, result.images, terms, until)
     return evolve(result, images=images, notes=(*result.notes, *missing))
 
 

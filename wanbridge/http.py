@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import socket
 import ssl
-import time
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from ipaddress import ip_address
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import Factory, define
 
+from wanbridge import bounds
 from wanbridge.adapter import LOOPBACK
+from wanbridge.bounds import Bound, OutOfTime
+from wanbridge.decoding import PIECE, Damaged, Undecodable, decoder
 from wanbridge.effects import Fetch, NoPicture, Resolve, Send
 from wanbridge.errors import Charge, ConfigurationError, TransportFailed, WanbridgeError
 from wanbridge.httplib import httpx
@@ -33,24 +37,28 @@ from wanbridge.version import __version__
 from wanbridge.wire import HttpResponse
 
 USER_AGENT = f"wanbridge/{__version__}"
-# What the library can always decode; brotli and zstandard are extras of its own.
-_ENCODINGS = "gzip, deflate"
+# Pictures are compressed as such, and what is not compressed cannot swell.
+_AS_IT_IS = {"Accept-Encoding": "identity"}
 CONNECTIONS = 8
 POOLS = 128
 # Seconds that an unused connection is kept. A server that closes one just as a request arrives
 # leaves a submit uncertain, so what buys uses only fresh or busy ones: common servers close
 # after 5 s and more.
 IDLE, IDLE_BILLABLE = 5.0, 1.0
-# Twelve 4K pictures as base64 are some 500 MiB; a reply beyond that is not one.
-REPLY_MOST = 768 * 2**20
-# A reply that trickles: so many read timeouts in all.
-TRICKLE = 10
+# What a billable exchange may take beside its read timeout, in seconds: for connections on which
+# packets are lost. Its bodies take time too, both ways; whatever is faster than this many bytes
+# per second, half of what a slow mobile connection has, is not given up.
+GRACE = 5.0
+SLOWEST = 64 * 2**10
+# A picture longer than this goes through a temporary file on its way into memory.
+SPOOLED = 8 * 2**20
 
 C = TypeVar("C")
 
 # Failures before the first byte of a request can have left. All others may come after it.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_BROKEN = (httpx.HTTPError, httpx.StreamError)
+_BROKEN = (httpx.HTTPError, httpx.StreamError, OutOfTime, Damaged, TimeoutError)
+_NO_TIMER: AbstractAsyncContextManager[object] = contextlib.nullcontext()
 
 
 @cache
@@ -58,15 +66,20 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _failed(account: str, exc: Exception, timeouts: Mapping[str, float]) -> TransportFailed:
+def _failed(
+    account: str, exc: Exception, timeouts: Mapping[str, float], bound: Bound
+) -> TransportFailed:
     """What a broken line means for money: only the allow-list was surely not sent.
 
     Args:
         timeouts: Seconds of each phase, as of `_Settings._timeout`.
+        bound: Of the exchange.
     """
-    if isinstance(exc, _TooMuch):
-        return TransportFailed(account, str(exc), Charge.MAYBE)
     unsent = isinstance(exc, _UNSENT)
+    if isinstance(exc, _TooMuch | Undecodable | Damaged):
+        return TransportFailed(account, str(exc), Charge.MAYBE)
+    if isinstance(exc, OutOfTime | TimeoutError) or (bound.over and not unsent):
+        return TransportFailed(account, str(OutOfTime(bound.seconds)), Charge.MAYBE)
     what = {
         "ConnectTimeout": "no connection in time",
         "ConnectError": "no connection",
@@ -85,7 +98,7 @@ def _failed(account: str, exc: Exception, timeouts: Mapping[str, float]) -> Tran
 
 
 class _TooMuch(Exception):
-    """More bytes or more time than a reply may take."""
+    """More bytes than a reply may have."""
 
 
 @define(eq=False)
@@ -159,9 +172,11 @@ class _Settings(Generic[C]):
                 f"http= is a {type(http).__module__}.{type(http).__qualname__};"
                 f" it must be a {httpx.__name__}.{kind.__name__}"
             )
+        # Whether the bounds hold on every connection; those of _make are the library's own.
+        self._bounded = http is None or bounds.hold(http)
 
     def _make(self, url: str, *, proxies: bool, idle: float = IDLE) -> C:
-        return self._kind(  # type: ignore[call-arg]
+        client = self._kind(  # type: ignore[call-arg]
             verify=_tls() if url.startswith("https:") else False,
             limits=httpx.Limits(
                 max_connections=CONNECTIONS,
@@ -172,6 +187,9 @@ class _Settings(Generic[C]):
             # A proxy would connect to an address of its own choosing.
             trust_env=proxies and urlsplit(url).hostname not in LOOPBACK,
         )
+        if not bounds.hold(client):
+            raise ConfigurationError(f"this version of {httpx.__name__} cannot be used; see bounds")
+        return client
 
     def _lease(self, url: str, *, billable: bool = False) -> _Lease[C]:
         if self._closed:
@@ -186,10 +204,14 @@ class _Settings(Generic[C]):
             pools = self._pools.setdefault(at, pools)
         return _Lease(None, pools)
 
-    def _timeout(self, read: float | None, connect: float | None = None) -> dict[str, float]:
+    def _timeout(
+        self, read: float | None, connect: float | None = None, most: float | None = None
+    ) -> dict[str, float]:
         read = read or self._patience.read_timeout
         pool = self._patience.deadline if connect is None else connect
         connect = min(connect or self._patience.connect_timeout, self._patience.connect_timeout)
+        if most is not None:
+            read, connect, pool = min(read, most), min(connect, most), min(pool, most)
         return {"connect": connect, "read": read, "write": read, "pool": pool}
 
     def _patience_of(self, send: Send) -> float:
@@ -197,7 +219,24 @@ class _Settings(Generic[C]):
         return read if send.read is None else min(read, send.read)
 
     def _timeouts_of(self, send: Send) -> dict[str, float]:
-        return self._timeout(self._patience_of(send), send.connect)
+        most = None if send.billable else send.within
+        return self._timeout(self._patience_of(send), send.connect, most)
+
+    def _bound_of(self, send: Send) -> Bound:
+        """What the exchange may take in all."""
+        within = self._patience.deadline if send.within is None else send.within
+        if not send.billable:
+            return Bound(within)
+        # Not from now: a submit that waits for a connection is not under way.
+        return Bound(
+            self._patience_of(send) + GRACE + len(send.request.body) / SLOWEST,
+            from_write=True,
+            per_byte=1 / SLOWEST,
+            most=within,
+        )
+
+    def _bound_of_fetch(self, fetch: Fetch) -> Bound:
+        return Bound(self._patience.deadline if fetch.within is None else fetch.within)
 
     def _message(self, http: httpx.Client | httpx.AsyncClient, send: Send) -> httpx.Request:
         """The request as the adapter wrote it: no cookies, no credentials of the client.
@@ -205,12 +244,12 @@ class _Settings(Generic[C]):
         Made without ``build_request``, which costs as much as all the rest of a call here.
         """
         request = send.request
-        own = {"Accept": "*/*", "Accept-Encoding": _ENCODINGS, "User-Agent": USER_AGENT}
-        headers: Any = {**own, **request.headers}
+        own = {"User-Agent": USER_AGENT, **_AS_IT_IS, **request.headers}
+        headers: Any = {"Accept": "*/*", **own}
         try:
             if self._http is not None:
                 headers = httpx.Headers(http.headers)
-                headers.update({"User-Agent": USER_AGENT, **request.headers})
+                headers.update(own)
             return httpx.Request(
                 request.method,
                 request.url,
@@ -234,7 +273,7 @@ class _Settings(Generic[C]):
 
     def _fetch_request(self, fetch: Fetch) -> httpx.Request:
         """A GET without credentials, to the address that was checked."""
-        url, headers = httpx.URL(fetch.url), {"User-Agent": USER_AGENT}
+        url, headers = httpx.URL(fetch.url), {"User-Agent": USER_AGENT, **_AS_IT_IS}
         extensions: dict[str, Any] = {}
         if fetch.address is not None:
             headers["Host"] = url.netloc.decode("ascii")
@@ -242,23 +281,90 @@ class _Settings(Generic[C]):
             url = url.copy_with(host=fetch.address)
         if fetch.beginning:
             headers["Range"] = f"bytes=0-{fetch.limit - 1}"
-        extensions["timeout"] = self._timeout(None)
+        extensions["timeout"] = self._timeout(None, most=fetch.within)
         return httpx.Request("GET", url, headers=headers, extensions=extensions)
 
 
-class _Meter:
-    """Counts what a reply takes."""
+class _Intake:
+    """Takes the body of a reply: decoded, counted, and given up at the end of its bound.
 
-    def __init__(self, most: int, seconds: float) -> None:
-        self.left, self.until = most, time.monotonic() + seconds
+    Args:
+        write: Told every piece of what comes out, at most *most* bytes in all.
+    """
 
-    def take(self, chunk: bytes) -> bytes:
-        """The chunk, cut to what is left of the allowance; less than given means it is over."""
-        taken = chunk[: self.left]
-        self.left -= len(taken)
-        if time.monotonic() > self.until:
-            raise _TooMuch("it trickled in for too long")
-        return taken
+    def __init__(
+        self, response: httpx.Response, write: Callable[[bytes], object], most: int, bound: Bound
+    ) -> None:
+        self._write, self._bound = write, bound
+        self._left = most
+        # What is compressed takes hardly more than what it holds, or holds nothing.
+        self._left_raw = most + PIECE
+        # A transport within this process may have read and decoded the body itself.
+        encoding = response.headers.get("content-encoding")
+        self._decoder = decoder(encoding) if not response.is_stream_consumed else None
+
+    def take(self, chunk: bytes) -> bool:
+        """The next bytes on the line; False if there is no room for all that they hold.
+
+        Raises:
+            Damaged, OutOfTime: the reply is given up.
+        """
+        self._bound.received(len(chunk))
+        if self._decoder is None:
+            return self._put(chunk)
+        self._left_raw -= len(chunk)
+        return self._left_raw >= 0 and all(map(self._put, self._decoder.decode(chunk)))
+
+    def end(self) -> bool:
+        """The reply has ended; as `take`."""
+        return self._decoder is None or self._put(self._decoder.end())
+
+    def _put(self, piece: bytes) -> bool:
+        taken = piece if len(piece) <= self._left else piece[: self._left]
+        self._left -= len(taken)
+        self._write(taken)
+        return len(taken) == len(piece)
+
+
+class _Spool:
+    """The bytes of a picture, in memory; of a long one in a file until all of it is here.
+
+    To grow a buffer takes the old one beside the new, which for a long picture is twice its size.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 - closed by __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+    def write(self, chunk: bytes) -> None:
+        try:
+            self._file.write(chunk)
+        except OSError as exc:
+            raise _TooMuch(f"there is no room for it ({exc.strerror})") from None
+
+    def body(self) -> bytes:
+        size = self._file.tell()
+        self._file.seek(0)
+        return self._file.read(size)
+
+
+def _raw(response: httpx.Response) -> Iterator[bytes]:
+    """The body as it is on the line; decoded already where there is no line."""
+    return iter((response.content,)) if response.is_stream_consumed else response.iter_raw()
+
+
+async def _raw_async(response: httpx.Response) -> AsyncIterator[bytes]:
+    """As `_raw`."""
+    if response.is_stream_consumed:
+        yield response.content
+    else:
+        async for chunk in response.aiter_raw():
+            yield chunk
 
 
 class Line(_Settings["httpx.Client"]):
@@ -275,28 +381,27 @@ class Line(_Settings["httpx.Client"]):
 
     def send(self, send: Send) -> HttpResponse:
         """The reply, read to its end, or `TransportFailed` with what the line's end means."""
+        bound = self._bound_of(send)
         try:
-            with self._lease(send.request.url, billable=send.billable) as http:
+            with self._lease(send.request.url, billable=send.billable) as http, bound:
                 message = self._message(http, send)
                 response = http.send(message, stream=True, auth=None, follow_redirects=False)
                 try:
-                    body = self._read(response, send)
+                    body = self._read(response, send.most, bound)
                 finally:
                     response.close()
                 return self._response(response.status_code, response.headers, body)
         except WanbridgeError:
             raise
         except Exception as exc:
-            raise _failed(send.account, exc, self._timeouts_of(send)) from exc
+            raise _failed(send.account, exc, self._timeouts_of(send), bound) from exc
 
-    def _read(self, response: httpx.Response, send: Send) -> bytes:
-        meter = _Meter(REPLY_MOST, self._patience_of(send) * TRICKLE)
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            if len(taken := meter.take(chunk)) < len(chunk):
-                raise _TooMuch("the reply is too long")
-            body += taken
-        return bytes(body)
+    def _read(self, response: httpx.Response, most: int, bound: Bound) -> bytes:
+        body = io.BytesIO()
+        intake = _Intake(response, body.write, most, bound)
+        if not (all(map(intake.take, _raw(response))) and intake.end()):
+            raise _TooMuch(f"the reply has more than {most:,} bytes")
+        return body.getvalue()
 
     def resolve(self, resolve: Resolve) -> tuple[str, ...]:
         """The addresses of a host."""
@@ -310,33 +415,32 @@ class Line(_Settings["httpx.Client"]):
 
     def fetch(self, fetch: Fetch) -> HttpResponse:
         """The picture into its sink."""
+        bound = self._bound_of_fetch(fetch)
         try:
-            with self._fetching(fetch) as http:
+            with self._fetching(fetch) as http, bound:
                 response = http.send(
                     self._fetch_request(fetch), stream=True, auth=None, follow_redirects=False
                 )
                 try:
-                    if response.is_success:
-                        self._pour(response, fetch)
+                    body = self._pour(response, fetch, bound) if response.is_success else b""
                 finally:
                     response.close()
-                return self._response(response.status_code, response.headers, b"")
-        except _TooMuch as exc:
+                return self._response(response.status_code, response.headers, body)
+        except (_TooMuch, Undecodable) as exc:
             raise NoPicture(fetch.account, str(exc), Charge.MAYBE) from None
         except (httpx.InvalidURL, UnicodeError) as exc:
             raise NoPicture(fetch.account, "not a URL that HTTP can carry", Charge.NO) from exc
         except _BROKEN as exc:
-            raise _failed(fetch.account, exc, self._timeout(None)) from exc
+            raise _failed(fetch.account, exc, self._timeout(None), bound) from exc
 
-    def _pour(self, response: httpx.Response, fetch: Fetch) -> None:
-        meter = _Meter(fetch.limit, self._patience.deadline)
-        for chunk in response.iter_bytes():
-            taken = meter.take(chunk)
-            fetch.sink.write(taken)
-            if len(taken) < len(chunk):
-                if fetch.beginning:
-                    return
+    def _pour(self, response: httpx.Response, fetch: Fetch, bound: Bound) -> bytes:
+        with _Spool() as spool:
+            sink = spool if fetch.sink is None else fetch.sink
+            intake = _Intake(response, sink.write, fetch.limit, bound)
+            whole = all(map(intake.take, _raw(response)))
+            if not fetch.beginning and not (whole and intake.end()):
                 raise _TooMuch(f"longer than {fetch.limit:,} bytes")
+            return spool.body()
 
     @contextmanager
     def _fetching(self, fetch: Fetch) -> Iterator[httpx.Client]:
@@ -376,28 +480,43 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
     async def send(self, send: Send) -> HttpResponse:
         """As `Line.send`."""
         self._same_loop()
+        bound = self._bound_of(send)
         try:
-            with self._lease(send.request.url, billable=send.billable) as http:
+            with self._lease(send.request.url, billable=send.billable) as http, bound:
                 message = self._message(http, send)
-                response = await http.send(message, stream=True, auth=None, follow_redirects=False)
-                try:
-                    body = await self._read(response, send)
-                finally:
-                    await response.aclose()
+                async with self._timer(bound):
+                    response = await http.send(
+                        message, stream=True, auth=None, follow_redirects=False
+                    )
+                    try:
+                        body = await self._read(response, send.most, bound)
+                    finally:
+                        await response.aclose()
                 return self._response(response.status_code, response.headers, body)
         except WanbridgeError:
             raise
         except Exception as exc:
-            raise _failed(send.account, exc, self._timeouts_of(send)) from exc
+            raise _failed(send.account, exc, self._timeouts_of(send), bound) from exc
 
-    async def _read(self, response: httpx.Response, send: Send) -> bytes:
-        meter = _Meter(REPLY_MOST, self._patience_of(send) * TRICKLE)
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            if len(taken := meter.take(chunk)) < len(chunk):
-                raise _TooMuch("the reply is too long")
-            body += taken
-        return bytes(body)
+    def _timer(self, bound: Bound) -> AbstractAsyncContextManager[object]:
+        """What ends an exchange over a transport of the caller's, which no bound reaches.
+
+        Whether that has written already cannot be seen, so its wait for a connection is added.
+        """
+        if self._bounded:
+            return _NO_TIMER
+        return asyncio.timeout(bound.most + self._patience.deadline)
+
+    async def _read(self, response: httpx.Response, most: int, bound: Bound) -> bytes:
+        body = io.BytesIO()
+        intake = _Intake(response, body.write, most, bound)
+        whole = True
+        async for chunk in _raw_async(response):
+            if not (whole := intake.take(chunk)):
+                break
+        if not (whole and intake.end()):
+            raise _TooMuch(f"the reply has more than {most:,} bytes")
+        return body.getvalue()
 
     async def resolve(self, resolve: Resolve) -> tuple[str, ...]:
         """As `Line.resolve`."""
@@ -414,33 +533,38 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
     async def fetch(self, fetch: Fetch) -> HttpResponse:
         """As `Line.fetch`."""
         self._same_loop()
+        bound = self._bound_of_fetch(fetch)
         try:
-            async with self._fetching(fetch) as http:
-                response = await http.send(
-                    self._fetch_request(fetch), stream=True, auth=None, follow_redirects=False
-                )
-                try:
-                    if response.is_success:
-                        await self._pour(response, fetch)
-                finally:
-                    await response.aclose()
-                return self._response(response.status_code, response.headers, b"")
-        except _TooMuch as exc:
+            async with self._fetching(fetch) as http, self._timer(bound):
+                with bound:
+                    response = await http.send(
+                        self._fetch_request(fetch), stream=True, auth=None, follow_redirects=False
+                    )
+                    try:
+                        body = b""
+                        if response.is_success:
+                            body = await self._pour(response, fetch, bound)
+                    finally:
+                        await response.aclose()
+                return self._response(response.status_code, response.headers, body)
+        except (_TooMuch, Undecodable) as exc:
             raise NoPicture(fetch.account, str(exc), Charge.MAYBE) from None
         except (httpx.InvalidURL, UnicodeError) as exc:
             raise NoPicture(fetch.account, "not a URL that HTTP can carry", Charge.NO) from exc
         except _BROKEN as exc:
-            raise _failed(fetch.account, exc, self._timeout(None)) from exc
+            raise _failed(fetch.account, exc, self._timeout(None), bound) from exc
 
-    async def _pour(self, response: httpx.Response, fetch: Fetch) -> None:
-        meter = _Meter(fetch.limit, self._patience.deadline)
-        async for chunk in response.aiter_bytes():
-            taken = meter.take(chunk)
-            fetch.sink.write(taken)
-            if len(taken) < len(chunk):
-                if fetch.beginning:
-                    return
+    async def _pour(self, response: httpx.Response, fetch: Fetch, bound: Bound) -> bytes:
+        with _Spool() as spool:
+            sink = spool if fetch.sink is None else fetch.sink
+            intake = _Intake(response, sink.write, fetch.limit, bound)
+            whole = True
+            async for chunk in _raw_async(response):
+                if not (whole := intake.take(chunk)):
+                    break
+            if not fetch.beginning and not (whole and intake.end()):
                 raise _TooMuch(f"longer than {fetch.limit:,} bytes")
+            return spool.body()
 
     @asynccontextmanager
     async def _fetching(self, fetch: Fetch) -> AsyncIterator[httpx.AsyncClient]:

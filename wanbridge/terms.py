@@ -188,9 +188,9 @@ class Terms:
             bounds.append(self.start_by)
         return min(bounds)
 
-    def late(self, pause: float, until: float | None) -> bool:
-        """Whether *until*, on `clock`, has passed after a *pause*; never without one."""
-        return until is not None and self.clock() + pause >= until
+    def late(self, pause: float, until: float) -> bool:
+        """Whether *until*, on `clock`, has passed after a *pause*."""
+        return self.clock() + pause >= until
 
     def jittered(self, seconds: float) -> float:
         """*seconds* and up to a quarter more, so that many callers do not return at once."""

@@ -6,6 +6,7 @@ No HTTP library is named here. ``repr`` never shows a credential or a body.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -26,11 +27,44 @@ def _size(body: bytes) -> str:
     return f"<{len(body)} bytes>"
 
 
-def _json(body: bytes) -> Any:
+# Shorter texts can be parsed to some megabytes at most.
+_HARMLESS = 256 * 2**10
+# An empty list takes three bytes of JSON and 64 of memory, an object with one member 192: so many
+# stay below 50 MB. Real replies have some hundreds.
+VALUES_MOST = 200_000
+# One character beyond ASCII makes Python keep four bytes for each of a text.
+WIDE_MOST = 2**20
+_WIDE = re.compile(rb"[\x80-\xff]+")
+_ASCII = bytes(range(128))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON from a stranger: what parsing takes stays in proportion to its length.
+
+    Raises:
+        ValueError: it is no JSON, or larger inside than any reply is.
+    """
+    if len(text) > _HARMLESS:
+        text = _measured(text if isinstance(text, bytes) else text.encode("utf-8", "replace"))
     try:
-        return json.loads(body)
+        return json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _measured(body: bytes) -> bytes:
+    """*body* without a character beyond ASCII, all of which stand in its strings."""
+    if sum(map(body.count, (b",", b"[", b"{"))) > VALUES_MOST:
+        raise ValueError(f"it holds more than {VALUES_MOST:,} values")
+    if body.isascii():
+        return body
+    if len(body.translate(None, _ASCII)) > WIDE_MOST:
+        raise ValueError(f"it holds more than {WIDE_MOST:,} bytes that are not ASCII")
+    return _WIDE.sub(_escaped, body)
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    return json.dumps(found[0].decode("utf-8", "replace"))[1:-1].encode()
 
 
 def _without_query(url: str) -> str:
@@ -65,7 +99,7 @@ class HttpRequest(_Headers):
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError if it is none."""
-        return _json(self.body)
+        return parse_json(self.body)
 
 
 @frozen(kw_only=True)
@@ -84,10 +118,10 @@ class HttpResponse(_Headers):
     @cached_property
     def _parsed(self) -> Any:
         try:
-            return _json(self.body)
+            return parse_json(self.body)
         except UnicodeDecodeError:
             # One wrong byte in a message must not hide the task id beside it.
-            return _json(self.body.decode("utf-8", "replace").encode())
+            return parse_json(self.body.decode("utf-8", "replace").encode())
 
     def json(self) -> Any:
         """The body as JSON, parsed once; not to be changed. Raises ValueError if it is none."""

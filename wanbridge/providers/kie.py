@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -71,7 +70,7 @@ from wanbridge.model import Image, ImageRequest, Job, Money, Note
 from wanbridge.picture import Facts, from_data_uri, inspect
 from wanbridge.sizes import Pixels, SizeLimits
 from wanbridge.structure import ShapeError, lenient, named, structure
-from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
+from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request, parse_json
 
 _SOURCE = "https://docs.kie.ai/market/wan/2-7-image, read 2026-11-20"
 # "resolution": 4K for text-to-image outside sets only (model). The standard model's list has it
@@ -576,8 +575,8 @@ def _unpacked(body: Any) -> Any:
         return body
     result = data.get("resultJson")
     if isinstance(result, str):
-        with suppress(ValueError, RecursionError):  # the shape says what is wrong with it
-            result = json.loads(result) if result.strip() else None
+        with suppress(ValueError):  # the shape says what is wrong with it
+            result = parse_json(result) if result.strip() else None
     if data.get("state") not in _SUCCESS and not isinstance(result, dict):
         result = None
     return {**body, "data": {**data, "resultJson": result}}

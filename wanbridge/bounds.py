@@ -1,0 +1,289 @@
+"""How long one HTTP exchange may take in all, headers included.
+
+The timeouts of an HTTP library count between two bytes: a server that sends a header byte by
+byte, or one ``1xx`` reply after the other, never exceeds any of them. So each exchange has a
+`Bound`, and the network streams below the library take no longer than what is left of it.
+
+The streams are reached through ``_pool._network_backend`` of the library's own transports,
+the same in httpx 0.28 with httpcore 1.0 and in httpx2 2.16 with httpcore2 (read 2026-11-27);
+httpcore takes a backend as an argument, httpx passes none on.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, Token
+from typing import Any, Self
+
+# What is written at once: a server that reads slowly gets no more time for a long body than
+# for its parts.
+_PIECE = 64 * 2**10
+# Given to a system call at the end of a bound, since 0 would mean not to wait at all.
+_LEAST = 0.001
+
+
+class OutOfTime(Exception):
+    """An exchange has taken all the time that it has.
+
+    Attributes:
+        seconds: How much that was.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no complete reply within {seconds:.3g} s")
+        self.seconds = seconds
+
+
+class Bound:
+    """What one exchange may take; a context manager around it.
+
+    Args:
+        seconds: In all.
+        from_write: Count from the first byte that is written, not from now. Until then the
+            connect and pool timeouts hold.
+        per_byte: Seconds that each byte of a reply's body adds (see `received`).
+        most: Seconds that those may lead to.
+    """
+
+    __slots__ = ("_per_byte", "_started", "_token", "most", "seconds")
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        from_write: bool = False,
+        per_byte: float = 0.0,
+        most: float | None = None,
+    ) -> None:
+        self.seconds, self._per_byte = seconds, per_byte
+        self.most = seconds if most is None else max(seconds, most)
+        self._started = None if from_write else time.monotonic()
+        self._token: Token[Bound | None] | None = None
+
+    def __enter__(self) -> Self:
+        self._token = _CURRENT.set(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        assert self._token is not None
+        _CURRENT.reset(self._token)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has passed."""
+        return self._started is not None and time.monotonic() - self._started >= self.seconds
+
+    def received(self, size: int) -> None:
+        """So many bytes of the reply's body have come.
+
+        Raises:
+            OutOfTime: the bound has passed.
+        """
+        self.seconds = min(self.seconds + size * self._per_byte, self.most)
+        if self.over:
+            raise OutOfTime(self.seconds)
+
+    def connecting(self, timeout: float | None) -> float | None:
+        """*timeout*, or what is left if that is less; does not start the count."""
+        return timeout if self._started is None else self.left(timeout)
+
+    def left(self, timeout: float | None) -> float:
+        """*timeout*, or what is left if that is less; starts the count.
+
+        Raises:
+            OutOfTime: nothing is left.
+        """
+        now = time.monotonic()
+        if self._started is None:
+            self._started = now
+        left = self._started + self.seconds - now
+        if left <= 0:
+            raise OutOfTime(self.seconds)
+        return max(_LEAST, left if timeout is None else min(timeout, left))
+
+
+_CURRENT: ContextVar[Bound | None] = ContextVar("wanbridge_bound", default=None)
+
+
+def hold(client: Any) -> bool:
+    """Have the bounds of exchanges hold on the connections that *client* makes from now on.
+
+    Args:
+        client: A client of the HTTP library; outside of a `Bound` it works as before.
+
+    Returns:
+        Whether that is all of them; False with a transport that is not the library's own.
+    """
+    whole = True
+    for transport in (client._transport, *client._mounts.values()):
+        pool = getattr(transport, "_pool", None)
+        backend = getattr(pool, "_network_backend", None)
+        if backend is None:
+            whole = whole and transport is None  # None: a mount that uses the client's own
+        elif not isinstance(backend, _Backend | _AsyncBackend):
+            awaited = hasattr(transport, "handle_async_request")
+            pool._network_backend = (_AsyncBackend if awaited else _Backend)(backend)  # type: ignore[union-attr]
+    return whole
+
+
+class _Backend:
+    """Makes streams whose operations take no longer than the current bound."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+
+    def connect_tcp(self, *args: Any, timeout: float | None = None, **more: Any) -> _Stream:
+        timeout = _connecting(timeout)
+        return _Stream(self._backend.connect_tcp(*args, timeout=timeout, **more))
+
+    def connect_unix_socket(self, *args: Any, timeout: float | None = None, **more: Any) -> _Stream:
+        timeout = _connecting(timeout)
+        return _Stream(self._backend.connect_unix_socket(*args, timeout=timeout, **more))
+
+    def sleep(self, seconds: float) -> None:
+        self._backend.sleep(seconds)
+
+
+class _Stream:
+    """A blocking network stream.
+
+    Args:
+        outer: The TLS socket that TLS is spoken inside of, through a proxy: there one operation
+            waits for several reads, so a timer shuts the socket down when the bound is over.
+    """
+
+    def __init__(self, stream: Any, outer: ssl.SSLSocket | None = None) -> None:
+        self._stream, self._outer = stream, outer
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left = _left(timeout)
+        with _shut_down_after(left, self._outer):
+            data: bytes = self._stream.read(max_bytes, timeout=left)
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if len(buffer) <= _PIECE:
+            return self._write(buffer, timeout)
+        view = memoryview(buffer)
+        for at in range(0, len(view), _PIECE):
+            self._write(view[at : at + _PIECE], timeout)
+        return None
+
+    def _write(self, piece: bytes | memoryview, timeout: float | None) -> None:
+        left = _left(timeout)
+        with _shut_down_after(left, self._outer):
+            self._stream.write(piece, timeout=left)
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> _Stream:
+        left = _connecting(timeout)
+        inside = self._stream.get_extra_info("socket")
+        outer = inside if isinstance(inside, ssl.SSLSocket) else None
+        with _shut_down_after(left, outer):
+            stream = self._stream.start_tls(ssl_context, server_hostname, left)
+        return _Stream(stream, outer)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _AsyncBackend:
+    """`_Backend` for asyncio."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+
+    async def connect_tcp(
+        self, *args: Any, timeout: float | None = None, **more: Any
+    ) -> _AsyncStream:
+        timeout = _connecting(timeout)
+        return _AsyncStream(await self._backend.connect_tcp(*args, timeout=timeout, **more))
+
+    async def connect_unix_socket(
+        self, *args: Any, timeout: float | None = None, **more: Any
+    ) -> _AsyncStream:
+        timeout = _connecting(timeout)
+        return _AsyncStream(await self._backend.connect_unix_socket(*args, timeout=timeout, **more))
+
+    async def sleep(self, seconds: float) -> None:
+        await self._backend.sleep(seconds)
+
+
+class _AsyncStream:
+    """An asynchronous network stream; each of its operations has one timeout in all."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data: bytes = await self._stream.read(max_bytes, timeout=_left(timeout))
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, timeout=_left(timeout))
+
+    async def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> _AsyncStream:
+        left = _connecting(timeout)
+        return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, left))
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(timeout: float | None) -> float | None:
+    bound = _CURRENT.get()
+    return timeout if bound is None else bound.left(timeout)
+
+
+def _connecting(timeout: float | None) -> float | None:
+    bound = _CURRENT.get()
+    return timeout if bound is None else bound.connecting(timeout)
+
+
+@contextmanager
+def _timer(seconds: float, outer: ssl.SSLSocket) -> Iterator[None]:
+    timer = threading.Timer(seconds, _shut_down, (outer,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _shut_down(outer: ssl.SSLSocket) -> None:
+    with suppress(OSError):
+        # Not the method of SSLSocket, which would go on in plain text.
+        socket.socket.shutdown(outer, socket.SHUT_RDWR)
+
+
+class _Nothing:
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+
+_NOTHING = _Nothing()
+
+
+def _shut_down_after(seconds: float | None, outer: ssl.SSLSocket | None) -> Any:
+    """Shut *outer* down after *seconds*, unless the block is left before."""
+    return _NOTHING if outer is None or seconds is None else _timer(seconds, outer)
