@@ -49,7 +49,9 @@ class Client(Accounts):
         on_progress: Told every event of every call; see `wanbridge.terms.Event`.
         callbacks: Receives providers' callbacks in this process: jobs are given an address
             where the provider has callbacks, and a call ends the wait for the next poll.
-        http: An ``httpx.Client`` of one's own, which must not retry or follow redirects.
+        http: An ``httpx.Client`` of one's own, which must not retry or follow redirects. The
+            connections that it makes from now on keep to the bounds of exchanges; a transport
+            that is not the library's own has to end them itself.
         clock, now, sleep, chance, new_key: For tests.
     """
 
@@ -282,6 +284,8 @@ class AsyncClient(Accounts):
 
     Args:
         http: An ``httpx.AsyncClient`` of one's own, which must not retry or follow redirects.
+            Over a transport that is not the library's own, an exchange that buys is ended by a
+            timer, which also has to allow for the wait for a connection: the call's deadline.
     """
 
     def __init__(

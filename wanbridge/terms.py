@@ -85,8 +85,10 @@ class Patience:
 
     Attributes:
         connect_timeout: For a connection to stand.
-        read_timeout: For a reply to begin, and between its parts.
-        deadline: For a whole generation.
+        read_timeout: For a reply to begin, and between its parts. An exchange that buys may take
+            5 s more in all, and the time that its bodies need at 64 KiB/s.
+        deadline: For a whole generation; also for each other call, and each exchange within one
+            that buys nothing.
         cadence: How often to poll; None is each adapter's own, from its manual.
     """
 
