@@ -37,7 +37,9 @@ def free_paths(result: ImageResult, folder: Path, *, force: bool) -> Iterator[Pa
         force: Whether numbers that are taken, under any ending, come too.
     """
     stem = stem_of(result.provider, result.job_id or result.request_id or "picture")
-    for number in count(1):
-        path = folder / f"{stem}-{number}"
-        if force or not any(os.path.lexists(f"{path}{ending}") for ending in ENDINGS):
-            yield path
+    paths = (folder / f"{stem}-{number}" for number in count(1))
+    return (path for path in paths if force or not _is_taken(path))
+
+
+def _is_taken(path: Path) -> bool:
+    return any(os.path.lexists(f"{path}{ending}") for ending in ENDINGS)

@@ -27,8 +27,8 @@ from wanbridge.model import Image, ImageResult, Job, Receipt
 
 ZERO = Decimal(0)
 
-# A picture whose link has no known end counts as expired so long after its delivery. Providers
-# that say how long theirs hold say a day (read 2026-11-20).
+# A picture whose link has no known end counts as expired so long after its delivery: the longest
+# that any provider says of its own (EmpirioLabs' week; the others' day, read 2026-11-20).
 KEEP_UNDATED = timedelta(days=7)
 
 # How far a purchase has come; see `Hold.state`.
