@@ -242,34 +242,26 @@ def test_a_ledger_that_fails_after_saving_costs_no_file(
     play(bridge, "close")
 
 
-def test_a_picture_whose_bytes_are_here_is_not_fetched_again(
-    sandbox: Sandbox, play: Any, tmp_path: Path
+@pytest.mark.parametrize(
+    ("image", "brought"),
+    [
+        pytest.param(Image(url=data_uri(PNG, "image/png")), None, id="data: URI"),
+        pytest.param(Image(url="http://127.0.0.1:9/1.png"), PNG, id="downloaded before"),
+    ],
+)
+def test_what_need_not_be_fetched_is_recognised_too(
+    play: Any, tmp_path: Path, image: Image, brought: bytes | None
 ) -> None:
-    """Its link may have ended meanwhile; and the ledger learns of it."""
-    ledger = MemoryLedger()
-    bridge = opened(play, sandbox, ledger=ledger)
-    result = play(bridge, "generate", KITE, provider="reapi")
-    image = play(bridge, "download", result.images[0])
-    assert 1 == len(ledger.open())
-    sandbox.fault("drop", times=None)
-
-    assert play(bridge, "save", image, tmp_path / "kite").is_file()
-
-    assert () == ledger.open()
-    play(bridge, "close")
-
-
-def test_a_data_uri_is_recognised_when_it_is_saved(play: Any, tmp_path: Path) -> None:
-    """Though the ledger does not keep its bytes."""
+    """Though the ledger keeps no bytes, and though the link may have ended meanwhile."""
     ledger = MemoryLedger()
     hold = ledger.reserve(key="k", account="halide", at=NOON, shares=[])
     assert isinstance(hold, str)
-    image = Image(url=data_uri(PNG, "image/png"))
     ledger.settle(hold, {}, images=[image], at=NOON)
     bridge = play.kind([Halide(api_key="k")], ledger=ledger)
 
-    play(bridge, "save", image, tmp_path / "kite")
+    saved = play(bridge, "save", evolve(image, data=brought), tmp_path / "kite")
 
+    assert PNG == saved.read_bytes()
     assert () == ledger.open()
     play(bridge, "close")
 
