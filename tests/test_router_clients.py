@@ -796,3 +796,18 @@ def test_a_job_that_was_seen_to_end_is_settled(world: World) -> None:
     assert [step.delivery.images] == [hold.images for hold in ledger.open()]
     assert [world.clock.now()] == [hold.delivered_at for hold in ledger.open()]
     assert Decimal("0.024") == ledger.spent("small/USD/ever", "")
+
+
+def test_a_job_that_was_seen_to_fail_gives_its_money_back(world: World) -> None:
+    """As above; there is no picture, so nothing stays listed."""
+    ledger = MemoryLedger()
+    client = world.client(ledger=ledger)
+    world.sandbox.fault("fail_generation", provider="reapi")
+    job = client.submit(HERON, route=Route(("reapi",), budget=DOLLAR, name="small"))
+    world.clock.sleep(60)
+
+    with pytest.raises(GenerationFailed):
+        client.look(job)
+
+    assert () == ledger.open()
+    assert Decimal(0) == ledger.spent("small/USD/ever", "")
