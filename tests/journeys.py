@@ -220,6 +220,10 @@ class Road:
         """`flow`, played."""
         return self.play(self.flow(*adapters, **options), *replies)
 
+    def listed(self) -> list[tuple[str, str]]:
+        """Account and state of each purchase that the ledger lists."""
+        return [(hold.account, hold.state) for hold in self.ledger.open()]
+
     def spent(self, route: Route) -> Decimal:
         """What is held or settled under the route's first budget."""
         budget = route.budgets[0]

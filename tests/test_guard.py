@@ -293,6 +293,113 @@ def test_calls_that_share_a_key_are_told_apart(guard: Guard) -> None:
     assert () == guard.ledger.open()
 
 
+# Pictures until they are saved
+
+
+@pytest.fixture
+def keeping(ledger: Ledger) -> Guard:
+    """Over a ledger of the caller's own."""
+    return Guard(ledger, exchange, keeps_all=True)
+
+
+def bought(guard: Guard) -> Held:
+    """An accepted purchase, held at 0.30."""
+    held = hold(guard, route(DAY), usd("0.30"))
+    held.note(RECEIPT)
+    held.keep(JOB)
+    return held
+
+
+CAME = evolve(result(usd("0.10")), finished_at=NOON + timedelta(seconds=4))
+RENEWED = (Image(url="https://cdn.halide.example/1.png?new"),)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda guard, held: held.delivered(CAME),
+        lambda guard, held: held.interrupted(Trail(job=JOB, result=CAME)),
+        lambda guard, held: guard.settle_all(
+            HALIDE, JOB, CAME.cost, bought=True, images=CAME.images, at=CAME.finished_at
+        ),
+    ],
+    ids=["delivered", "interrupted", "waited for"],
+)
+def test_what_is_delivered_is_settled_and_listed(keeping: Guard, end: Any) -> None:
+    """A process that dies before the picture is on the disk leaves the link."""
+    end(keeping, bought(keeping))
+
+    assert (Decimal("0.90"),) == left(keeping, route(DAY))
+    [open_hold] = keeping.ledger.open()
+    assert ("delivered", CAME.images, CAME.finished_at, JOB) == (
+        open_hold.state,
+        open_hold.images,
+        open_hold.delivered_at,
+        open_hold.job,
+    )
+    keeping.saved(CAME.images[0])
+    assert () == keeping.ledger.open()
+
+
+def test_a_ledger_that_nobody_can_ask_lists_no_pictures(guard: Guard) -> None:
+    """A client's own would fill for as long as it lives."""
+    bought(guard).delivered(CAME)
+    bought(guard).interrupted(Trail(job=JOB, result=CAME))
+    bought(guard)
+    guard.settle_all(HALIDE, JOB, CAME.cost, bought=True, images=CAME.images, at=NOON)
+    guard.saved(CAME.images[0])
+
+    assert () == guard.ledger.open()
+    assert (Decimal("0.70"),) == left(guard, route(DAY))
+
+
+def test_renewed_links_are_listed_instead(keeping: Guard) -> None:
+    """Else a picture that is saved from one would stay listed."""
+    bought(keeping).delivered(CAME)
+
+    keeping.renewed(JOB, RENEWED, NOON)
+    keeping.renewed(evolve(JOB, id="t-2"), CAME.images, NOON)
+
+    assert [RENEWED] == [one.images for one in keeping.ledger.open()]
+    keeping.saved(RENEWED[0])
+    keeping.renewed(JOB, CAME.images, NOON)
+    assert () == keeping.ledger.open()
+
+
+def test_renewed_links_settle_nothing(keeping: Guard) -> None:
+    """They say nothing of the cost; whoever waits for the job does."""
+    bought(keeping)
+
+    keeping.renewed(JOB, RENEWED, NOON)
+
+    assert (Decimal("0.70"),) == left(keeping, route(DAY))
+    assert ["accepted"] == [one.state for one in keeping.ledger.open()]
+
+
+def test_a_job_that_is_gone_does_not_take_its_links_away(keeping: Guard) -> None:
+    """The provider forgets the job before the pictures."""
+    bought(keeping).delivered(CAME)
+
+    keeping.settle_all(HALIDE, JOB, None, bought=False)
+
+    assert [CAME.images] == [one.images for one in keeping.ledger.open()]
+    assert (Decimal("0.90"),) == left(keeping, route(DAY))
+
+
+def test_a_ledger_that_cannot_note_a_saved_picture_costs_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The file is there; that it stays listed is told in the log."""
+    guard = evolve(broken("saved"), keeps_all=True)
+
+    guard.saved(CAME.images[0])
+    guard.saved(Image(data=b"png"))
+
+    assert ["wanbridge: the ledger could not note a saved picture; it stays listed"] == [
+        r.getMessage() for r in caplog.records
+    ]
+
+
 # Currencies
 
 

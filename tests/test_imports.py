@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for layer in (
         "version errors wire picture httplib multipart redaction bounds decoding",
         "structure model",
-        "sizes codec pricing rates ledger",
+        "sizes codec pricing rates ledger filenames",
         "adapter sqlite_ledger",
         "plan gates effects providers quotes health",
         "terms registry wakeups route race",
@@ -59,6 +59,7 @@ ONLY: dict[str, frozenset[str]] = {
         "rates": "errors model",
         "ledger": "model",
         "sqlite_ledger": "errors ledger model",
+        "filenames": "model picture",
         "quotes": "adapter model pricing rates",
         "health": "errors",
         "race": "effects",

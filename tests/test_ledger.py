@@ -13,7 +13,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from multiprocessing.connection import Connection
@@ -35,7 +35,8 @@ from hypothesis.stateful import (
 
 from halide import JOB, NOON, RECEIPT
 from wanbridge.errors import ConfigurationError
-from wanbridge.ledger import Hold, Ledger, MemoryLedger, Share, Shortage
+from wanbridge.ledger import KEEP_UNDATED, Hold, Ledger, MemoryLedger, Share, Shortage
+from wanbridge.model import Image, ImageResult, Job
 from wanbridge.sqlite_ledger import SqliteLedger
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -288,6 +289,383 @@ def test_holds_are_found_by_key_and_account(ledger: Ledger) -> None:
     assert () == ledger.find(key="k-3", account="halide")
 
 
+# Pictures that are delivered and not saved yet
+
+DAY = timedelta(days=1)
+KITES = tuple(
+    Image(url=f"https://cdn.halide.example/{n}.png", seed=n, expires_at=NOON + DAY)
+    for n in (1, 2, 3)
+)
+
+
+def deliver(
+    ledger: Ledger, *images: Image, job: Job | None = JOB, at: datetime | None = NOON, **how: Any
+) -> str:
+    """A purchase of 0.35 that came to 0.30, and *images*; the hold's id."""
+    hold = take(ledger, share("0.35"), **how)
+    assert isinstance(hold, str)
+    ledger.note(hold, RECEIPT)
+    if job is not None:
+        ledger.note(hold, job)
+    ledger.settle(hold, {"day": Decimal("0.30")}, images=images, at=at)
+    return hold
+
+
+def result_of(*images: Image, job_id: str | None = "t-1", provider: str = "halide") -> ImageResult:
+    return ImageResult(
+        provider=provider,
+        model="wan2.7-image",
+        job_id=job_id,
+        images=images,
+        requested=len(images),
+    )
+
+
+def later(ledger: Ledger, after: timedelta) -> None:
+    """The next purchase, *after* noon."""
+    made = ledger.reserve(key="later", account="halide", at=NOON + after, shares=[])
+    assert isinstance(made, str)
+    ledger.settle(made, {})
+
+
+def listed(ledger: Ledger) -> list[tuple[Image, ...]]:
+    return [hold.images for hold in ledger.open()]
+
+
+def test_what_is_delivered_stays_listed_until_it_is_saved(ledger: Ledger) -> None:
+    """Money is settled at once; the way to the pictures is not forgotten with it."""
+    hold = deliver(ledger, *KITES)
+
+    assert Decimal("0.30") == spent(ledger)
+    known = Hold(
+        id=hold,
+        key="k-1",
+        account="halide",
+        at=NOON,
+        shares=(share("0.30"),),
+        receipt=RECEIPT,
+        job=JOB,
+        images=KITES,
+        delivered_at=NOON,
+    )
+    assert (known,) == ledger.open()
+    assert (known,) == ledger.find(key="k-1", account="halide")
+    assert ("delivered", NOON + DAY) == (known.state, known.expires_at)
+
+
+def test_each_picture_that_is_saved_leaves_the_list(ledger: Ledger) -> None:
+    """In any order; with the last one the purchase is over."""
+    deliver(ledger, *KITES)
+
+    left = []
+    for image in (KITES[1], KITES[1], KITES[2], KITES[0]):
+        ledger.saved(str(image.url))
+        left.append(listed(ledger))
+
+    one_and_three = (KITES[0], KITES[2])
+    assert [[one_and_three], [one_and_three], [(KITES[0],)], []] == left
+    assert Decimal("0.30") == spent(ledger)
+
+
+def test_a_link_that_is_not_listed_saves_nothing(ledger: Ledger) -> None:
+    """Whoever saves somebody else's picture, or one from before."""
+    deliver(ledger, KITES[0])
+
+    ledger.saved(str(KITES[1].url))
+    ledger.saved(f"{KITES[0].url}?v=2")
+    ledger.saved("")
+
+    assert [(KITES[0],)] == listed(ledger)
+
+
+def test_a_link_is_saved_wherever_it_is_listed(ledger: Ledger) -> None:
+    """Two calls with one key, one picture at the provider."""
+    deliver(ledger, KITES[0])
+    deliver(ledger, KITES[0], KITES[1])
+
+    ledger.saved(str(KITES[0].url))
+
+    assert [(KITES[1],)] == listed(ledger)
+
+
+def test_listed_holds_keep_the_order_of_their_reservations(ledger: Ledger) -> None:
+    """Delivered, open and delivered again are one list."""
+    slow = take(ledger, key="k-1")
+    open_hold = take(ledger, key="k-2")
+    quick = deliver(ledger, KITES[0], key="k-3")
+    ledger.settle(slow, {}, images=KITES[1:], at=NOON)
+
+    assert [slow, open_hold, quick] == [hold.id for hold in ledger.open()]
+
+
+def test_new_links_replace_those_of_pictures_that_are_not_saved(ledger: Ledger) -> None:
+    """By place; what is saved does not come back, and nothing is paid again."""
+    hold = deliver(ledger, *KITES)
+    ledger.saved(str(KITES[1].url))
+    renewed = [evolve(image, url=f"{image.url}?new") for image in KITES]
+
+    ledger.settle(hold, {"day": Decimal(9)}, images=renewed[:2], at=NOON + DAY)
+
+    assert Decimal("0.30") == spent(ledger)
+    assert [(renewed[0], KITES[2])] == listed(ledger)
+    assert [NOON] == [h.delivered_at for h in ledger.open()]
+    ledger.saved(str(KITES[0].url))
+    assert [(renewed[0], KITES[2])] == listed(ledger)
+    ledger.saved(str(renewed[0].url))
+    ledger.saved(str(KITES[2].url))
+    assert [] == listed(ledger)
+
+
+def test_more_pictures_than_were_listed_do_not_come_in(ledger: Ledger) -> None:
+    """Nobody could say whether they were saved before."""
+    hold = deliver(ledger, KITES[0])
+
+    ledger.settle(hold, {}, images=KITES, at=NOON)
+
+    assert [(KITES[0],)] == listed(ledger)
+
+
+def test_a_delivery_without_pictures_changes_no_list(ledger: Ledger) -> None:
+    """A second look that fails does not take away what the first one found."""
+    hold = deliver(ledger, KITES[0])
+
+    ledger.settle(hold, {})
+    ledger.note(hold, evolve(JOB, id="t-2"))
+
+    assert [((KITES[0],), JOB)] == [(h.images, h.job) for h in ledger.open()]
+    assert Decimal("0.30") == spent(ledger)
+
+
+def test_a_hold_that_has_left_the_list_does_not_come_back(ledger: Ledger) -> None:
+    """Saved, or settled without a picture."""
+    saved = deliver(ledger, KITES[0])
+    ledger.saved(str(KITES[0].url))
+    without = deliver(ledger)
+
+    for hold in (saved, without):
+        ledger.settle(hold, {"day": Decimal(9)}, images=KITES, at=NOON)
+
+    assert [] == listed(ledger)
+    assert Decimal("0.60") == spent(ledger)
+
+
+WHAT = [
+    pytest.param(lambda hold: hold, id="the hold"),
+    pytest.param(lambda hold: hold.id, id="its id"),
+    pytest.param(lambda hold: JOB, id="its job"),
+    pytest.param(lambda hold: result_of(*KITES[:1]), id="the result"),
+    pytest.param(lambda hold: result_of(*KITES, job_id=None), id="a result without a job"),
+]
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_a_caller_may_say_that_it_has_the_pictures(
+    ledger: Ledger, what: Callable[[Hold], Any]
+) -> None:
+    """By whatever is at hand; other purchases stay listed."""
+    deliver(ledger, *KITES)
+    other = deliver(ledger, evolve(KITES[0], url="https://x/"), job=evolve(JOB, id="t-2"))
+    elsewhere = deliver(ledger, evolve(KITES[0], url="https://y/"), account="cyano")
+    hold = ledger.open()[0]
+
+    ledger.done(what(hold))
+    ledger.done(what(hold))
+
+    assert [other, elsewhere] == [h.id for h in ledger.open()]
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_nobody_frees_money_by_saying_that_it_is_done(
+    ledger: Ledger, what: Callable[[Hold], Any]
+) -> None:
+    """What is not settled counts, and stays listed with its job."""
+    hold = take(ledger, share("0.35"))
+    ledger.note(hold, JOB)
+
+    ledger.done(what(ledger.open()[0]))
+
+    assert [hold] == [h.id for h in ledger.open()]
+    assert Decimal("0.35") == spent(ledger)
+
+
+@pytest.mark.parametrize("what", ["no such hold", evolve(JOB, id="t-9"), result_of(job_id="t-9")])
+def test_what_is_unknown_is_done_already(ledger: Ledger, what: Any) -> None:
+    """Said twice, or after it was dropped."""
+    deliver(ledger, KITES[0])
+
+    ledger.done(what)
+
+    assert [(KITES[0],)] == listed(ledger)
+
+
+def test_a_result_without_a_job_stands_for_its_links(ledger: Ledger) -> None:
+    """And for no other picture of the purchase."""
+    deliver(ledger, *KITES, job=None)
+
+    ledger.done(result_of(*KITES[:2], job_id=None))
+
+    assert [(KITES[2],)] == listed(ledger)
+
+
+def test_a_result_is_known_by_its_links_where_its_job_was_not_noted(ledger: Ledger) -> None:
+    """The ledger could not be written when the job was accepted."""
+    deliver(ledger, *KITES, job=None)
+
+    ledger.done(result_of(*KITES))
+
+    assert [] == listed(ledger)
+
+
+def test_a_picture_whose_bytes_are_here_is_not_listed(ledger: Ledger) -> None:
+    """The caller has it with the result; one that could not be brought along is listed."""
+    here = [evolve(image, data=b"png") for image in KITES]
+
+    deliver(ledger, *here)
+    assert [] == listed(ledger)
+    hold = deliver(ledger, here[0], KITES[1], here[2])
+    assert [(KITES[1],)] == listed(ledger)
+    ledger.settle(hold, {}, images=here, at=NOON)
+    assert [] == listed(ledger)
+
+
+def test_a_picture_without_link_or_bytes_is_not_listed(ledger: Ledger) -> None:
+    """There is nothing to save."""
+    deliver(ledger, Image())
+
+    assert [] == listed(ledger)
+
+
+def test_a_data_uri_is_listed_without_its_bytes(ledger: Ledger) -> None:
+    """Megabytes belong on the disk, not into the ledger; saving it is recognised all the same."""
+    uri = "data:image/png;base64," + "iVBO" * 250_000
+    deliver(ledger, evolve(KITES[0], url=uri))
+
+    assert [(evolve(KITES[0], url=None),)] == listed(ledger)
+    ledger.saved(uri[:-4])
+    assert 1 == len(ledger.open())
+    ledger.saved(uri)
+    assert [] == listed(ledger)
+
+
+def test_pictures_that_nobody_saves_are_dropped_after_their_links(ledger: Ledger) -> None:
+    """By the first purchase after the last of them has ended; the money stays spent."""
+    deliver(ledger, KITES[0], evolve(KITES[1], expires_at=NOON + 2 * DAY))
+
+    later(ledger, 2 * DAY)
+    assert [KITES[0].url] == [hold.images[0].url for hold in ledger.open()]
+    later(ledger, 2 * DAY + timedelta(microseconds=1))
+
+    assert [] == listed(ledger)
+    assert Decimal("0.30") == spent(ledger)
+
+
+def test_the_last_unsaved_picture_decides_when_to_drop(ledger: Ledger) -> None:
+    """A saved one has nothing to wait for."""
+    long = evolve(KITES[1], expires_at=NOON + 9 * DAY)
+    deliver(ledger, KITES[0], long)
+    ledger.saved(str(long.url))
+
+    later(ledger, 2 * DAY)
+
+    assert [] == listed(ledger)
+
+
+def test_a_picture_without_a_known_end_is_kept_for_a_week(ledger: Ledger) -> None:
+    """Counted from its delivery, or from the reservation if nobody said when that was."""
+    undated = evolve(KITES[0], expires_at=None)
+    deliver(ledger, undated, at=NOON + DAY)
+    deliver(ledger, evolve(undated, url="https://x/"), at=None)
+
+    later(ledger, KEEP_UNDATED)
+    assert [NOON + DAY, NOON] == [hold.delivered_at for hold in ledger.open()]
+    later(ledger, KEEP_UNDATED + DAY)
+    assert [(undated,)] == listed(ledger)
+    later(ledger, KEEP_UNDATED + 2 * DAY)
+    assert [] == listed(ledger)
+
+
+def test_a_shorter_link_does_not_bring_the_drop_forward(ledger: Ledger) -> None:
+    """KIE's renewed links hold for 20 minutes; the first ones still do."""
+    hold = deliver(ledger, KITES[0])
+    short = evolve(KITES[0], url="https://x/", expires_at=NOON + timedelta(minutes=20))
+    ledger.settle(hold, {}, images=[short], at=NOON)
+
+    later(ledger, DAY)
+    assert [(short,)] == listed(ledger)
+    ledger.settle(hold, {}, images=[evolve(short, expires_at=NOON + 2 * DAY)], at=NOON)
+    later(ledger, 2 * DAY)
+    assert 1 == len(ledger.open())
+    later(ledger, 3 * DAY)
+    assert [] == listed(ledger)
+
+
+def test_what_is_not_delivered_is_never_dropped(ledger: Ledger) -> None:
+    """However old: it counts under budgets until somebody says what became of it."""
+    hold = take(ledger, share("0.35"))
+    ledger.note(hold, evolve(JOB, collect_by=NOON + DAY))
+
+    later(ledger, 1000 * DAY)
+
+    assert [hold] == [h.id for h in ledger.open()]
+    assert Decimal("0.35") == spent(ledger)
+
+
+def test_a_purchase_that_is_refused_drops_too(ledger: Ledger) -> None:
+    """An empty budget must not keep what is of no use."""
+    deliver(ledger, KITES[0])
+
+    refused = ledger.reserve(key="k", account="halide", at=NOON + 2 * DAY, shares=[share("2")])
+
+    assert isinstance(refused, Shortage)
+    assert [] == listed(ledger)
+
+
+def test_an_end_without_a_zone_is_unknown(ledger: Ledger) -> None:
+    """It could not be compared with the time of the next purchase, which must not fail."""
+    deliver(ledger, evolve(KITES[0], expires_at=NOON.replace(tzinfo=None)))
+
+    later(ledger, KEEP_UNDATED)
+
+    assert [(evolve(KITES[0], expires_at=None),)] == listed(ledger)
+
+
+def test_a_delivery_needs_an_aware_time(ledger: Ledger) -> None:
+    """As a reservation; the hold stays as it is."""
+    hold = take(ledger, share("0.35"))
+
+    with pytest.raises(ValueError, match="has no time zone"):
+        ledger.settle(hold, {}, images=KITES, at=NOON.replace(tzinfo=None))
+
+    assert ["reserved"] == [h.state for h in ledger.open()]
+    assert Decimal("0.35") == spent(ledger)
+
+
+HOLD = Hold(id="h", key="k", account="halide", at=NOON, shares=())
+
+
+@pytest.mark.parametrize(
+    ("hold", "state", "expires_at"),
+    [
+        (HOLD, "reserved", None),
+        (evolve(HOLD, receipt=RECEIPT), "submitting", None),
+        (evolve(HOLD, unreadable="a receipt of version 2"), "submitting", None),
+        (evolve(HOLD, receipt=RECEIPT, job=JOB), "accepted", None),
+        (evolve(HOLD, job=evolve(JOB, collect_by=NOON)), "accepted", NOON),
+        (evolve(HOLD, delivered_at=NOON, images=(Image(url="u"),)), "delivered", None),
+        (
+            evolve(HOLD, delivered_at=NOON, images=(Image(url="u"), *KITES), job=JOB),
+            "delivered",
+            NOON + DAY,
+        ),
+    ],
+)
+def test_a_hold_says_how_far_it_has_come(
+    hold: Hold, state: str, expires_at: datetime | None
+) -> None:
+    """And until when there is something to go on with."""
+    assert (state, expires_at) == (hold.state, hold.expires_at)
+
+
 # Exactness
 
 
@@ -491,13 +869,29 @@ def _run(script: str, *arguments: Path) -> str:
     return run.stdout.strip()
 
 
-def test_memory_does_not_grow_with_settled_purchases() -> None:
-    """A service runs for months; only what is open is kept, and one sum a bucket."""
+def _settle_one(ledger: Ledger) -> None:
+    ledger.settle(take(ledger, share("0.01", "1000")), {"day": Decimal("0.01")})
+
+
+def _save_one(ledger: Ledger) -> None:
+    hold = take(ledger, share("0.01", "1000"))
+    ledger.settle(hold, {}, images=KITES[:1], at=NOON)
+    ledger.saved(str(KITES[0].url))
+
+
+def _drop_one(ledger: Ledger) -> None:
+    hold = take(ledger, share("0.01", "1000"))
+    ledger.settle(hold, {}, images=[evolve(KITES[0], expires_at=NOON - DAY)], at=NOON)
+
+
+@pytest.mark.parametrize("once", [_settle_one, _save_one, _drop_one])
+def test_memory_does_not_grow_with_settled_purchases(once: Callable[[Ledger], None]) -> None:
+    """A service runs for months; only what is listed is kept, and one sum a bucket."""
     ledger = MemoryLedger()
 
     def buy(times: int) -> int:
         for _ in range(times):
-            ledger.settle(take(ledger, share("0.01", "1000")), {"day": Decimal("0.01")})
+            once(ledger)
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()
@@ -550,11 +944,14 @@ def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
         hold = take(ledger, share("0.35"))
         ledger.note(hold, JOB)
         ledger.settle(take(ledger, share("0.10")), {"day": Decimal("0.12")})
+        deliver(ledger, *KITES)
+        ledger.saved(str(KITES[1].url))
         held = ledger.open()
 
     with closing(SqliteLedger(str(path))) as ledger:
         assert held == ledger.open()
-        assert Decimal("0.47") == spent(ledger)
+        assert [(), (KITES[0], KITES[2])] == [hold.images for hold in held]
+        assert Decimal("0.77") == spent(ledger)
 
 
 def test_a_purchase_is_on_the_disk_before_its_method_returns(tmp_path: Path) -> None:
@@ -595,14 +992,216 @@ def test_settled_purchases_stay_as_an_audit_trail(tmp_path: Path) -> None:
     assert [("day", "2026-11-21", "0.50")] == _look(path, "SELECT * FROM totals")
 
 
-def test_open_holds_are_found_by_an_index(tmp_path: Path) -> None:
+def test_prompts_and_links_go_with_the_last_picture(tmp_path: Path) -> None:
+    """Saved, done or dropped: what is left is the audit trail, as of any other purchase."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(SqliteLedger(path)) as ledger:
+        saved, done = deliver(ledger, *KITES), deliver(ledger, KITES[0], key="k-2")
+        deliver(ledger, evolve(KITES[0], url="https://x/"), key="k-3")
+        assert 3 == len(_look(path, "SELECT * FROM holds WHERE receipt LIKE '%a red kite%'"))
+        for image in KITES:
+            ledger.saved(str(image.url))
+        ledger.done(done)
+        ledger.done(saved)
+        later(ledger, 2 * DAY)
+
+    query = "SELECT state, task, delivered, receipt, job FROM holds ORDER BY number"
+    over = ("settled", "t-1", None, None, None)
+    assert [over, over, over, ("settled", None, None, None, None)] == _look(path, query)
+    assert [] == _look(path, "SELECT * FROM pictures")
+
+
+def test_a_ledger_does_not_keep_megabytes(tmp_path: Path) -> None:
+    """Neither of bytes that are here nor of those in a link."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(SqliteLedger(path)) as ledger:
+        deliver(ledger, Image(url="data:image/png;base64," + "iVBO" * 500_000))
+        deliver(ledger, KITES[0], evolve(KITES[1], data=bytes(2_000_000)))
+
+    assert path.stat().st_size < 200_000
+
+
+# As the version before the pictures made it.
+_VERSION_1 = """
+    CREATE TABLE holds (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        key TEXT NOT NULL,
+        account TEXT NOT NULL,
+        at TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('open', 'settled')),
+        task TEXT,
+        receipt TEXT,
+        job TEXT
+    );
+    CREATE INDEX open_holds ON holds (key, account) WHERE state = 'open';
+    CREATE TABLE shares (
+        hold INTEGER NOT NULL REFERENCES holds (number),
+        place INTEGER NOT NULL,
+        budget TEXT NOT NULL,
+        bucket TEXT NOT NULL,
+        most TEXT NOT NULL,
+        reserved TEXT NOT NULL,
+        spent TEXT,
+        PRIMARY KEY (hold, place)
+    ) WITHOUT ROWID;
+    CREATE TABLE totals (
+        budget TEXT NOT NULL,
+        bucket TEXT NOT NULL,
+        amount TEXT NOT NULL,
+        PRIMARY KEY (budget, bucket)
+    ) WITHOUT ROWID;
+    PRAGMA application_id = 1463897666;
+    PRAGMA journal_mode = WAL;
+    PRAGMA user_version = 1;
+"""
+
+
+def _version_1(path: Path) -> None:
+    """One purchase that is settled at 0.25, one accepted and one submitted, at 0.35 each."""
+    at = "2026-11-20T12:00:00+00:00"
+    holds = [
+        (1, "h-1", "k-1", "halide", at, "settled", "t-0", None, None),
+        (2, "h-2", "k-2", "halide", at, "open", "t-1", RECEIPT.to_json(), JOB.to_json()),
+        (3, "h-3", "k-3", "cyano", at, "open", None, RECEIPT.to_json(), None),
+    ]
+    shares = [
+        (1, 0, "day", "2026-11-21", "1.00", "0.35", "0.25"),
+        (2, 0, "day", "2026-11-21", "1.00", "0.35", None),
+        (3, 0, "day", "2026-11-21", "1.00", "0.35", None),
+    ]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(_VERSION_1)
+        connection.executemany(f"INSERT INTO holds VALUES ({', '.join('?' * 9)})", holds)
+        connection.executemany(f"INSERT INTO shares VALUES ({', '.join('?' * 7)})", shares)
+        connection.execute("INSERT INTO totals VALUES ('day', '2026-11-21', '0.95')")
+
+
+def test_a_file_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
+    """With all that is spent and open; from then on pictures are listed in it."""
+    path = tmp_path / "ledger.sqlite"
+    _version_1(path)
+
+    with closing(SqliteLedger(path)) as ledger:
+        accepted, submitted = ledger.open()
+        assert [("h-2", "accepted", JOB), ("h-3", "submitting", None)] == [
+            (hold.id, hold.state, hold.job) for hold in (accepted, submitted)
+        ]
+        assert (submitted,) == ledger.find(key="k-3", account="cyano")
+        assert Decimal("0.95") == spent(ledger)
+        ledger.settle("h-2", {"day": Decimal("0.30")}, images=KITES, at=NOON)
+        ledger.settle("h-3", {})
+        assert Decimal("0.55") == spent(ledger)
+
+    with closing(SqliteLedger(path)) as ledger:
+        final = evolve(accepted, shares=(share("0.30"),), images=KITES, delivered_at=NOON)
+        assert (final,) == ledger.open()
+    assert [(2,)] == _look(path, "PRAGMA user_version")
+    new = tmp_path / "new.sqlite"
+    SqliteLedger(new).close()
+    made = "SELECT type, name, tbl_name FROM sqlite_schema ORDER BY name"
+    assert _look(new, made) == _look(path, made)
+
+
+def test_processes_that_take_a_file_over_at_once_do_it_once(tmp_path: Path) -> None:
+    """All of them open it at the moment of the update, and buy."""
+    path = tmp_path / "ledger.sqlite"
+    _version_1(path)
+    pipes = []
+    for _ in range(4):
+        ours, theirs = SPAWN.Pipe()
+        SPAWN.Process(target=_buy, args=(path, 20, theirs), daemon=True).start()
+        pipes.append(ours)
+    for pipe in pipes:
+        assert pipe.poll(CHILD_SECONDS)
+        assert "ready" == pipe.recv()
+    for pipe in pipes:
+        pipe.send("go")
+
+    assert all(pipe.poll(CHILD_SECONDS) for pipe in pipes)
+    assert 80 == sum(pipe.recv() for pipe in pipes)
+    with closing(SqliteLedger(path)) as ledger:
+        assert Decimal("1.75") == spent(ledger)
+        assert ["h-2", "h-3"] == [hold.id for hold in ledger.open()][:2]
+
+
+def test_a_file_that_cannot_be_taken_over_stays_as_it_was(tmp_path: Path) -> None:
+    """In one transaction: the version before can go on with it."""
+    path = tmp_path / "ledger.sqlite"
+    _version_1(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE pictures (name TEXT)")
+    before = _look(path, "SELECT sql FROM sqlite_schema ORDER BY name")
+
+    with pytest.raises(ConfigurationError, match="table pictures already exists"):
+        SqliteLedger(path)
+
+    assert before == _look(path, "SELECT sql FROM sqlite_schema ORDER BY name")
+    assert [(1,)] == _look(path, "PRAGMA user_version")
+
+
+def test_a_delivery_that_cannot_be_written_whole_is_not_settled(tmp_path: Path) -> None:
+    """Settled without its links it would be lost; so it stays as it was."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(SqliteLedger(path)) as ledger:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON pictures WHEN NEW.place = 2 BEGIN"
+                " SELECT RAISE(ABORT, 'database or disk is full'); END"
+            )
+
+        with pytest.raises(ConfigurationError, match="disk is full"):
+            deliver(ledger, *KITES)
+
+        assert [("accepted", ())] == [(hold.state, hold.images) for hold in ledger.open()]
+        assert Decimal("0.35") == spent(ledger)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"expires_at": 5}', '{"expires_at": null, "depth": 3}']
+)
+def test_a_picture_that_cannot_be_read_hides_no_other(tmp_path: Path, text: str) -> None:
+    """It is delivered all the same, and its job leads to it."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(SqliteLedger(path)) as ledger:
+        deliver(ledger, *KITES[:2])
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE pictures SET image = ? WHERE place = 0", (text,))
+
+        (hold,) = ledger.open()
+
+    assert ("delivered", KITES[1:2], JOB) == (hold.state, hold.images, hold.job)
+    assert "not an image as it is kept here" in str(hold.unreadable)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda held: held.open(),
+        lambda held: held.find(key="k", account="a"),
+        lambda held: take(held, share("0.01")),
+        lambda held: held.saved("https://cdn.halide.example/1.png"),
+        lambda held: held.done("no such hold"),
+    ],
+    ids=["open", "find", "reserve", "saved", "done"],
+)
+def test_nothing_reads_through_all_that_is_settled(
+    tmp_path: Path, use: Callable[[Ledger], object]
+) -> None:
     """A year of settled purchases must not slow down the next one."""
     path = tmp_path / "ledger.sqlite"
-    SqliteLedger(path).close()
+    with closing(SqliteLedger(path)) as ledger:
+        told: list[str] = []
+        assert ledger._connection is not None
+        ledger._connection.set_trace_callback(told.append)
 
-    for condition in ("", "AND key = 'k' AND account = 'a'"):
-        query = f"EXPLAIN QUERY PLAN SELECT * FROM holds WHERE state = 'open' {condition}"
-        assert "USING INDEX open_holds" in _look(path, query)[0][3]
+        use(ledger)
+
+    queries = [query for query in told if query.lstrip().startswith(("SELECT", "UPDATE", "DELETE"))]
+    assert queries
+    steps = [step[3] for query in queries for step in _look(path, f"EXPLAIN QUERY PLAN {query}")]
+    whole = [step for step in steps if step.startswith("SCAN") and "subquery" not in step]
+    assert all(step.endswith(("open_holds", "delivered_holds")) for step in whole), steps
 
 
 def test_what_cannot_be_written_whole_is_not_written(tmp_path: Path) -> None:
@@ -638,7 +1237,7 @@ def _of_another(path: Path) -> None:
 def _newer(path: Path) -> None:
     SqliteLedger(path).close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
 
 
 @pytest.mark.parametrize(
@@ -646,7 +1245,7 @@ def _newer(path: Path) -> None:
     [
         (_text, "not a ledger; it is no SQLite file"),
         (_of_another, "not a ledger; it is an SQLite file of another program"),
-        (_newer, "written by a newer wanbridge, as version 2; this one knows up to 1"),
+        (_newer, "written by a newer wanbridge, as version 3; this one knows up to 2"),
         (Path.mkdir, NOT_OURS),
     ],
 )
@@ -709,7 +1308,7 @@ def test_a_row_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
 
         first, second = ledger.open()
 
-    assert first.receipt is None
+    assert (None, "submitting") == (first.receipt, first.state)
     assert "newer than this wanbridge" in str(first.unreadable)
     assert (RECEIPT, None) == (second.receipt, second.unreadable)
 
@@ -804,6 +1403,15 @@ def test_what_may_not_be_written_is_told() -> None:
 # Both stores against a simple model
 
 
+PICTURES = st.lists(
+    st.builds(
+        Image,
+        url=st.sampled_from(["https://x/1", "https://x/2", "https://x/3", "data:image/png,1"]),
+        data=st.sampled_from([None, None, b"png"]),
+        expires_at=st.sampled_from([None, NOON - DAY, NOON + DAY, NOON + 20 * DAY]),
+    ),
+    max_size=3,
+)
 AMOUNTS = st.sampled_from(["0", "0.03", "0.25", "0.333333333", "0.999999999999999", "1", "4"])
 LIMITS = st.sampled_from(["0", "1", "2.333333333", "10", "40"])
 # The shape of the bucket, by budget; budgets of different periods have different names.
@@ -824,6 +1432,16 @@ class Stores(RuleBasedStateMachine):
         self.rows: list[tuple[str, str, str, Fraction]] = []  # hold, budget, bucket, amount
         self.ids: dict[str, list[str]] = {}  # by key, one for each store
         self.open: dict[str, Hold] = {}
+        # The link, what is listed, and when it is dropped, by hold and place.
+        self.unsaved: dict[str, dict[int, tuple[str | None, Image, datetime]]] = {}
+
+    def list_again(self) -> None:
+        """Holds follow their pictures."""
+        for key, pictures in list(self.unsaved.items()):
+            images = tuple(image for _, (_, image, _) in sorted(pictures.items()))
+            self.open[key] = evolve(self.open[key], images=images)
+            if not pictures:
+                del self.open[key], self.unsaved[key]
 
     def sum(self, budget: str, bucket: str) -> Fraction:
         return Fraction(sum(a for _, b, at, a in self.rows if b == budget and at >= bucket))
@@ -838,6 +1456,10 @@ class Stores(RuleBasedStateMachine):
     )
     def reserve(self, hours: int, taken: dict[str, tuple[str, str]], number: object) -> Any:
         self.now += timedelta(hours=hours)  # a clock that jumps, also back
+        for pictures in self.unsaved.values():
+            if all(drop_at < self.now for _, _, drop_at in pictures.values()):
+                pictures.clear()
+        self.list_again()
         shares = [
             share(amount, limit, budget=budget, bucket=self.now.strftime(BUCKETS[budget]))
             for budget, (amount, limit) in taken.items()
@@ -866,19 +1488,68 @@ class Stores(RuleBasedStateMachine):
         handle = evolve(JOB, id=name) if job else evolve(RECEIPT, key=name)
         for store, hold in zip(self.stores, self.ids[key], strict=True):
             store.note(hold, handle)
-        if key in self.open:
+        if key in self.open and key not in self.unsaved:
             change: dict[str, Any] = {"job" if job else "receipt": handle}
             self.open[key] = evolve(self.open[key], **change)
 
-    @rule(key=holds, final=st.dictionaries(st.sampled_from(sorted(BUCKETS)), AMOUNTS))
-    def settle(self, key: str, final: dict[str, str]) -> None:
+    @rule(
+        key=holds, final=st.dictionaries(st.sampled_from(sorted(BUCKETS)), AMOUNTS), came=PICTURES
+    )
+    def settle(self, key: str, final: dict[str, str], came: list[Image]) -> None:
         for store, hold in zip(self.stores, self.ids[key], strict=True):
-            store.settle(hold, {budget: Decimal(amount) for budget, amount in final.items()})
-        if self.open.pop(key, None):
+            amounts = {budget: Decimal(amount) for budget, amount in final.items()}
+            store.settle(hold, amounts, images=came, at=self.now)
+        if key not in self.open:
+            return
+        first = key not in self.unsaved
+        if first:
             self.rows = [
                 (k, b, at, Fraction(final.get(b, "0")) if k == key else amount)
                 for k, b, at, amount in self.rows
             ]
+            shares = tuple(
+                evolve(s, amount=Decimal(final.get(s.budget, "0"))) for s in self.open[key].shares
+            )
+            self.open[key] = evolve(self.open[key], shares=shares, delivered_at=self.now)
+        known = self.unsaved.setdefault(key, {})
+        for place, image in enumerate(came):
+            drop_at = image.expires_at or self.now + KEEP_UNDATED
+            if place in known:
+                drop_at = max(drop_at, known.pop(place)[2])
+            elif not first:
+                continue
+            if image.data is None:
+                bare = evolve(image, url=None) if image.url == "data:image/png,1" else image
+                known[place] = (image.url, bare, drop_at)
+        self.list_again()
+
+    @rule(url=st.sampled_from(["https://x/1", "https://x/2", "data:image/png,1", "https://x/9"]))
+    def saved(self, url: str) -> None:
+        for store in self.stores:
+            store.saved(url)
+        for pictures in self.unsaved.values():
+            for place in [place for place, (link, *_) in pictures.items() if link == url]:
+                del pictures[place]
+        self.list_again()
+
+    @rule(key=holds)
+    def done(self, key: str) -> None:
+        for store, hold in zip(self.stores, self.ids[key], strict=True):
+            store.done(hold)
+        self.unsaved.get(key, {}).clear()
+        self.list_again()
+
+    @rule(name=st.sampled_from(["t-1", "t-2"]), images=PICTURES)
+    def done_by_result(self, name: str, images: list[Image]) -> None:
+        for store in self.stores:
+            store.done(result_of(*images, job_id=name))
+        urls = {image.url for image in images}
+        for key, pictures in self.unsaved.items():
+            job = self.open[key].job
+            for place in list(pictures):
+                if (job is not None and job.id == name) or pictures[place][0] in urls:
+                    del pictures[place]
+        self.list_again()
 
     @rule()
     def restart(self) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from wanbridge import Client, config
+from wanbridge import Client, MemoryLedger, config
+from wanbridge.errors import SubmissionUncertain
 from wanbridge.model import Money
+from wanbridge.sandbox import Sandbox
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 
@@ -40,3 +42,27 @@ def test_the_route_buys_and_tells(capsys: pytest.CaptureFixture[str]) -> None:
         exec(code, {"client": client})
 
     assert "reapi delivered yes 0.024 USD costs 0.024 USD\n" == capsys.readouterr().out
+
+
+def test_a_crash_is_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two delivered pictures, an accepted job and a submit of unknown outcome."""
+    (code,) = (block for block in blocks("python") if "ledger.open()" in block)
+    monkeypatch.chdir(tmp_path)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    sandbox, ledger = Sandbox(latency=0), MemoryLedger()
+    with Client.sandbox(sandbox, ledger=ledger, sleep=lambda seconds: None) as client:
+        client.generate("a red kite", provider="reapi", n=2)
+        client.submit("a red kite", provider="kie")
+        sandbox.fault("accept_then_drop", provider="gccai")
+        with pytest.raises(SubmissionUncertain):
+            client.generate("a red kite", provider="gccai")
+        assert ["delivered", "accepted", "submitting"] == [h.state for h in ledger.open()]
+
+        exec(code, {"client": client, "ledger": ledger})
+
+    assert 3 == len(list(pictures.iterdir()))
+    assert ["submitting"] == [h.state for h in ledger.open()]
+    assert capsys.readouterr().out.startswith("gccai StillUnknown(")

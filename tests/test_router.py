@@ -262,7 +262,7 @@ def test_what_only_the_adapter_can_see_skips_the_account() -> None:
     assert "ash: seed: odd ones only; nothing was sent, so elm was asked" == (
         played.attempts[0].detail
     )
-    assert () == road.ledger.open()
+    assert [("elm", "delivered")] == road.listed()
 
 
 def test_accounts_that_cannot_be_asked_are_in_the_trace_first() -> None:
@@ -382,7 +382,7 @@ def test_a_job_that_a_look_up_finds_is_waited_for() -> None:
     assert "t-found" == played.result.job_id
     assert [("ash", "delivered")] == played.outcomes
     assert 2.0 == played.attempts[0].seconds
-    assert () == road.ledger.open()
+    assert [("ash", "delivered")] == road.listed()
 
 
 def test_a_job_that_a_look_up_finds_is_held_with_its_job() -> None:
@@ -527,7 +527,8 @@ def test_who_pays_again_is_told_so() -> None:
     assert first.receipt is not None
     assert (Charge.MAYBE, Charge.YES) == (first.charge, second.charge)
     assert "it may have been charged, and the route pays again, so elm was asked" in first.detail
-    assert [first.receipt] == [hold.receipt for hold in road.ledger.open()]
+    assert [("ash", "submitting"), ("elm", "delivered")] == road.listed()
+    assert first.receipt == road.ledger.open()[0].receipt
 
 
 def test_who_pays_again_goes_on_after_a_failure_that_was_charged() -> None:
@@ -1006,7 +1007,8 @@ def test_a_race_is_won_by_the_faster() -> None:
     assert "t-1" == getattr(left.job, "id", None)
     (note,) = [note for note in played.result.notes if note.field == "route"]
     assert "paid again: ash may charge 0.02 USD too (another provider was faster)" == note.detail
-    assert ["t-1"] == [getattr(hold.job, "id", None) for hold in road.ledger.open()]
+    assert [("ash", "accepted"), ("elm", "delivered")] == road.listed()
+    assert ["t-1", "t-2"] == [getattr(hold.job, "id", None) for hold in road.ledger.open()]
     assert Decimal("0.05") == road.spent(route)
 
 
@@ -1381,7 +1383,7 @@ def test_a_ledger_that_cannot_settle_does_not_cost_the_pictures() -> None:
     """More stays held than need be, which is the safe side."""
 
     class Full(MemoryLedger):
-        def settle(self, hold: str, spent: Any) -> None:
+        def settle(self, hold: str, spent: Any, **delivery: Any) -> None:
             raise ConfigurationError("ledger: the disk is full")
 
     route = Route(budget=DOLLARS)
@@ -1610,7 +1612,8 @@ def test_pictures_that_are_there_are_spent_also_if_interrupted() -> None:
     assert isinstance(played.error, KeyboardInterrupt)
     assert trail.result is not None
     assert Decimal("0.02") == road.spent(route)
-    assert () == road.ledger.open()
+    assert [("ash", "delivered")] == road.listed()
+    assert trail.result.images == road.ledger.open()[0].images
 
 
 def test_the_same_key_may_be_sent_again_to_its_own_account() -> None:

@@ -448,7 +448,8 @@ def test_a_job_is_settled_by_whoever_waits_for_it(world: World, tmp_path: Path) 
     result = world.client(ledger=SqliteLedger(path)).wait(Job.from_json(job.to_json()))
 
     assert Money("0.024", "USD") == result.cost
-    assert () == ledger.open()
+    (hold,) = ledger.open()
+    assert ("delivered", job, result.images) == (hold.state, hold.job, hold.images)
     assert Decimal("0.024") == ledger.spent("small/USD/ever", "")
 
 
@@ -496,7 +497,7 @@ def test_a_look_up_that_finds_nothing_gives_the_money_back(world: World, tmp_pat
 def test_a_job_that_was_found_later_is_settled(
     world: World, tmp_path: Path, how: Mapping[str, Any], spent: str
 ) -> None:
-    """A receipt, then its task, then the pictures: then it is spent, and nothing is open."""
+    """A receipt, then its task, then the pictures: then it is spent, and only they are open."""
     ledger = SqliteLedger(tmp_path / "spent.db")
     client = world.client(ledger=ledger)
     world.sandbox.fault("accept_then_drop")
@@ -509,8 +510,10 @@ def test_a_job_that_was_found_later_is_settled(
     (task,) = world.sandbox.tasks()
     job = found if isinstance(found, Job) else client.adopt(receipt, task["id"])
 
-    client.wait(job)
+    result = client.wait(job)
 
+    assert ["delivered"] == [hold.state for hold in ledger.open()]
+    ledger.done(result)
     assert () == ledger.open()
     assert Decimal(spent) == ledger.spent("small/USD/ever", "")
 
@@ -787,8 +790,24 @@ def test_a_job_that_was_seen_to_end_is_settled(world: World) -> None:
     job = client.submit(HERON, route=Route(("reapi",), budget=DOLLAR, name="small"))
     assert 1 == len(ledger.open())
 
-    while not isinstance(client.look(job), Done):
+    while not isinstance(step := client.look(job), Done):
         world.clock.sleep(5.0)
 
-    assert () == ledger.open()
+    assert [step.delivery.images] == [hold.images for hold in ledger.open()]
+    assert [world.clock.now()] == [hold.delivered_at for hold in ledger.open()]
     assert Decimal("0.024") == ledger.spent("small/USD/ever", "")
+
+
+def test_a_job_that_was_seen_to_fail_gives_its_money_back(world: World) -> None:
+    """As above; there is no picture, so nothing stays listed."""
+    ledger = MemoryLedger()
+    client = world.client(ledger=ledger)
+    world.sandbox.fault("fail_generation", provider="reapi")
+    job = client.submit(HERON, route=Route(("reapi",), budget=DOLLAR, name="small"))
+    world.clock.sleep(60)
+
+    with pytest.raises(GenerationFailed):
+        client.look(job)
+
+    assert () == ledger.open()
+    assert Decimal(0) == ledger.spent("small/USD/ever", "")

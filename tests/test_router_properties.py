@@ -296,8 +296,11 @@ def check_call(call: Call, road: Road) -> None:
         others = [a for a in tried[:-1] if a.charge is not Charge.NO]
         assert len(others) == sum(note.field == "route" for note in result.notes)
     unsure = sorted(a.provider for a in tried if a.charge is Charge.MAYBE)
-    held = sorted(h.account for h in road.ledger.open() if h.key == call.key)
+    mine = [h for h in road.ledger.open() if h.key == call.key]
+    held = sorted(h.account for h in mine if h.state != "delivered")
     assert unsure == held, world.story
+    here = [(h.account, h.images) for h in mine if h.state == "delivered"]
+    assert here == ([(result.provider, result.images)] if result is not None else []), world.story
 
 
 def _assert_still_held(road: Road, world: World, key: str) -> None:

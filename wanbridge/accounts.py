@@ -60,6 +60,7 @@ from wanbridge.purchase import (
     cancelled,
     looked_at,
     looked_up,
+    renewed,
     resumed,
 )
 from wanbridge.quotes import converted, quoted
@@ -495,7 +496,7 @@ class Accounts:
 
     def _refresh(self, job: Job) -> Conversation[tuple[Image, ...]]:
         adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
-        return Conversation(flow.converse(adapter, adapter.refresh(job), terms=terms), terms)
+        return Conversation(renewed(adapter, job, terms=terms, shared=self._shared), terms)
 
     def _measure(self, request: ImageRequest) -> Conversation[ImageRequest]:
         terms = self._terms()
@@ -505,9 +506,19 @@ class Accounts:
         terms = self._terms()
         return Conversation(fetch.download_image("download", image, terms=terms), terms)
 
+    def _saved(self, image: Image, path: Path) -> Path:
+        """*path*, where *image* is now, which a ledger of the caller's own is told."""
+        self._shared.guard.saved(image)
+        return path
+
     def _save(self, image: Image, file: PictureFile) -> Conversation[None]:
         terms = self._terms()
         return Conversation(fetch.download("download", image, file, terms=terms), terms)
+
+
+def is_here(image: Image) -> bool:
+    """Whether the bytes of a picture need not be fetched."""
+    return image.data is not None or image.url is None or image.url.startswith("data:")
 
 
 def _secrets(adapter: Adapter) -> Iterator[str | None]:

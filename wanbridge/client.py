@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from wanbridge.accounts import Accounts, sandboxed
+from wanbridge.accounts import Accounts, is_here, sandboxed
 from wanbridge.adapter import Adapter, Cancelled, Found, ModelInfo, Step, TooLate
 from wanbridge.calls import Call, Comparing, Progress, Rating
 from wanbridge.compare import Workload
 from wanbridge.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
+from wanbridge.filenames import free_paths
 from wanbridge.http import AsyncLine, Line
 from wanbridge.model import Image, ImageRequest, ImageResult, Job, Money, Receipt
 from wanbridge.picture import PictureFile
@@ -43,8 +45,9 @@ class Client(Accounts):
         routes: Routes by name; ``default`` is used where a call names nobody.
         rates: Exchange rates, to compare prices and to count under budgets.
         prices: Instead of those that come with wanbridge.
-        ledger: Keeps what is spent and what is open, also for later processes; by default
-            budgets hold within this client. It stays the caller's to close.
+        ledger: Keeps what is spent, what is open, and what is delivered and not saved yet, also
+            for later processes; by default budgets hold within this client. It stays the
+            caller's to close.
         telemetry: Watches every call; see `wanbridge.otel.OpenTelemetry`.
         on_progress: Told every event of every call; see `wanbridge.terms.Event`.
         callbacks: Receives providers' callbacks in this process: jobs are given an address
@@ -196,7 +199,10 @@ class Client(Accounts):
         return self._run(self._estimate(request, provider, fields))
 
     def refresh(self, job: Job) -> tuple[Image, ...]:
-        """New links to a finished job's pictures, where the provider renews them."""
+        """New links to a finished job's pictures, where the provider renews them.
+
+        A ledger lists them instead of the old ones, so `save` these.
+        """
         return self._run(self._refresh(job))
 
     def reconcile(self, receipt: Receipt) -> Found:
@@ -210,6 +216,9 @@ class Client(Accounts):
     def download(self, image: Image) -> Image:
         """The picture with its bytes, type and size.
 
+        A ledger lists it until it is saved by `save` or you say that you have it, see
+        `wanbridge.ledger.Ledger.done`.
+
         Raises:
             DownloadFailed: the link has ended, is refused, or brought no picture.
         """
@@ -218,6 +227,8 @@ class Client(Accounts):
     def save(self, image: Image, path: str | Path, *, force: bool = False) -> Path:
         """Fetch a picture into a file, which appears once it is complete.
 
+        It leaves the list of the client's ledger then. Bytes that are here are not fetched again.
+
         Returns:
             Where it is: the extension follows the content.
 
@@ -225,11 +236,44 @@ class Client(Accounts):
             DownloadFailed: as `download`.
             FileExistsError: something is there already and *force* is False.
         """
-        if image.url is None or image.url.startswith("data:"):
-            return self.download(image).save(path, force=force)
+        if is_here(image):
+            return self._saved(image, self.download(image).save(path, force=force))
         with PictureFile(Path(path), force=force) as file:
             self._run(self._save(image, file))
-            return file.commit()
+            complete = file.commit()
+        return self._saved(image, complete)
+
+    def save_all(
+        self, result: ImageResult, folder: str | Path, *, force: bool = False
+    ) -> list[Path]:
+        """Fetch every picture of a result into a folder that exists, as `save` does.
+
+        They are called ``<provider>-<job id short>-<n>``; a number that is taken is passed over,
+        or replaced with *force*. So a picture that was saved before gets a new number.
+
+        Returns:
+            Where they are, in the order of ``result.images``.
+
+        Raises:
+            DownloadFailed, OSError, ValueError: of the first picture that could not be saved. All
+                the others are in the folder; this may be called again.
+        """
+        names = free_paths(result, Path(folder), force=force)
+        found, failures = list[Path](), list[Exception]()
+        for image in result.images:
+            try:
+                found.append(self._save_next(image, names, force=force))
+            except Exception as exc:
+                failures.append(exc)
+        if failures:
+            raise failures[0]
+        return found
+
+    def _save_next(self, image: Image, names: Iterator[Path], *, force: bool) -> Path:
+        for path in names:
+            with suppress(FileExistsError):  # It came into being since; the next is free.
+                return self.save(image, path, force=force)
+        raise AssertionError("names never end")  # pragma: no cover
 
     # -- inner ------------------------------------------------------------------------------
 
@@ -403,11 +447,33 @@ class AsyncClient(Accounts):
 
     async def save(self, image: Image, path: str | Path, *, force: bool = False) -> Path:
         """As `Client.save`."""
-        if image.url is None or image.url.startswith("data:"):
-            return (await self.download(image)).save(path, force=force)
+        if is_here(image):
+            return self._saved(image, (await self.download(image)).save(path, force=force))
         with PictureFile(Path(path), force=force) as file:
             await self._run(self._save(image, file))
-            return file.commit()
+            complete = file.commit()
+        return self._saved(image, complete)
+
+    async def save_all(
+        self, result: ImageResult, folder: str | Path, *, force: bool = False
+    ) -> list[Path]:
+        """As `Client.save_all`."""
+        names = free_paths(result, Path(folder), force=force)
+        found, failures = list[Path](), list[Exception]()
+        for image in result.images:
+            try:
+                found.append(await self._save_next(image, names, force=force))
+            except Exception as exc:
+                failures.append(exc)
+        if failures:
+            raise failures[0]
+        return found
+
+    async def _save_next(self, image: Image, names: Iterator[Path], *, force: bool) -> Path:
+        for path in names:
+            with suppress(FileExistsError):
+                return await self.save(image, path, force=force)
+        raise AssertionError("names never end")  # pragma: no cover
 
     # -- inner ------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """The spend guard: what a route may spend is held before a submit and settled after it.
 
 What nobody knows stays held: a purchase whose outcome is unknown counts as spent until it is
-looked up. The ledger does the sums, so that several threads and processes share one budget.
+looked up. The ledger does the sums, so that several threads and processes share one budget. One
+of the caller's own lists what was delivered, too, until the pictures are saved.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from attrs import define, frozen
 from wanbridge.adapter import Adapter
 from wanbridge.errors import BudgetExceeded, ConfigurationError
 from wanbridge.ledger import Hold, Ledger, Share, Shortage
-from wanbridge.model import Job, Money, Receipt
+from wanbridge.model import Image, ImageResult, Job, Money, Receipt
 from wanbridge.pricing import Quote
 from wanbridge.route import Budget, Route
 from wanbridge.terms import Trail
@@ -65,6 +66,11 @@ class Held:
         """It was bought for *cost*; where that is unknown or foreign, at the quote."""
         self._settle(self._guard.spent(self._adapter, self._shares, cost))
 
+    def delivered(self, result: ImageResult) -> None:
+        """As `paid`, of pictures that came: they stay listed until they are saved."""
+        spent = self._guard.spent(self._adapter, self._shares, result.cost)
+        self._settle(spent, images=result.images, at=result.finished_at)
+
     def free(self) -> None:
         """It cost nothing."""
         self._settle({})
@@ -72,13 +78,19 @@ class Held:
     def interrupted(self, trail: Trail) -> None:
         """It ended from outside: free if nothing had been sent, else held until looked up."""
         if trail.result is not None:
-            self.paid(trail.result.cost)
+            self.delivered(trail.result)
         elif trail.job is None and trail.receipt is None:
             self.free()
 
-    def _settle(self, spent: dict[str, Decimal]) -> None:
+    def _settle(
+        self,
+        spent: dict[str, Decimal],
+        *,
+        images: Sequence[Image] = (),
+        at: datetime | None = None,
+    ) -> None:
         if self._hold is not None:
-            self._guard.settle(self._hold, spent)
+            self._guard.settle(self._hold, spent, images=images, at=at)
 
 
 @frozen
@@ -89,7 +101,8 @@ class Guard:
         ledger: Where purchases are held.
         convert: What an account charges, in another currency.
         keeps_all: The ledger is the caller's own and takes note of every purchase, also of
-            those without a budget, so that a later process finds them.
+            those without a budget, and of pictures until they are saved, so that a later process
+            finds them.
     """
 
     ledger: Ledger
@@ -164,19 +177,56 @@ class Guard:
         except Exception:
             log.exception("wanbridge: the ledger could not keep a job; it goes on")
 
-    def settle(self, hold: str, spent: dict[str, Decimal]) -> None:
-        """Settle; a ledger that fails now must not cost the pictures, and more stays held."""
+    def settle(
+        self,
+        hold: str,
+        spent: dict[str, Decimal],
+        *,
+        images: Sequence[Image] = (),
+        at: datetime | None = None,
+    ) -> None:
+        """Settle; a ledger that fails now must not cost the pictures, and more stays held.
+
+        Args:
+            images: What came, to be listed where the ledger is the caller's own: in one that
+                nobody can ask they would only pile up.
+            at: When they came, aware; None is when it was reserved.
+        """
+        kept = images if self.keeps_all else ()
         try:
-            self.ledger.settle(hold, spent)
+            self.ledger.settle(hold, spent, images=kept, at=at)
         except Exception:
             log.exception("wanbridge: the ledger could not settle; the purchase stays held")
 
     def settle_all(
-        self, adapter: Adapter, handle: Job | Receipt, cost: Money | None, *, bought: bool
+        self,
+        adapter: Adapter,
+        handle: Job | Receipt,
+        cost: Money | None,
+        *,
+        bought: bool,
+        images: Sequence[Image] = (),
+        at: datetime | None = None,
     ) -> None:
-        """Settle what an earlier call or process left held for *handle*."""
+        """Settle what an earlier call or process left held for *handle*; *images* as `settle`."""
         for hold in self._of(handle):
-            self.settle(hold.id, self.spent(adapter, hold.shares, cost) if bought else {})
+            spent = self.spent(adapter, hold.shares, cost) if bought else {}
+            self.settle(hold.id, spent, images=images, at=at)
+
+    def renewed(self, job: Job, images: Sequence[Image], at: datetime) -> None:
+        """The pictures of *job* have new links since *at*; what is not delivered stays as it is."""
+        for hold in self._of(job):
+            if hold.state == "delivered":
+                self.settle(hold.id, {}, images=images, at=at)
+
+    def saved(self, image: Image) -> None:
+        """*image* is on a disk; a ledger that fails now lists it for longer, and no more."""
+        if image.url is None or not self.keeps_all:
+            return
+        try:
+            self.ledger.saved(image.url)
+        except Exception:
+            log.exception("wanbridge: the ledger could not note a saved picture; it stays listed")
 
     def found(self, receipt: Receipt, job: Job) -> None:
         """A submit of unknown outcome turned out to be *job*: keep it with what is held."""

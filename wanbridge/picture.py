@@ -29,6 +29,8 @@ _EXTENSIONS = {
     "image/gif": (".gif",),
     "image/avif": (".avif",),
 }
+# What names are given; each format has one.
+ENDINGS = tuple(spellings[0] for spellings in _EXTENSIONS.values())
 _OF_PICTURES = {extension for spellings in _EXTENSIONS.values() for extension in spellings}
 
 # So many bytes tell whether they begin a picture of a format that `inspect` knows.

@@ -17,7 +17,7 @@ from wanbridge.effects import Flow
 from wanbridge.errors import CallFailed, Charge, TransportFailed
 from wanbridge.guard import Guard, Held
 from wanbridge.health import Health
-from wanbridge.model import ImageRequest, ImageResult, Job, Receipt
+from wanbridge.model import Image, ImageRequest, ImageResult, Job, Receipt
 from wanbridge.plan import Plan
 from wanbridge.terms import Accepted, Event, Submitting, Terms
 
@@ -136,7 +136,7 @@ def kept(
     if isinstance(result, ImageResult):
         now = terms.clock()
         health.delivered(account, model, now, now - began)
-        held.paid(result.cost)
+        held.delivered(result)
     else:
         health.up(account, began)
     return result
@@ -168,13 +168,14 @@ def _telling(terms: Terms, held: Held, up: Callable[[], None]) -> Terms:
 
 
 def resumed(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Flow[ImageResult]:
-    """An accepted job to its end; what was held for it is settled."""
+    """An accepted job to its end; what was held for it is settled, and its pictures listed."""
     try:
         result = yield from flow.wait(adapter, job, terms=terms)
     except CallFailed as exc:
         _ended(adapter, job, exc.charge, shared)
         raise
-    shared.guard.settle_all(adapter, job, result.cost, bought=True)
+    images, at = result.images, result.finished_at
+    shared.guard.settle_all(adapter, job, result.cost, bought=True, images=images, at=at)
     return result
 
 
@@ -187,7 +188,8 @@ def looked_at(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Fl
         raise
     if isinstance(step, Done) and step.delivery.images:
         cost, _ = flow.cost_of(adapter, job.request, step.delivery, terms)
-        shared.guard.settle_all(adapter, job, cost, bought=True)
+        images, at = step.delivery.images, terms.now()
+        shared.guard.settle_all(adapter, job, cost, bought=True, images=images, at=at)
     return step
 
 
@@ -215,3 +217,10 @@ def cancelled(
     if isinstance(found, Cancelled):
         _ended(adapter, job, found.charge, shared)
     return found
+
+
+def renewed(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Flow[tuple[Image, ...]]:
+    """New links to a finished job's pictures, which are listed instead of the old ones."""
+    images = yield from flow.converse(adapter, adapter.refresh(job), terms=terms)
+    shared.guard.renewed(job, images, terms.now())
+    return images

@@ -5,12 +5,14 @@ die at any point. Amounts are decimal text, and there is one sum for each budget
 changed in the same transaction: SQLite's own SUM would round, and whole units of some size
 would not hold the fifteen places that a reply may have.
 
-A settled hold stays as a row with what was reserved and what was spent, and the provider's
-task id; its receipt and job, which hold prompts, are dropped.
+A hold that has left the list stays as a row with what was reserved and what was spent, and the
+provider's task id; its receipt and job, which hold prompts, and the links of its pictures are
+dropped.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
@@ -25,18 +27,29 @@ from typing import Any, TypeVar
 from uuid import uuid4
 from weakref import WeakSet
 
-from wanbridge.errors import ConfigurationError, InvalidRequest
-from wanbridge.ledger import ZERO, Hold, Share, Shortage, added
-from wanbridge.model import Job, Receipt
+from wanbridge.errors import ConfigurationError, InvalidRequest, Problem
+from wanbridge.ledger import (
+    ZERO,
+    Hold,
+    Picture,
+    Possession,
+    Share,
+    Shortage,
+    added,
+    check_aware,
+    link_of,
+    pictures,
+)
+from wanbridge.model import Image, ImageResult, Job, Receipt
 
 T = TypeVar("T")
 _Row = tuple[Any, ...]
 
-VERSION = 1
 # "WANB": tells a ledger from any other program's SQLite file.
 _APPLICATION = 0x57414E42
 
-_SCHEMA = (
+# ``state`` is that of the money.
+_VERSION_1 = (
     """CREATE TABLE holds (
         number INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
@@ -67,21 +80,59 @@ _SCHEMA = (
     ) WITHOUT ROWID""",
     f"PRAGMA application_id = {_APPLICATION}",
 )
-_OPEN_HOLDS = """
-    SELECT number, id, key, account, at, receipt, job, budget, bucket, most, reserved
-    FROM holds LEFT JOIN shares ON hold = number
-    WHERE state = 'open' {} ORDER BY number, place
+# ``delivered`` is when, of a hold whose pictures are not all saved; NULL of any other. A picture's
+# ``link`` is what `Ledger.saved` knows it by, which is not always one to fetch it from.
+_VERSION_2 = (
+    "ALTER TABLE holds ADD COLUMN delivered TEXT",
+    "CREATE INDEX delivered_holds ON holds (key, account) WHERE delivered IS NOT NULL",
+    """CREATE TABLE pictures (
+        hold INTEGER NOT NULL REFERENCES holds (number),
+        place INTEGER NOT NULL,
+        link TEXT NOT NULL,
+        image TEXT NOT NULL,
+        drop_at TEXT NOT NULL,
+        PRIMARY KEY (hold, place)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX picture_links ON pictures (link)",
+    "CREATE INDEX picture_ends ON pictures (drop_at)",
+)
+# What makes each version of the one before it.
+_UPGRADES = (_VERSION_1, _VERSION_2)
+VERSION = len(_UPGRADES)
+
+# Not one condition with OR: each half has its index.
+_LISTED = """
+    SELECT number, id, key, account, at, delivered, receipt, job,
+        budget, bucket, most, coalesce(spent, reserved)
+    FROM (
+        SELECT * FROM holds WHERE state = 'open' {0}
+        UNION ALL
+        SELECT * FROM holds WHERE delivered IS NOT NULL {0}
+    ) LEFT JOIN shares ON hold = number
+    ORDER BY number, place
 """
-_SHARES_OF_OPEN = """
-    SELECT number, budget, bucket, most, reserved
-    FROM holds JOIN shares ON hold = number WHERE id = ? AND state = 'open'
+_LISTED_NOW = """
+    SELECT number, state, at FROM holds
+    WHERE id = ? AND (state = 'open' OR delivered IS NOT NULL)
 """
+# What is asked for with NULL is not found: nothing equals it.
+_DELIVERED = """
+    SELECT number FROM holds
+    WHERE delivered IS NOT NULL AND (id = ? OR (account = ? AND task = ?))
+"""
+_EXPIRED = """
+    SELECT hold FROM pictures AS ended WHERE drop_at < ? AND NOT EXISTS (
+        SELECT 1 FROM pictures WHERE hold = ended.hold AND drop_at >= ?
+    )
+"""
+# The facts of a picture that are kept; its bytes are not.
+_FACTS = ("url", "mime", "width", "height", "seed")
 
 
 class SqliteLedger:
     """A `Ledger` in a file of its own, on a disk of this machine; readable by its owner only.
 
-    Prompts are in it while a purchase is open. After ``os.fork`` both processes may go on. Its
+    Prompts are in it while a purchase is listed. After ``os.fork`` both processes may go on. Its
     methods block, also an event loop: about a millisecond for the disk, up to *wait* seconds
     where another process holds the file.
 
@@ -116,7 +167,8 @@ class SqliteLedger:
     ) -> str | Shortage:
         """See `Ledger.reserve`."""
         hold = Hold(id=str(uuid4()), key=key, account=account, at=at, shares=tuple(shares))
-        with self._changing() as connection:
+        with self._transaction("IMMEDIATE") as connection:
+            _drop(connection, at)
             for share in hold.shares:
                 if shortage := share.shortage(_since(connection, share.budget, share.bucket)):
                     return shortage
@@ -128,7 +180,7 @@ class SqliteLedger:
     def note(self, hold: str, handle: Receipt | Job) -> None:
         """See `Ledger.note`."""
         text = handle.to_json()
-        with self._changing() as connection:
+        with self._transaction("IMMEDIATE") as connection:
             match handle:
                 case Receipt():
                     change = "UPDATE holds SET receipt = ? WHERE id = ? AND state = 'open'"
@@ -137,34 +189,54 @@ class SqliteLedger:
                     change = "UPDATE holds SET job = ?, task = ? WHERE id = ? AND state = 'open'"
                     connection.execute(change, (text, handle.id, hold))
 
-    def settle(self, hold: str, spent: Mapping[str, Decimal]) -> None:
+    def settle(
+        self,
+        hold: str,
+        spent: Mapping[str, Decimal],
+        *,
+        images: Sequence[Image] = (),
+        at: datetime | None = None,
+    ) -> None:
         """See `Ledger.settle`."""
-        with self._changing() as connection:
-            rows = connection.execute(_SHARES_OF_OPEN, (hold,)).fetchall()
-            for number, *held in rows:
-                before = _share(*held)
-                after = before.settled(spent)
-                _add(connection, before, before.amount.copy_negate(), after.amount)
-                connection.execute(
-                    "UPDATE shares SET spent = ? WHERE hold = ? AND budget = ?",
-                    (str(after.amount), number, after.budget),
-                )
-            # Prompts are not kept longer than they are of use.
-            connection.execute(
-                "UPDATE holds SET state = 'settled', receipt = NULL, job = NULL"
-                " WHERE id = ? AND state = 'open'",
-                (hold,),
-            )
+        if at is not None:
+            check_aware(at)
+        with self._transaction("IMMEDIATE") as connection:
+            if (row := connection.execute(_LISTED_NOW, (hold,)).fetchone()) is None:
+                return
+            number, state, reserved_at = row
+            came_at = at or datetime.fromisoformat(reserved_at)
+            came = pictures(images, came_at)
+            if state == "open":
+                _pay(connection, number, spent)
+                _deliver(connection, number, came, came_at)
+            else:
+                _renew(connection, number, came)
+            _end_if_saved(connection, number)
+
+    def saved(self, url: str) -> None:
+        """See `Ledger.saved`."""
+        link = link_of(url)
+        with self._transaction("IMMEDIATE") as connection:
+            _save(connection, link)
+
+    def done(self, what: Hold | str | Job | ImageResult) -> None:
+        """See `Ledger.done`."""
+        possession = Possession.of(what)
+        account, task = possession.task or (None, None)
+        with self._transaction("IMMEDIATE") as connection:
+            whole = connection.execute(_DELIVERED, (possession.hold, account, task)).fetchall()
+            for (number,) in whole:
+                _forget(connection, number)
+            for link in possession.links:
+                _save(connection, link)
 
     def find(self, *, key: str, account: str) -> tuple[Hold, ...]:
         """See `Ledger.find`."""
-        with self._connected() as connection:
-            return _holds(_open_rows(connection, "AND key = ? AND account = ?", key, account))
+        return self._listed("AND key = ? AND account = ?", key, account)
 
     def open(self) -> tuple[Hold, ...]:
         """See `Ledger.open`."""
-        with self._connected() as connection:
-            return _holds(_open_rows(connection))
+        return self._listed()
 
     def spent(self, budget: str, bucket: str) -> Decimal:
         """See `Ledger.spent`."""
@@ -177,11 +249,22 @@ class SqliteLedger:
             self._closed = True
             self._disconnect()
 
+    def _listed(self, condition: str = "", *values: str) -> tuple[Hold, ...]:
+        """The listed holds that *condition* is true of, as of one moment."""
+        images: dict[int, list[str]] = {}
+        with self._transaction("DEFERRED") as connection:
+            rows = connection.execute(_LISTED.format(condition), values * 2).fetchall()
+            for number in {row[0] for row in rows if row[5] is not None}:
+                query = "SELECT image FROM pictures WHERE hold = ? ORDER BY place"
+                images[number] = [text for (text,) in connection.execute(query, (number,))]
+            holds = groupby(rows, lambda row: row[0])
+            return tuple(_hold(list(of_it), images.get(number, [])) for number, of_it in holds)
+
     @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, kind: str) -> Iterator[sqlite3.Connection]:
         """One transaction; undone if anything is raised."""
         with self._connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"BEGIN {kind}")
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -277,8 +360,8 @@ class SqliteLedger:
         # On macOS a plain fsync stays in the drive's cache.
         connection.execute("PRAGMA fullfsync = ON")
         connection.execute("BEGIN IMMEDIATE")
-        if self._version(connection) == 0:
-            for statement in _SCHEMA:
+        for upgrade in _UPGRADES[self._version(connection) :]:
+            for statement in upgrade:
                 connection.execute(statement)
         # Written each time: for a file that is read-only, BEGIN IMMEDIATE is no error.
         connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -338,29 +421,114 @@ def _insert(connection: sqlite3.Connection, hold: Hold) -> None:
     )
 
 
-def _open_rows(connection: sqlite3.Connection, condition: str = "", *values: str) -> list[_Row]:
-    """A row for each share of the open holds, as of one moment."""
-    return connection.execute(_OPEN_HOLDS.format(condition), values).fetchall()
+def _pay(connection: sqlite3.Connection, number: int, spent: Mapping[str, Decimal]) -> None:
+    """Settle the money of an open hold."""
+    query = "SELECT budget, bucket, most, reserved FROM shares WHERE hold = ? ORDER BY place"
+    for row in connection.execute(query, (number,)).fetchall():
+        before = _share(*row)
+        after = before.settled(spent)
+        _add(connection, before, before.amount.copy_negate(), after.amount)
+        connection.execute(
+            "UPDATE shares SET spent = ? WHERE hold = ? AND budget = ?",
+            (str(after.amount), number, after.budget),
+        )
+    connection.execute("UPDATE holds SET state = 'settled' WHERE number = ?", (number,))
 
 
-def _holds(rows: list[_Row]) -> tuple[Hold, ...]:
-    return tuple(_hold(list(of_it)) for _, of_it in groupby(rows, lambda row: row[0]))
+def _deliver(
+    connection: sqlite3.Connection, number: int, came: Mapping[int, Picture | None], at: datetime
+) -> None:
+    """List what came and the caller does not have yet."""
+    connection.execute("UPDATE holds SET delivered = ? WHERE number = ?", (_moment(at), number))
+    connection.executemany(
+        "INSERT INTO pictures VALUES (?, ?, ?, ?, ?)",
+        [
+            (number, place, new.link, _image_text(new.image), _moment(new.drop_at))
+            for place, new in came.items()
+            if new is not None
+        ],
+    )
 
 
-def _hold(rows: list[_Row]) -> Hold:
-    _, name, key, account, at, receipt, job, *_ = rows[0]
+def _renew(connection: sqlite3.Connection, number: int, came: Mapping[int, Picture | None]) -> None:
+    """Replace the links of what is listed still; a place that is saved has no row."""
+    for place, new in came.items():
+        if new is None:
+            query = "DELETE FROM pictures WHERE hold = ? AND place = ?"
+            connection.execute(query, (number, place))
+        else:
+            connection.execute(
+                "UPDATE pictures SET link = ?, image = ?, drop_at = max(drop_at, ?)"
+                " WHERE hold = ? AND place = ?",
+                (new.link, _image_text(new.image), _moment(new.drop_at), number, place),
+            )
+
+
+def _save(connection: sqlite3.Connection, link: str) -> None:
+    query = "SELECT DISTINCT hold FROM pictures WHERE link = ?"
+    holds = connection.execute(query, (link,)).fetchall()
+    connection.execute("DELETE FROM pictures WHERE link = ?", (link,))
+    for (number,) in holds:
+        _end_if_saved(connection, number)
+
+
+def _drop(connection: sqlite3.Connection, at: datetime) -> None:
+    moment = _moment(at)
+    for (number,) in connection.execute(_EXPIRED, (moment, moment)).fetchall():
+        _forget(connection, number)
+
+
+def _forget(connection: sqlite3.Connection, number: int) -> None:
+    connection.execute("DELETE FROM pictures WHERE hold = ?", (number,))
+    _end_if_saved(connection, number)
+
+
+def _end_if_saved(connection: sqlite3.Connection, number: int) -> None:
+    """Take a hold without a picture to save off the list; prompts are not kept for longer."""
+    connection.execute(
+        "UPDATE holds SET delivered = NULL, receipt = NULL, job = NULL"
+        " WHERE number = ? AND NOT EXISTS (SELECT 1 FROM pictures WHERE hold = number)",
+        (number,),
+    )
+
+
+def _moment(at: datetime) -> str:
+    """A time as text that sorts."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _hold(rows: list[_Row], images: list[str]) -> Hold:
+    _, name, key, account, at, delivered, receipt, job, *_ = rows[0]
     unreadable: list[str] = []
+    read = [_read(_image, text, unreadable) for text in images]
     return Hold(
         id=name,
         key=key,
         account=account,
         at=datetime.fromisoformat(at),
         # The one row of a hold without shares has none.
-        shares=tuple(_share(*row[7:]) for row in rows if row[7] is not None),
+        shares=tuple(_share(*row[8:]) for row in rows if row[8] is not None),
         receipt=_read(Receipt.from_json, receipt, unreadable),
         job=_read(Job.from_json, job, unreadable),
+        images=tuple(image for image in read if image is not None),
+        delivered_at=None if delivered is None else datetime.fromisoformat(delivered),
         unreadable="; ".join(unreadable) or None,
     )
+
+
+def _image_text(image: Image) -> str:
+    ends = image.expires_at
+    facts = {name: getattr(image, name) for name in _FACTS}
+    return json.dumps({**facts, "expires_at": None if ends is None else _moment(ends)})
+
+
+def _image(text: str) -> Image:
+    try:
+        facts = json.loads(text)
+        ends = facts.pop("expires_at")
+        return Image(**facts, expires_at=None if ends is None else datetime.fromisoformat(ends))
+    except (ValueError, TypeError, AttributeError, KeyError) as exc:
+        raise InvalidRequest((Problem("$", f"not an image as it is kept here: {exc}"),)) from None
 
 
 def _read(load: Callable[[str], T], text: str | None, unreadable: list[str]) -> T | None:

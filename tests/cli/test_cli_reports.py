@@ -11,8 +11,8 @@ import pytest
 
 from wanbridge.cli import screen
 from wanbridge.cli.commands.explain import _quoted, _title
-from wanbridge.cli.files import safe, short
 from wanbridge.explain import Explanation, FieldReport
+from wanbridge.filenames import safe, short
 from wanbridge.model import ImageRequest
 from wanbridge.pricing import Quote
 from wanbridge.providers import BUILTIN

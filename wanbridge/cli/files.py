@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import shlex
 import tempfile
@@ -16,6 +15,7 @@ from attrs import frozen
 
 from wanbridge.cli.usage import UsageError, read_file
 from wanbridge.errors import InvalidRequest
+from wanbridge.filenames import safe, short
 from wanbridge.model import ImageResult, Job, Receipt
 
 Stored = Job | Receipt | ImageResult
@@ -34,16 +34,6 @@ def read(path: Path, load: Callable[[bytes], T], kind: str) -> T:
     except InvalidRequest as exc:
         advice = f"see: {shlex.join(['wanbridge', 'validate', str(path)])} --as {kind}"
         raise UsageError(f"{path}: {exc}", advice) from None
-
-
-def safe(name: str, limit: int = 80) -> str:
-    """*name* as part of a file name: ids come from elsewhere."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:limit].strip("_") or "x"
-
-
-def short(id: str) -> str:
-    """The beginning of an id, without a word like ``task_`` before it."""
-    return safe(safe(id).rpartition("_")[2], 8)
 
 
 def name_of(value: Stored, key: str = "") -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from attrs import frozen
 
-from wanbridge.cli.files import check_folder, exists, safe, short
+from wanbridge.cli.files import check_folder, exists
 from wanbridge.cli.usage import UsageError
+from wanbridge.filenames import stem_of
 from wanbridge.model import Image, ImageResult
 
 _ENDINGS = (".png", ".jpg", ".webp")
@@ -68,11 +69,6 @@ class Target:
         path = self.folder / self.name
         more = (path.with_name(f"{path.stem}-{n}{path.suffix}") for n in count(2))
         return (p for group in ((path,), more) for p in group)
-
-
-def stem_of(account: str, id: str) -> str:
-    """``<provider>-<job id short>``, what names in a directory begin with."""
-    return f"{safe(account)}-{short(id)}"
 
 
 @frozen

@@ -6,7 +6,7 @@ import time
 
 from attrs import define, field
 
-from wanbridge.cli.files import short
+from wanbridge.filenames import short
 from wanbridge.model import Job, Receipt
 from wanbridge.terms import Accepted, Asking, Event, Polled, Retrying, Submitting
 

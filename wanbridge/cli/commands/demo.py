@@ -13,13 +13,14 @@ from cyclopts import Parameter
 
 from wanbridge.cli.accounts import sandbox_client, sandbox_running
 from wanbridge.cli.codes import Exit, code_of
-from wanbridge.cli.files import check_folder, short
+from wanbridge.cli.files import check_folder
 from wanbridge.cli.progress import watching
 from wanbridge.cli.session import Session
 from wanbridge.cli.tracker import Tracker
 from wanbridge.cli.usage import UsageError
 from wanbridge.client import AsyncClient
 from wanbridge.errors import UnsupportedFeature, WanbridgeError
+from wanbridge.filenames import short
 from wanbridge.model import ImageRequest, ImageResult, InputImage, PaletteColor, Size
 
 LATENCY_SECONDS = 1.0

@@ -17,8 +17,9 @@ from wanbridge.cli.options import ConfigFile, PictureOptions
 from wanbridge.cli.progress import watching
 from wanbridge.cli.screen import tell
 from wanbridge.cli.session import Session
-from wanbridge.cli.target import Target, result_stem, stem_of
+from wanbridge.cli.target import Target, result_stem
 from wanbridge.client import Client
+from wanbridge.filenames import stem_of
 from wanbridge.model import ImageResult, Job
 
 
