@@ -16,6 +16,7 @@ import pytest
 from wanbridge import errors
 from wanbridge.cli import files, main
 from wanbridge.cli.codes import Exit, code_of
+from wanbridge.cli.handles import Handles
 from wanbridge.cli.session import Session
 from wanbridge.cli.trouble import report
 from wanbridge.errors import Charge
@@ -252,7 +253,10 @@ def test_a_job_that_has_a_file_needs_no_other(capsys: Any) -> None:
     """`fetch` was given one already."""
     error = errors.DeadlineExceeded("runware", "late", Charge.MAYBE, JOB)
 
-    report(error, Session(files={Job: Path("mine.json")}))
+    session = Session()
+    session.handles.given(JOB, Path("mine.json"))
+
+    report(error, session)
 
     assert "wanbridge fetch mine.json" in capsys.readouterr().err
     assert [] == list(Path().iterdir())
@@ -287,7 +291,7 @@ def _refuse(*_: object, **__: object) -> None:
 
 def test_a_directory_that_went_away_is_no_reason_to_lose_a_job(capsys: Any, the: Any) -> None:
     """It is left here instead."""
-    gone = Session(folder=Path("gone"))
+    gone = Session(handles=Handles(folder=Path("gone")))
 
     report(errors.DeadlineExceeded("runware", "late", Charge.MAYBE, JOB), gone)
 

@@ -1,43 +1,31 @@
-"""Ctrl-C and SIGTERM: whatever is bought is left in a file."""
+"""Signals that end a process, kill -9 among them: whatever is bought is left in a file."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli_process import start
 from wanbridge.cli import files
-from wanbridge.cli.signals import interruptible
+from wanbridge.cli.signals import ending, interruptible
 from wanbridge.model import ImageResult, Job, Receipt
 from wanbridge.sandbox import Sandbox
 
-_PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-# A test runner in the background ignores Ctrl-C, and so would what it starts.
-_MAIN = """
-import signal, sys
-from wanbridge.cli import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(main())
-"""
+_CAUGHT = [getattr(signal, f"SIG{n}") for n in ("HUP", "INT", "QUIT", "TERM", "USR1", "XCPU")]
 
 
-def _start(*words: object) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", _MAIN, *map(str, words)], **_PIPES)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", _CAUGHT)
 def test_an_interruption_while_waiting_leaves_the_job(
     slow: Sandbox, configure: Any, the: Any, wait_until: Any, number: signal.Signals
 ) -> None:
     """It goes on at the provider and is charged; the file collects it."""
     file = configure(slow, "runware")
-    process = _start("generate", "a kite", "--config", file)
+    process = start("generate", "a kite", "--config", file)
     assert wait_until(slow.tasks)
 
     process.send_signal(number)
@@ -52,14 +40,14 @@ def test_an_interruption_while_waiting_leaves_the_job(
     assert "" == out
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_of_a_hanging_submit_leaves_a_receipt(
     slow: Sandbox, configure: Any, the: Any, wait_until: Any, number: signal.Signals
 ) -> None:
     """Held back until the line has timed out; then nobody knows, and the exit code says so."""
     slow.fault("hang")
     file = configure(slow, "reapi", read_timeout=1.5)
-    process = _start("generate", "a kite", "--config", file)
+    process = start("generate", "a kite", "--config", file)
     assert wait_until(slow.tasks)
 
     process.send_signal(number)
@@ -166,12 +154,21 @@ def test_an_interruption_before_the_submit_has_bought_nothing(
 
 
 def test_a_job_that_fits_nowhere_is_printed(
-    run: Any, slow: Sandbox, configure: Any, when: Any, ctrl_c: Callable[[], None], monkeypatch: Any
+    run: Any,
+    slow: Sandbox,
+    configure: Any,
+    the: Any,
+    when: Any,
+    ctrl_c: Callable[[], None],
+    monkeypatch: Any,
 ) -> None:
-    """The disk is full, and the user has interrupted; it is still not lost."""
+    """The disk is full since, and the user has interrupted; it is still not lost."""
+    whole = files.write
 
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    def refuse(path: Path, text: str, **how: Any) -> Path:
+        if ".job." in path.name:
+            raise OSError(28, "No space left on device")
+        return whole(path, text, **how)
 
     monkeypatch.setattr(files, "write", refuse)
     when(slow.tasks, ctrl_c)
@@ -180,6 +177,7 @@ def test_a_job_that_fits_nowhere_is_printed(
 
     assert 130 == ran.code
     assert Job.from_json(ran.lines[2])
+    assert Receipt.from_json(the("runware-*.receipt.json").read_text())
 
 
 def test_where_ctrl_c_was_ignored_it_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,3 +205,43 @@ def test_in_another_thread_signals_are_left_alone(when: Any, wait_until: Any) ->
 
     assert wait_until(lambda: seen)
     assert [signal.getsignal(signal.SIGTERM)] == seen
+
+
+def test_every_signal_that_ends_a_process_is_caught() -> None:
+    """Whatever it is called, with a handler of ours and back to what it was."""
+    names = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "XCPU", "ALRM", "PWR", "RTMIN")
+    numbers = {getattr(signal, f"SIG{n}") for n in names if hasattr(signal, f"SIG{n}")}
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    assert numbers <= ending()
+    for name in ("KILL", "STOP", "CHLD", "WINCH", "TSTP", "SEGV"):
+        assert getattr(signal, f"SIG{name}") not in ending()
+    with interruptible():
+        taken = [n for n in numbers if before[n] is signal.SIG_DFL]
+        for number in taken:
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+    assert before == {number: signal.getsignal(number) for number in numbers}
+
+
+def test_a_terminal_that_closes_says_so_twice() -> None:
+    """The second HUP is no impatience: a submit goes on being held."""
+    with interruptible():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_handler_that_is_there_is_kept() -> None:
+    """A profiler's, or that of a program that runs this command."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
+    try:
+        with interruptible():
+            signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert [signal.SIGUSR1] == heard

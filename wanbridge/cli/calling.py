@@ -9,12 +9,12 @@ from wanbridge.cli.session import Session
 
 def call_of(what: RequestOptions, call: CallOptions, whom: Call, session: Session) -> Call:
     """The call's own options, and *whom* it asks; the session learns its key."""
-    session.key, session.trace = call.key or new_key(), call.trace
+    session.handles.key, session.trace = call.key or new_key(), call.trace
     return {
         **whom,
         "may_drop": what.may_drop,
         "check_limits": not what.no_check_limits,
         "deadline": call.deadline,
-        "key": session.key,
-        "on_progress": session.tracker,
+        "key": session.handles.key,
+        "on_progress": session.told,
     }

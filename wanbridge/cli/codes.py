@@ -39,7 +39,7 @@ MEANING = {
     "what was accepted is kept in a file for `wanbridge fetch`",
     Exit.UNCERTAIN: "nobody knows whether it was accepted; "
     "the receipt is kept in a file for `wanbridge reconcile`",
-    Exit.INTERRUPTED: "stopped by Ctrl-C or SIGTERM; "
+    Exit.INTERRUPTED: "stopped by Ctrl-C, SIGTERM, a closed terminal or another signal; "
     "what was accepted is kept in a file for `wanbridge fetch`",
 }
 

@@ -11,6 +11,7 @@ from wanbridge import codec
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.progress import watching
 from wanbridge.cli.session import Session
+from wanbridge.cli.signals import mute_lost_terminal
 from wanbridge.cli.target import Saved, Target, result_stem, shown
 from wanbridge.client import Client
 from wanbridge.errors import DownloadFailed
@@ -47,11 +48,16 @@ def deliver(
     """
     session.result = result
     session.tracker.state = "saving"
+    if result.job_id is None and session.handles.keep(result) is not None:
+        # No job leads to these pictures, and a receipt only to their purchase.
+        session.handles.settle(result)
     with watching(session, [session.tracker]):
-        saved = save_all(client, result, target, key=session.key)
+        saved = save_all(client, result, target, key=session.handles.key)
     failed = [one for one in saved if one.path is None]
     if not failed:
-        session.result = None
+        session.result = session.tracker.job = session.tracker.receipt = None
+        session.handles.settle()
+    mute_lost_terminal()
     _report(result, saved, session, as_json=as_json)
     if failed:
         raise NotSaved(len(failed), len(saved), reason(failed[0].error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from wanbridge.cli.session import Session
 from wanbridge.cli.tracker import Tracker
@@ -38,12 +38,19 @@ def watching(session: Session, trackers: Sequence[Tracker]) -> Iterator[None]:
             lines.add_row(mark, Text(session.line(str(tracker))))
         return lines
 
-    with Live(
+    live = Live(
         get_renderable=draw,
         console=err,
         refresh_per_second=8,
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
-    ):
+    )
+    # A terminal that is closed meanwhile takes nothing any more; that must not end the command.
+    with suppress(OSError):
+        live.start()
+    try:
         yield
+    finally:
+        with suppress(OSError):
+            live.stop()

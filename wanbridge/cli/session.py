@@ -8,9 +8,10 @@ from pathlib import Path
 
 from attrs import Factory, define
 
-from wanbridge.cli.files import Stored
+from wanbridge.cli.handles import Handles
 from wanbridge.cli.tracker import Tracker
 from wanbridge.model import ImageResult
+from wanbridge.terms import Event
 
 _HIDDEN = "***"
 
@@ -20,26 +21,27 @@ class Session:
     """What whoever ends a command needs to know: everything that is paid for and not yet kept.
 
     Attributes:
-        folder: Where jobs, receipts and results are left: the output directory once it is known.
-        files: Where the job, receipt or result of this command is already, by its type.
+        handles: The files of what it may have bought.
         result: Delivered, and not all of its pictures saved.
-        key: Of the call.
         config: To be named in advice, if it was given as a flag.
         sandbox: Whether the provider ends with this command.
         accounts: Other configured accounts that have a key.
         trace: Whether every attempt is to be shown.
     """
 
-    folder: Path = Path()
-    files: dict[type[Stored], Path] = Factory(dict)
+    handles: Handles = Factory(Handles)
     result: ImageResult | None = None
-    key: str = ""
     config: Path | None = None
     sandbox: bool = False
     accounts: tuple[str, ...] = ()
     trace: bool = False
     tracker: Tracker = Factory(Tracker)
     _secrets: set[str] = Factory(set)
+
+    def told(self, event: Event) -> None:
+        """Take note of *event*; on the disk first."""
+        self.handles.told(event)
+        self.tracker(event)
 
     def keep_secret(self, keys: Iterable[str | None]) -> None:
         """These are never printed, whoever says them. A provider may quote a key back."""

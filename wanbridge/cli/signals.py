@@ -1,9 +1,12 @@
-"""Ctrl-C and SIGTERM: the same interruption, which the clients hold back during a submit."""
+"""Signals that end a process: one interruption, which the clients hold back during a submit."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
@@ -11,37 +14,80 @@ from typing import Any
 
 Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
+# What the system does with these by default is no end (signal(7); Darwin's signal(3) for INFO).
+_HARMLESS = ("CHLD", "CONT", "URG", "WINCH", "INFO", "TSTP", "TTIN", "TTOU")
+# These cannot be caught.
+_ABSOLUTE = ("KILL", "STOP")
+# After a fault the faulty instruction is run again: a handler in Python would never be reached.
+_FAULTS = ("SEGV", "BUS", "FPE", "ILL")
+
+
+def ending() -> frozenset[int]:
+    """Every signal that ends a process by default and can be caught.
+
+    On Windows that is Ctrl-Break, too, as which the C runtime shows the closing of the console,
+    logging off and shutting down (its signal.cpp, read 2026-11-27; not tried).
+    """
+    others = {getattr(signal, f"SIG{n}", 0) for n in (*_HARMLESS, *_ABSOLUTE, *_FAULTS)}
+    return frozenset(signal.valid_signals() - others)
+
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM becomes the `KeyboardInterrupt` of Ctrl-C for as long as the block lasts.
+    """Whatever would end the process is the `KeyboardInterrupt` of Ctrl-C, in this block.
 
-    It travels as SIGINT, since that is what the clients hold back during a submit. Where SIGINT
-    was ignored from the start (``nohup``, a shell's ``&``), Ctrl-C stays ignored.
+    It travels as SIGINT, since that is what the clients hold back during a submit. A signal that
+    was ignored from the start (``nohup``, a shell's ``&``) stays ignored, and one that has a
+    handler keeps it.
     """
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    terminated = False
+    seen: set[int] = set()
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        nonlocal terminated
-        terminated = True
+        # A closed terminal says so twice, by the kernel and by the shell.
+        if number in seen and number == getattr(signal, "SIGHUP", 0):
+            return
+        seen.add(number)
         signal.raise_signal(signal.SIGINT)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if terminated or not ignored:
+        if seen or not ignored:
             raise KeyboardInterrupt
 
-    with _handling({signal.SIGTERM: terminate, signal.SIGINT: interrupt}):
+    free = (n for n in ending() if signal.getsignal(n) is signal.SIG_DFL)
+    handlers: dict[int, Handler] = dict.fromkeys(free, terminate)
+    handlers[signal.SIGTERM] = terminate
+    with _handling({**handlers, signal.SIGINT: interrupt}):
         yield
 
 
 def deafen() -> contextlib.AbstractContextManager[None]:
     """No interruption while what was paid for is written down; that takes no time."""
-    return _handling({signal.SIGTERM: signal.SIG_IGN, signal.SIGINT: signal.SIG_IGN})
+    return _handling(dict.fromkeys(ending(), signal.SIG_IGN))
+
+
+def mute_lost_terminal() -> None:
+    """Let what is said to a terminal that has been closed go nowhere, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a stream of the caller's has no number
+            if _is_lost(stream.fileno()):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _is_lost(number: int) -> bool:
+    try:
+        import termios
+    except ImportError:  # Windows ends the process soon after its console
+        return False
+    try:
+        termios.tcgetattr(number)
+    except termios.error as exc:
+        return bool(exc.args[0] == errno.EIO)  # of a file or a pipe it would be ENOTTY
+    return False
 
 
 @contextlib.contextmanager
-def _handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+def _handling(handlers: Mapping[int, Handler]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # Python lets only the main thread set handlers.
         return

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from wanbridge.cli.files import leave
+from attrs import frozen
+
 from wanbridge.cli.screen import err_console, table, tell
 from wanbridge.cli.session import Session
 from wanbridge.errors import Charge
-from wanbridge.model import Attempt, Job
+from wanbridge.model import Attempt, Job, Receipt
 
 _CHARGED = {Charge.NO: "nothing", Charge.MAYBE: "perhaps", Charge.YES: "yes"}
 _STYLES = {"delivered": "green", "skipped": "dim"}
@@ -34,17 +36,33 @@ def show_trace(session: Session, attempts: Sequence[Attempt]) -> None:
     err_console().print(rows)
 
 
-def leave_others(
+@frozen
+class Other:
+    """What an attempt has left behind and may be paid for, and the file it is in."""
+
+    provider: str
+    handle: Job | Receipt
+    file: Path | None
+
+
+def keep_others(
     session: Session, attempts: Iterable[Attempt], *, kept: object | None = None
-) -> None:
+) -> list[Other]:
     """Keep in files what attempts left behind and may be paid for, besides what is *kept*."""
+    found = []
     for attempt in attempts:
         handle = attempt.job or attempt.receipt
-        if handle is None or attempt.charge is Charge.NO or handle == kept:
+        if handle is not None and attempt.charge is not Charge.NO and handle != kept:
+            found.append(Other(attempt.provider, handle, session.handles.want(handle)))
+    return found
+
+
+def tell_others(session: Session, others: Iterable[Other]) -> None:
+    """How to go on from each of *others*."""
+    for other in others:
+        if other.file is None:
+            print(other.handle.to_json(), file=sys.stderr)
             continue
-        file = leave(handle, session.folder)
-        if file is None:
-            print(handle.to_json(), file=sys.stderr)
-            continue
-        command = session.command("fetch" if isinstance(handle, Job) else "reconcile", file)
-        tell(session, f"{attempt.provider} may charge too; go on with: {command}")
+        name = "fetch" if isinstance(other.handle, Job) else "reconcile"
+        command = session.command(name, other.file)
+        tell(session, f"{other.provider} may charge too; go on with: {command}")

@@ -17,10 +17,11 @@ from cyclopts import CycloptsError
 
 from wanbridge.cli.codes import Exit, code_of
 from wanbridge.cli.deliver import NotSaved
-from wanbridge.cli.files import Stored, leave
+from wanbridge.cli.files import Stored
 from wanbridge.cli.screen import tell
 from wanbridge.cli.session import Session
-from wanbridge.cli.trace import leave_others, show_trace
+from wanbridge.cli.signals import mute_lost_terminal
+from wanbridge.cli.trace import keep_others, show_trace, tell_others
 from wanbridge.cli.usage import UsageError
 from wanbridge.errors import (
     AllProvidersFailed,
@@ -54,13 +55,16 @@ class _Kept:
 
 def report(exc: BaseException, session: Session) -> Exit:
     """Leave behind what must not be lost, tell, and give the exit code."""
+    attempts: tuple[Attempt, ...] = getattr(exc, "attempts", ())
     kept = _keep(exc, session)
+    others = keep_others(session, attempts, kept=kept and kept.value)
+    session.handles.settle(*([kept.value] if kept else []))
+    mute_lost_terminal()
     message, code = _message(exc, kept)
     tell(session, f"wanbridge: {message}")
-    attempts: tuple[Attempt, ...] = getattr(exc, "attempts", ())
     if session.trace or len(attempts) > 1:
         show_trace(session, attempts)
-    leave_others(session, attempts, kept=kept and kept.value)
+    tell_others(session, others)
     if advice := _continue(kept, exc, session) or _advice(exc, session):
         tell(session, advice, lead="  ")
     if kept is not None and kept.file is None:
@@ -75,11 +79,7 @@ def report(exc: BaseException, session: Session) -> Exit:
 
 def _keep(exc: BaseException, session: Session) -> _Kept | None:
     value = _loose(exc, session)
-    if value is None:
-        return None
-    if (file := session.files.get(type(value))) is None:
-        return _Kept(value, leave(value, session.folder, key=session.key))
-    return _Kept(value, file)
+    return None if value is None else _Kept(value, session.handles.keep(value))
 
 
 def _loose(exc: BaseException, session: Session) -> Stored | None:
@@ -90,7 +90,7 @@ def _loose(exc: BaseException, session: Session) -> Stored | None:
         return exc.receipt
     if isinstance(exc, CallFailed):
         return exc.job
-    if isinstance(exc, Exception) and not _unexpected(exc):
+    if isinstance(exc, WanbridgeError | UsageError | NotSaved | CycloptsError):
         return None
     # An interruption carries what the flow knows; what falls between, the events have told.
     for name in ("result", "job", "receipt"):
@@ -98,11 +98,6 @@ def _loose(exc: BaseException, session: Session) -> Stored | None:
             known: Stored = value
             return known
     return session.tracker.job or session.tracker.receipt
-
-
-def _unexpected(exc: Exception) -> bool:
-    ours = (WanbridgeError, UsageError, NotSaved, CycloptsError, OSError)
-    return not isinstance(exc, ours)
 
 
 # -- what is said ------------------------------------------------------------------------
@@ -124,7 +119,8 @@ def _message(exc: BaseException, kept: _Kept | None) -> tuple[str, Exit]:
             return str(exc), Exit.USAGE
         case OSError():
             where = f"{exc.filename}: " if exc.filename else ""
-            return f"{where}{exc.strerror or exc}", Exit.USAGE
+            code = Exit.USAGE if kept is None else Exit.UNAVAILABLE
+            return f"{where}{exc.strerror or exc}", code
         case KeyboardInterrupt():
             return _interrupted(kept)
     return f"internal error, please report it: {type(exc).__name__}: {exc}", Exit.INTERNAL

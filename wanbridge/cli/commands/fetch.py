@@ -43,11 +43,12 @@ def fetch(
     """
     stored = read(file, _stored, "job")
     target = Target.of(where.output, force=where.force)
-    session.folder, session.files = target.folder, {type(stored): file}
+    session.handles.folder = target.folder
+    session.handles.given(stored, file)
     with opened(config, session) as client:
         if isinstance(stored, ImageResult):
             target.check(len(stored.images), result_stem(stored, file.stem))
-            session.key = file.stem
+            session.handles.key = file.stem
             return deliver(client, stored, target, session, as_json=where.json)
         session.tracker.accepted(stored)
         if cancel:

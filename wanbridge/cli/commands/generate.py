@@ -22,7 +22,7 @@ from wanbridge.cli.progress import watching
 from wanbridge.cli.request import build_request
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target
-from wanbridge.cli.trace import leave_others, show_trace
+from wanbridge.cli.trace import keep_others, show_trace, tell_others
 from wanbridge.client import Client
 from wanbridge.model import ImageRequest, ImageResult
 
@@ -48,15 +48,16 @@ def generate(
     request = build_request(prompt, what)
     target = Target.of(where.output, force=where.force)
     target.check(request.n)
-    session.folder = target.folder
+    session.handles.folder = target.folder
     with chosen(who, session) as (client, whom):
         result = _bought(client, request, call_of(what, call, whom, session), session)
+        others = keep_others(session, result.attempts)
         try:
             return deliver(client, result, target, session, as_json=where.json)
         finally:
             if call.trace:
                 show_trace(session, result.attempts)
-            leave_others(session, result.attempts)
+            tell_others(session, others)
 
 
 def _bought(client: Client, request: ImageRequest, how: Call, session: Session) -> ImageResult:

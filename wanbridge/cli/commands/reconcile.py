@@ -41,7 +41,8 @@ def reconcile(
     """
     receipt = read(file, Receipt.from_json, "receipt")
     target = DocumentTarget.of(output, force=force)
-    session.folder = target.folder
+    session.handles.folder = target.folder
+    session.handles.given(receipt, file)
     with opened(config, session) as client:
         found = client.adopt(receipt, adopt) if adopt else client.reconcile(receipt)
     print(session.line(f"{receipt.account}: {_told(found)}"))

@@ -43,19 +43,14 @@ def submit(
     """
     request = build_request(prompt, what)
     target = DocumentTarget.of(where.output, force=where.force)
-    session.folder = target.folder
+    session.handles.folder, session.handles.target = target.folder, target
     with chosen(who, session) as (client, whom):
         how = call_of(what, call, whom, session)
-        try:
-            with watching(session, [session.tracker]):
-                job = client.submit(request, **how)
-        except KeyboardInterrupt as exc:
-            held: Job | None = getattr(exc, "job", None)
-            if held is not None:
-                session.files[Job] = target.write(held)
-            raise
+        with watching(session, [session.tracker]):
+            job = client.submit(request, **how)
         session.tracker.accepted(job)
-        session.files[Job] = file = target.write(job)
+        if (file := session.handles.want(job)) is None:
+            raise OSError("the job can be written to no file")
         _told(job, file, session, as_json=where.json)
     return Exit.OK
 

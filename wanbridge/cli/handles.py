@@ -1,0 +1,109 @@
+"""The files of a running command for whatever it may have bought.
+
+A receipt is written before the first byte of a submit, and the job once that is accepted; they
+are taken away when the pictures are saved. So there is always something to go on from, also
+after ``kill -9``, which nothing can catch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import Factory, define
+
+from wanbridge.cli.files import DocumentTarget, Stored, leave, write
+from wanbridge.cli.usage import UsageError
+from wanbridge.model import ImageResult, Job, Receipt
+from wanbridge.terms import Accepted, Event, Submitting
+
+_Name = tuple[str, ...]
+
+
+def _name(value: Stored) -> _Name:
+    """What two states of one job, receipt or result have in common."""
+    match value:
+        case Receipt():
+            return ("receipt", value.account, value.key)
+        case Job():
+            return ("job", value.account, value.id)
+        case ImageResult():
+            return ("result",)
+
+
+@define
+class Handles:
+    """Jobs, receipts and results of one command, each in one file.
+
+    Attributes:
+        folder: Where the files are made: the output directory once it is known.
+        key: Of the call; names the file of a result without a job.
+        target: Where the user wants the job; None: under its usual name in *folder*.
+    """
+
+    folder: Path = Path()
+    key: str = ""
+    target: DocumentTarget | None = None
+    _files: dict[_Name, Path] = Factory(dict)
+    _given: set[_Name] = Factory(set)
+    _wanted: set[_Name] = Factory(set)
+
+    def given(self, value: Stored, file: Path) -> None:
+        """*value* comes from a file of the user's, which stays as it is."""
+        self._files[_name(value)] = file
+        self._given.add(_name(value))
+
+    def told(self, event: Event) -> None:
+        """Take note of *event*, before anything follows from it.
+
+        Raises:
+            UsageError: the receipt cannot be written, so nothing may be sent.
+        """
+        match event:
+            case Submitting(receipt):
+                if self.keep(receipt) is None:
+                    where = f"neither in {self.folder.resolve()} nor among the temporary files"
+                    raise UsageError(f"the receipt cannot be written, {where}; nothing was sent")
+            case Accepted(job):
+                # In this order: at any moment one of the two is there.
+                if self.keep(job) is not None:
+                    self._take_away([("receipt", job.account, job.key)])
+
+    def keep(self, value: Stored) -> Path | None:
+        """The file that *value* is in, as it is now; None if it can be written nowhere."""
+        name = _name(value)
+        if (file := self._files.get(name)) is None:
+            if (file := self._made(value)) is not None:
+                self._files[name] = file
+        elif name not in self._given:
+            with suppress(OSError):  # an earlier state is good enough to go on from
+                write(file, value.to_json(), force=True)
+        return file
+
+    def want(self, value: Stored) -> Path | None:
+        """As `keep`, and it stays whatever else becomes of the command."""
+        self._wanted.add(_name(value))
+        return self.keep(value)
+
+    def settle(self, *values: Stored) -> None:
+        """All that there is to go on from is *values* and what is wanted; the rest is taken away.
+
+        Nothing is, unless each of *values* has its file.
+        """
+        names = {_name(value) for value in values}
+        if names <= self._files.keys():
+            stay = names | self._wanted | self._given
+            self._take_away([name for name in self._files if name not in stay])
+
+    def _made(self, value: Stored) -> Path | None:
+        if isinstance(value, Job) and self.target is not None:
+            with suppress(OSError, UsageError):  # taken or full since; the job is paid for
+                return self.target.write(value)
+        return leave(value, self.folder, key=self.key)
+
+    def _take_away(self, names: Iterable[_Name]) -> None:
+        for name in names:
+            if (file := self._files.pop(name, None)) is not None:
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
