@@ -51,6 +51,13 @@ CAUGHT = ("HUP", "TERM", "INT", "QUIT")
 # Seconds that a generation takes, and the body of a picture, so that kills meet both.
 LATENCY, SLOW = 0.2, 0.2
 ROUNDS, THREADS = 30, 6
+# Seconds until a command has surely polled: by the manuals' cadences, 1 to 3.
+CADENCE = 3.5
+GO_ON = (
+    ("reconcile", "*.receipt.json"),
+    ("fetch", "*.job.json"),
+    ("fetch", "*.result.json"),
+)
 PLACES = (
     "on disk",
     "ledger: delivered",
@@ -188,7 +195,8 @@ def library(rounds: int, chance: random.Random) -> Tally:
         folder, bases = Path(there), bases_of(box)
         for _ in range(rounds):
             seen = len(box.ledger()["posts"])
-            program = [__file__, "--buy", json.dumps(bases), there, str(len(diary(folder)))]
+            first = max(diary(folder).values(), default=-1) + 1
+            program = [__file__, "--buy", json.dumps(bases), there, str(first)]
             with subprocess.Popen([sys.executable, *program]) as process:
                 wait_until(lambda: len(box.ledger()["posts"]) > seen, process)  # noqa: B023
                 time.sleep(chance.uniform(0, 4 * (LATENCY + SLOW)))
@@ -263,20 +271,18 @@ def command(rounds: int, how: str, chance: random.Random) -> Tally:
             with started([*words, "--config", str(config)]) as process:
                 wait_until(lambda: any(folder.iterdir()), process)  # noqa: B023 - runs here
                 # Now and then it has ended before.
-                time.sleep(chance.uniform(0, 1.6 * (LATENCY + SLOW)))
+                time.sleep(chance.uniform(0, CADENCE))
                 process.send_signal(getattr(signal, f"SIG{how}"))
                 process.wait(60)
             settled(box)
             mine = bought(box, seen)
             tally.found.update(left(one, folder) for one in mine)
             tally.twice += len(mine) > 1
-            for file in sorted(folder.glob("*.json")):
-                name = "reconcile" if file.name.endswith(".receipt.json") else "fetch"
-                with started([name, str(file), "-o", str(folder), "--config", str(config)]) as run:
-                    run.wait(60)
-            for file in set(folder.glob("*.job.json")):
-                with started(["fetch", str(file), "-o", str(folder), "--config", str(config)]) as r:
-                    r.wait(60)
+            for name, files in GO_ON:
+                for file in sorted(folder.glob(files)):
+                    words = [name, str(file), "-o", str(folder), "--config", str(config)]
+                    with started(words) as process:
+                        process.wait(60)
             tally.after.update(left(one, folder) for one in mine)
     return tally
 

@@ -7,6 +7,7 @@ through ``client.generate`` may cost at most 1.35 times its raw exchanges.
 
     python benchmarks/overhead.py            # ratios, import time, 1,000 in flight
     python benchmarks/overhead.py --check    # exit 1 if a bound is missed
+    python benchmarks/overhead.py --against ../before   # the ratios beside those of a checkout
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import wanbridge
 from wanbridge import AsyncClient, Client, ImageRequest, Patience, Registry
 from wanbridge.adapter import Adapter, Cadence
 from wanbridge.httplib import httpx
@@ -239,19 +242,57 @@ def import_ratio(rounds: int) -> float:
     return (ours - bare) / (theirs - bare)
 
 
+# -- two commits -------------------------------------------------------------------------------
+
+
+def ratios(rounds: int) -> tuple[float, float]:
+    """Blocking and async."""
+    with served() as url:
+        return ratio_blocking(url, rounds), ratio_async(url, rounds)
+
+
+def compare(before: Path, rounds: int, turns: int = 7) -> None:
+    """The ratios of this checkout and of *before*, in turn, each time in a fresh process."""
+    here = Path(__file__).resolve().parents[1]
+    found: dict[Path, list[list[float]]] = {before.resolve(): [], here: []}
+    for _ in range(turns):
+        for tree, kept in found.items():
+            ran = subprocess.run(
+                [sys.executable, __file__, "--ratios", "--rounds", str(rounds)],
+                env={**os.environ, "PYTHONPATH": str(tree)},
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            told = json.loads(ran.stdout)
+            assert Path(told["tree"]) == tree, f"{told['tree']} was measured instead of {tree}"
+            kept.append(told["ratios"])
+    for at, name in enumerate(("blocking", "async")):
+        medians = [statistics.median(r[at] for r in kept) for kept in found.values()]
+        print(f"generate : raw, {name:10} before {medians[0]:.3f}   now {medians[1]:.3f}")
+
+
 def main() -> int:
     """Print every figure; with ``--check``, judge them."""
     parser = argparse.ArgumentParser(description="What wanbridge adds to the exchanges it makes.")
     parser.add_argument("--rounds", type=int, default=400)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--in-flight", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
+    parser.add_argument("--ratios", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.against:
+        compare(given.against, given.rounds)
+        return 0
+    if given.ratios:
+        tree = str(Path(wanbridge.__file__).resolve().parents[1])
+        print(json.dumps({"tree": tree, "ratios": ratios(given.rounds)}))
+        return 0
     if given.in_flight:
         print(json.dumps(in_flight(given.in_flight)))
         return 0
     print(f"{httpx.__name__} {httpx.__version__}, Python {sys.version.split()[0]}")
-    with served() as url:
-        blocking, awaited = ratio_blocking(url, given.rounds), ratio_async(url, given.rounds)
+    blocking, awaited = ratios(given.rounds)
     imported = import_ratio(15)
     seconds, peak, answered = _in_flight_apart(IN_FLIGHT)
     rows = [

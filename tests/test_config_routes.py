@@ -195,6 +195,18 @@ def test_prices_of_a_file_are_from_its_folder(tmp_path: Path) -> None:
     assert ("0.5 USD", "https://shop.example/prices") == (str(quote.money), quote.source)
 
 
+def test_the_ledger_of_a_configuration_can_be_looked_into(tmp_path: Path) -> None:
+    """What a restart has to look after; a client without one has nothing to show."""
+    path = written(tmp_path, "[ledger]\npath = 'spent.db'\n")
+
+    with Client.from_config(path) as client:
+        assert client.ledger is not None
+        assert () == client.ledger.open()
+    own = MemoryLedger()
+    assert own is Client(ledger=own).ledger
+    assert Client().ledger is None
+
+
 # -- what is wrong -------------------------------------------------------------------------
 
 

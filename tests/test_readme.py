@@ -61,7 +61,7 @@ def test_a_crash_is_gone_on_from(
             client.generate("a red kite", provider="gccai")
         assert ["delivered", "accepted", "submitting"] == [h.state for h in ledger.open()]
 
-        exec(code, {"client": client, "ledger": ledger})
+        exec(code, {"client": client})
 
     assert 3 == len(list(pictures.iterdir()))
     assert ["submitting"] == [h.state for h in ledger.open()]

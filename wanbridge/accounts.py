@@ -118,6 +118,7 @@ class Accounts:
         self._registry = registry or Registry()
         self._progress, self._callbacks = on_progress, callbacks
         self._clock, self._now, self._chance, self._new_key = clock, now, chance, new_key
+        self._ledger = ledger
         self._own_ledger: Ledger | None = None
         self._gates = Gates()
         self._health = Health()
@@ -178,6 +179,11 @@ class Accounts:
     def accounts(self) -> Mapping[str, Adapter]:
         """The configured accounts by name."""
         return dict(self._accounts)
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """The caller's ledger, or that of the configuration; None: this client keeps its own."""
+        return self._ledger
 
     def explain(
         self,
