@@ -34,6 +34,7 @@ from hypothesis.stateful import (
 )
 
 from halide import JOB, NOON, RECEIPT
+from unprivileged import enterable
 from wanbridge.errors import ConfigurationError
 from wanbridge.ledger import KEEP_UNDATED, Hold, Ledger, MemoryLedger, Share, Shortage
 from wanbridge.model import Image, ImageResult, Job
@@ -1364,34 +1365,32 @@ def test_a_locked_file_is_told(tmp_path: Path) -> None:
 
 
 _READ_ONLY = """
-import os, sys
+import sys
 from pathlib import Path
-from test_ledger import SqliteLedger
+from unprivileged import unprivileged
+from wanbridge.sqlite_ledger import SqliteLedger
 
 folder = Path(sys.argv[1])
 for mode, name in ((0o777, "frozen.sqlite"), (0o555, "new.sqlite"), (0o555, "open.sqlite")):
     folder.chmod(mode)
-    if os.getuid() == 0:
-        os.seteuid(65534)
-    try:
-        SqliteLedger(folder / name)
-    except Exception as exc:
-        print(type(exc).__name__, str(exc).partition(".sqlite: ")[2])
-    if os.getuid() == 0:
-        os.seteuid(0)
+    with unprivileged():
+        try:
+            SqliteLedger(folder / name)
+        except Exception as exc:
+            print(type(exc).__name__, str(exc).partition(".sqlite: ")[2])
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX permissions")
 def test_what_may_not_be_written_is_told() -> None:
     """At the start: a budget that cannot be kept must not be found out after buying."""
-    with tempfile.TemporaryDirectory() as folder:  # outside of pytest's, which is root's only
+    with enterable() as folder:
         for name, mode in (("frozen.sqlite", 0o444), ("open.sqlite", 0o666)):
-            path = Path(folder, name)
+            path = folder / name
             SqliteLedger(path).close()
             path.chmod(mode)
 
-        told = _run(_READ_ONLY, Path(folder)).splitlines()
+        told = _run(_READ_ONLY, folder).splitlines()
 
     assert [
         f"ConfigurationError {NOT_OURS}",

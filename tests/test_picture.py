@@ -8,7 +8,6 @@ import io
 import os
 import stat
 import struct
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from unprivileged import enterable, unprivileged
 from wanbridge import picture
 from wanbridge.model import Image as Delivered
 from wanbridge.model import InputImage
@@ -665,28 +665,16 @@ def test_a_name_too_long_leaves_nothing(tmp_path: Path, force: bool) -> None:
     assert {} == listing(tmp_path)
 
 
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """As a user whom permissions bind, which root is not."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
-
-
 def test_a_directory_that_takes_no_files_is_named() -> None:
     """A PermissionError about the directory, not about a temporary file."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o555)
+    with enterable() as folder:
+        folder.chmod(0o555)
 
         with unprivileged(), pytest.raises(PermissionError) as caught:
-            save([KITE], Path(folder, "kite.png"), force=False)
+            save([KITE], folder / "kite.png", force=False)
 
-        assert folder == caught.value.filename
-        assert {} == listing(Path(folder))
+        assert str(folder) == caught.value.filename
+        assert {} == listing(folder)
 
 
 def test_a_delivered_image_saves_itself(tmp_path: Path) -> None:

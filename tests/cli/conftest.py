@@ -126,7 +126,7 @@ def when() -> Iterator[Callable[..., None]]:
         thread.join()
 
 
-def until(condition: Callable[[], object], seconds: float = 20) -> bool:
+def until(condition: Callable[[], object], seconds: float = 60) -> bool:
     """Whether *condition* came to hold in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

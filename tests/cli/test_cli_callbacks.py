@@ -92,7 +92,7 @@ def test_events_are_lines_and_ctrl_c_ends_it(tmp_path: Path) -> None:
         line = json.loads(running.stdout.readline())
     finally:
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=20.0)
+        out, err = running.communicate(timeout=60)
 
     assert [403, 200, 200, 400] == statuses
     assert {

@@ -50,7 +50,7 @@ def test_a_kill_while_waiting_leaves_the_job(
     kept = f"{provider}-*.job.json", "*.receipt.json"
     assert wait_until(lambda: [1, 0] == [len(list(Path().glob(name))) for name in kept])
     process.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
     left = the(f"{provider}-*.job.json")
     assert later.sandbox.tasks()[0]["id"] == Job.from_json(left.read_text()).id
@@ -71,7 +71,7 @@ def test_a_kill_during_the_submit_leaves_the_receipt(
     process = start("generate", "a kite", "--config", file)
     assert wait_until(lambda: slow.ledger()["posts"])
     process.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
     left = the(f"{provider}-*.receipt.json")
     receipt = Receipt.from_json(left.read_text())
@@ -115,7 +115,7 @@ def test_a_terminal_that_may_close_does_not_end_the_command(
     assert wait_until(lambda: list(Path().glob("*.job.json")))
     process.send_signal(signal.SIGHUP)
     later.seconds = 3600.0
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
 
     assert 0 == process.returncode
     assert Path("kite.png").exists()

@@ -29,7 +29,7 @@ def test_an_interruption_while_waiting_leaves_the_job(
     assert wait_until(slow.tasks)
 
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
 
     assert 130 == process.returncode
     left = the("runware-*.job.json")
@@ -51,7 +51,7 @@ def test_an_interruption_of_a_hanging_submit_leaves_a_receipt(
     assert wait_until(slow.tasks)
 
     process.send_signal(number)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
 
     assert 5 == process.returncode
     left = the("reapi-*.receipt.json")

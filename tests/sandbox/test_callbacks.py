@@ -420,8 +420,8 @@ def receiver() -> Iterator[Any]:
 
 
 def until(condition: Callable[[], Any]) -> None:
-    """Wait for another thread, at most five seconds."""
-    end = time.monotonic() + 5
+    """Wait for another thread; a minute, after which something is broken."""
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.005)
@@ -502,7 +502,7 @@ def test_a_receiver_that_is_too_slow_has_not_answered(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Kie, "retries", evolve(Kie.retries, timeout=0.05, first=0.0))
     with receiver() as app:
         gate = threading.Event()
-        hang = {"do_POST": lambda self: gate.wait(5)}
+        hang = {"do_POST": lambda self: gate.wait()}
         app.RequestHandlerClass = type("Hanging", (_Receiver,), hang)
         override = {"https://app.example.com": app.url}
         with running(Sandbox(["kie"], latency=0), deliver_to=override) as sandbox:
@@ -516,15 +516,17 @@ def test_a_receiver_that_is_too_slow_has_not_answered(monkeypatch: pytest.Monkey
 def test_stopping_breaks_off_a_delivery_that_hangs() -> None:
     """The server does not wait for a receiver that never answers."""
     with receiver() as app:
-        gate = threading.Event()
-        app.RequestHandlerClass = type(
-            "Hanging", (_Receiver,), {"do_POST": lambda self: gate.wait(5)}
-        )
-        start = time.monotonic()
+        gate, asked, answered = threading.Event(), threading.Event(), threading.Event()
+
+        def hang(self: object) -> None:
+            asked.set()
+            gate.wait()
+            answered.set()
+
+        app.RequestHandlerClass = type("Hanging", (_Receiver,), {"do_POST": hang})
         override = {"https://app.example.com": app.url}
         with running(Sandbox(["kie"], latency=0), deliver_to=override) as sandbox:
             post(sandbox)
-            until(lambda: sandbox.callbacks() == [] and sandbox.tasks())
+            until(asked.is_set)
+        assert not answered.is_set()
         gate.set()
-
-    assert time.monotonic() - start < 4
