@@ -15,7 +15,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from typing import Any, Self
@@ -157,27 +157,29 @@ class _Stream:
             waits for several reads, so a timer shuts the socket down when the bound is over.
     """
 
+    __slots__ = ("_outer", "_stream")
+
     def __init__(self, stream: Any, outer: ssl.SSLSocket | None = None) -> None:
         self._stream, self._outer = stream, outer
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         left = _left(timeout)
-        with _shut_down_after(left, self._outer):
-            data: bytes = self._stream.read(max_bytes, timeout=left)
-        return data
+        if self._outer is not None:
+            with _timer(left, self._outer):
+                return self._stream.read(max_bytes, left)  # type: ignore[no-any-return]
+        return self._stream.read(max_bytes, left)  # type: ignore[no-any-return]
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if len(buffer) <= _PIECE:
-            return self._write(buffer, timeout)
+        if not buffer:
+            return
+        if self._outer is None and len(buffer) <= _PIECE:
+            self._stream.write(buffer, _left(timeout))
+            return
         view = memoryview(buffer)
         for at in range(0, len(view), _PIECE):
-            self._write(view[at : at + _PIECE], timeout)
-        return None
-
-    def _write(self, piece: bytes | memoryview, timeout: float | None) -> None:
-        left = _left(timeout)
-        with _shut_down_after(left, self._outer):
-            self._stream.write(piece, timeout=left)
+            left = _left(timeout)
+            with _timer(left, self._outer):
+                self._stream.write(view[at : at + _PIECE], left)
 
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
@@ -185,7 +187,7 @@ class _Stream:
         left = _connecting(timeout)
         inside = self._stream.get_extra_info("socket")
         outer = inside if isinstance(inside, ssl.SSLSocket) else None
-        with _shut_down_after(left, outer):
+        with _timer(left, outer):
             stream = self._stream.start_tls(ssl_context, server_hostname, left)
         return _Stream(stream, outer)
 
@@ -221,15 +223,18 @@ class _AsyncBackend:
 class _AsyncStream:
     """An asynchronous network stream; each of its operations has one timeout in all."""
 
+    __slots__ = ("_stream",)
+
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data: bytes = await self._stream.read(max_bytes, timeout=_left(timeout))
-        return data
+    # These hand the awaitable on, which is what a coroutine of their own would wait for.
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._stream.write(buffer, timeout=_left(timeout))
+    def read(self, max_bytes: int, timeout: float | None = None) -> Awaitable[bytes]:
+        return self._stream.read(max_bytes, _left(timeout))  # type: ignore[no-any-return]
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> Awaitable[None]:
+        return self._stream.write(buffer, _left(timeout))  # type: ignore[no-any-return]
 
     async def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
@@ -237,8 +242,8 @@ class _AsyncStream:
         left = _connecting(timeout)
         return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, left))
 
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+    def aclose(self) -> Awaitable[None]:
+        return self._stream.aclose()  # type: ignore[no-any-return]
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -255,7 +260,11 @@ def _connecting(timeout: float | None) -> float | None:
 
 
 @contextmanager
-def _timer(seconds: float, outer: ssl.SSLSocket) -> Iterator[None]:
+def _timer(seconds: float | None, outer: ssl.SSLSocket | None) -> Iterator[None]:
+    """Shut *outer* down after *seconds*, unless the block is left before; nothing without one."""
+    if seconds is None or outer is None:
+        yield
+        return
     timer = threading.Timer(seconds, _shut_down, (outer,))
     timer.daemon = True
     timer.start()
@@ -269,21 +278,3 @@ def _shut_down(outer: ssl.SSLSocket) -> None:
     with suppress(OSError):
         # Not the method of SSLSocket, which would go on in plain text.
         socket.socket.shutdown(outer, socket.SHUT_RDWR)
-
-
-class _Nothing:
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-
-_NOTHING = _Nothing()
-
-
-def _shut_down_after(seconds: float | None, outer: ssl.SSLSocket | None) -> Any:
-    """Shut *outer* down after *seconds*, unless the block is left before."""
-    return _NOTHING if outer is None or seconds is None else _timer(seconds, outer)

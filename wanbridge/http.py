@@ -15,7 +15,7 @@ import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from ipaddress import ip_address
@@ -58,7 +58,6 @@ C = TypeVar("C")
 # Failures before the first byte of a request can have left. All others may come after it.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _BROKEN = (httpx.HTTPError, httpx.StreamError, OutOfTime, Damaged, TimeoutError)
-_NO_TIMER: AbstractAsyncContextManager[object] = contextlib.nullcontext()
 
 
 @cache
@@ -358,13 +357,14 @@ def _raw(response: httpx.Response) -> Iterator[bytes]:
     return iter((response.content,)) if response.is_stream_consumed else response.iter_raw()
 
 
-async def _raw_async(response: httpx.Response) -> AsyncIterator[bytes]:
-    """As `_raw`."""
+async def _taken(response: httpx.Response, intake: _Intake) -> bool:
+    """Give *intake* the body, as of `_raw`; whether there was room for all of it."""
     if response.is_stream_consumed:
-        yield response.content
-    else:
-        async for chunk in response.aiter_raw():
-            yield chunk
+        return intake.take(response.content)
+    async for chunk in response.aiter_raw():
+        if not intake.take(chunk):
+            return False
+    return True
 
 
 class Line(_Settings["httpx.Client"]):
@@ -483,38 +483,37 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
         bound = self._bound_of(send)
         try:
             with self._lease(send.request.url, billable=send.billable) as http, bound:
-                message = self._message(http, send)
-                async with self._timer(bound):
-                    response = await http.send(
-                        message, stream=True, auth=None, follow_redirects=False
-                    )
-                    try:
-                        body = await self._read(response, send.most, bound)
-                    finally:
-                        await response.aclose()
-                return self._response(response.status_code, response.headers, body)
+                exchange = self._exchange(http, self._message(http, send), send.most, bound)
+                if self._bounded:
+                    return await exchange
+                async with asyncio.timeout(self._at_most(bound)):
+                    return await exchange
         except WanbridgeError:
             raise
         except Exception as exc:
             raise _failed(send.account, exc, self._timeouts_of(send), bound) from exc
 
-    def _timer(self, bound: Bound) -> AbstractAsyncContextManager[object]:
-        """What ends an exchange over a transport of the caller's, which no bound reaches.
+    async def _exchange(
+        self, http: httpx.AsyncClient, message: httpx.Request, most: int, bound: Bound
+    ) -> HttpResponse:
+        response = await http.send(message, stream=True, auth=None, follow_redirects=False)
+        try:
+            body = await self._read(response, most, bound)
+        finally:
+            await response.aclose()
+        return self._response(response.status_code, response.headers, body)
+
+    def _at_most(self, bound: Bound) -> float | None:
+        """Seconds for an exchange over a transport of the caller's, which no bound reaches.
 
         Whether that has written already cannot be seen, so its wait for a connection is added.
         """
-        if self._bounded:
-            return _NO_TIMER
-        return asyncio.timeout(bound.most + self._patience.deadline)
+        return None if self._bounded else bound.most + self._patience.deadline
 
     async def _read(self, response: httpx.Response, most: int, bound: Bound) -> bytes:
         body = io.BytesIO()
         intake = _Intake(response, body.write, most, bound)
-        whole = True
-        async for chunk in _raw_async(response):
-            if not (whole := intake.take(chunk)):
-                break
-        if not (whole and intake.end()):
+        if not (await _taken(response, intake) and intake.end()):
             raise _TooMuch(f"the reply has more than {most:,} bytes")
         return body.getvalue()
 
@@ -535,7 +534,7 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
         self._same_loop()
         bound = self._bound_of_fetch(fetch)
         try:
-            async with self._fetching(fetch) as http, self._timer(bound):
+            async with self._fetching(fetch) as http, asyncio.timeout(self._at_most(bound)):
                 with bound:
                     response = await http.send(
                         self._fetch_request(fetch), stream=True, auth=None, follow_redirects=False
@@ -558,10 +557,7 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
         with _Spool() as spool:
             sink = spool if fetch.sink is None else fetch.sink
             intake = _Intake(response, sink.write, fetch.limit, bound)
-            whole = True
-            async for chunk in _raw_async(response):
-                if not (whole := intake.take(chunk)):
-                    break
+            whole = await _taken(response, intake)
             if not fetch.beginning and not (whole and intake.end()):
                 raise _TooMuch(f"longer than {fetch.limit:,} bytes")
             return spool.body()
