@@ -1,7 +1,13 @@
-"""``--table``: the fault matrix, printed after its tests; and Ctrl-C, wherever pytest runs."""
+"""Options of this suite, and Ctrl-C wherever pytest runs.
+
+``--table`` prints the fault matrix after its tests, ``--shuffle SEED`` changes their order.
+"""
 
 from __future__ import annotations
 
+import os
+import random
+import re
 import signal
 from typing import Any
 
@@ -10,12 +16,28 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--table", action="store_true", help="print the fault matrix after its tests")
+    parser.addoption("--shuffle", metavar="SEED", help="run the files and their tests in any order")
+
+
+# What a user's environment may say to this suite, and to no other code than ours: proxies, keys,
+# how a terminal looks. Tests that are about one of these set it.
+_FOREIGN = re.compile(
+    r"(?i).*_proxy|.*_API_KEY|.*_BASE_URL|WANBRIDGE_.*|NO_COLOR|FORCE_COLOR|COLUMNS"
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A shell's background job ignores Ctrl-C, which tests of interruptions send."""
+    """Whoever runs it: a shell's background job ignores Ctrl-C, which tests of signals send."""
+    for name in filter(_FOREIGN.fullmatch, list(os.environ)):
+        del os.environ[name]
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """``--shuffle``: the same order in every worker of pytest-xdist."""
+    if (seed := config.getoption("--shuffle")) is not None:
+        random.Random(seed).shuffle(items)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

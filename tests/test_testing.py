@@ -84,7 +84,8 @@ def test_an_outside_package_is_found_and_keeps_the_contract(tmp_path: Path) -> N
     shutil.copy(HERE / "outside" / "test_halide_wanbridge.py", tmp_path)
 
     names, file = in_a_process_with(target, "-c", _LISTED).splitlines()
-    alone = ["-q", "-c", os.devnull, "--rootdir", ".", "-p", "no:cacheprovider", "-W", "error"]
+    here = ["-c", os.devnull, "--rootdir", ".", "--confcutdir", "."]
+    alone = ["-q", *here, "-p", "no:cacheprovider", "-W", "error"]
     told = in_a_process_with(target, "-m", "pytest", *alone, "test_halide_wanbridge.py")
 
     assert ["halide", "True"] == names.split()[-2:]

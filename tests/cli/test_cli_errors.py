@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pytest
@@ -113,7 +114,7 @@ def test_an_unknown_outcome_leaves_a_receipt(
     assert 5 == ran.code
     left = the("out/*.receipt.json")
     assert "reapi-order-47.receipt.json" == left.name
-    assert f"  go on with: wanbridge reconcile {left} --config {file}" == ran.lines[1]
+    assert f"  go on with: wanbridge reconcile {left} --config {quote(str(file))}" == ran.lines[1]
     assert 0o600 == _mode(left)
     assert "order-4711" == Receipt.from_json(left.read_text()).key
 
@@ -128,7 +129,7 @@ def test_a_deadline_leaves_the_job(run: Any, slow: Sandbox, configure: Any, the:
     left = the("runware-*.job.json")
     job = Job.from_json(left.read_text())
     assert f"runware: job {job.id} was still pending at the deadline" in ran.lines[0]
-    assert f"  go on with: wanbridge fetch {left} --config {file}" == ran.lines[1]
+    assert f"  go on with: wanbridge fetch {left} --config {quote(str(file))}" == ran.lines[1]
     assert 0o600 == _mode(left)
 
 
@@ -159,7 +160,7 @@ def test_a_lost_download_leaves_the_result_and_the_other_pictures(
     assert "1 of 2 pictures could not be saved: " in ran.lines[0]
     assert ran.lines[0].endswith("HTTP 403; all are paid for")
     left = the("runware-*.result.json")
-    assert f"  go on with: wanbridge fetch {left} --config {file}" == ran.lines[1]
+    assert f"  go on with: wanbridge fetch {left} --config {quote(str(file))}" == ran.lines[1]
     assert 0o600 == _mode(left)
     assert the("*.png").name in ran.out
 
@@ -178,7 +179,10 @@ def test_a_lost_download_can_be_fetched_from_its_result(
 
     assert [None] == lost.json["files"]
     assert 4 == again.code
-    assert f"  go on with: wanbridge fetch {the('*.result.json')} --config {file}" == again.lines[1]
+    assert (
+        f"  go on with: wanbridge fetch {the('*.result.json')} --config {quote(str(file))}"
+        == again.lines[1]
+    )
     assert 0 == ran.code, ran.err
     assert Path("kite.png").exists()
     assert 1 == len(world.ledger()["posts"])

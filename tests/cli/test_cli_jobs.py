@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from uuid import uuid4
 
@@ -44,7 +45,7 @@ def test_a_job_is_kept_in_a_file_and_collected_from_it(
 
     assert 0 == bought.code
     assert 0o600 == stat.S_IMODE(left.stat().st_mode)
-    assert f"collect it: wanbridge fetch {left} --config {file}" in bought.out
+    assert f"collect it: wanbridge fetch {left} --config {quote(str(file))}" in bought.out
     assert 0 == ran.code, ran.err
     assert Path("kite.png").exists()
     assert 1 == len(world.ledger()["posts"])
@@ -143,7 +144,7 @@ def test_a_job_still_pending_keeps_its_file(run: Any, slow: Sandbox, configure: 
     ran = run("fetch", "my.json", "--config", file, "--deadline", 0.2)
 
     assert 4 == ran.code
-    assert f"  go on with: wanbridge fetch my.json --config {file}" == ran.lines[1]
+    assert f"  go on with: wanbridge fetch my.json --config {quote(str(file))}" == ran.lines[1]
     assert ["my.json"] == [p.name for p in Path().glob("*.json")]
 
 
@@ -193,7 +194,7 @@ def test_a_job_that_cannot_be_cancelled_any_more_goes_on(
 
     assert 3 == ran.code
     assert "too late, the job goes on" in ran.lines[0]
-    assert f"  go on with: wanbridge fetch my.json --config {file}" == ran.lines[1]
+    assert f"  go on with: wanbridge fetch my.json --config {quote(str(file))}" == ran.lines[1]
 
 
 def test_a_provider_that_cannot_cancel_says_so(run: Any, slow: Sandbox, configure: Any) -> None:
@@ -219,7 +220,7 @@ def test_an_accepted_submit_is_found_again(
     left = the("runware-*.job.json")
     assert 0 == ran.code, ran.err
     assert f"runware: accepted as job {key}" in ran.out
-    assert f"collect it: wanbridge fetch {left} --config {file}" in ran.out
+    assert f"collect it: wanbridge fetch {left} --config {quote(str(file))}" in ran.out
     assert 0 == run("fetch", left, "--config", file).code
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pytest
@@ -35,7 +36,10 @@ def test_an_interruption_while_waiting_leaves_the_job(
     left = the("runware-*.job.json")
     job = Job.from_json(left.read_text())
     said = f"wanbridge: interrupted; job {job.id} goes on and is charged"
-    assert [said, f"  go on with: wanbridge fetch {left} --config {file}"] == err.splitlines()
+    assert [
+        said,
+        f"  go on with: wanbridge fetch {left} --config {quote(str(file))}",
+    ] == err.splitlines()
     assert 0o600 == left.stat().st_mode & 0o777
     assert "" == out
 
@@ -57,7 +61,10 @@ def test_an_interruption_of_a_hanging_submit_leaves_a_receipt(
     left = the("reapi-*.receipt.json")
     assert Receipt.from_json(left.read_text())
     assert "reapi: interrupted during the submit; nobody knows" in err
-    assert f"  go on with: wanbridge reconcile {left} --config {file}" == err.splitlines()[1]
+    assert (
+        f"  go on with: wanbridge reconcile {left} --config {quote(str(file))}"
+        == err.splitlines()[1]
+    )
     assert 1 == len(slow.ledger()["posts"])
 
 
@@ -133,7 +140,25 @@ def test_an_interruption_while_saving_leaves_the_result(
     left = the("runware-*.result.json")
     assert ImageResult.from_json(left.read_text())
     assert "wanbridge: interrupted while saving; the pictures are paid for" == ran.lines[0]
-    assert f"  go on with: wanbridge fetch {left} --config {file}" == ran.lines[1]
+    assert f"  go on with: wanbridge fetch {left} --config {quote(str(file))}" == ran.lines[1]
+
+
+def test_an_interruption_after_saving_says_so(
+    run: Any, world: Sandbox, configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is nothing to go on from, and something was bought."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wanbridge.cli.deliver._report", interrupted)
+    file = configure(world, "runware")
+
+    ran = run("generate", "a kite", "--size", "1K", "--config", file, "-o", "kite")
+
+    assert 130 == ran.code
+    assert ["wanbridge: interrupted; the pictures are saved"] == ran.lines
+    assert Path("kite.png").exists()
 
 
 def test_an_interruption_before_the_submit_has_bought_nothing(

@@ -56,6 +56,7 @@ def deliver(
     failed = [one for one in saved if one.path is None]
     if not failed:
         session.result = session.tracker.job = session.tracker.receipt = None
+        session.tracker.state = "saved"
         session.handles.settle()
     mute_lost_terminal()
     _report(result, saved, session, as_json=as_json)

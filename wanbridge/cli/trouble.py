@@ -60,7 +60,7 @@ def report(exc: BaseException, session: Session) -> Exit:
     others = keep_others(session, attempts, kept=kept and kept.value)
     session.handles.settle(*([kept.value] if kept else []))
     mute_lost_terminal()
-    message, code = _message(exc, kept)
+    message, code = _message(exc, kept, session)
     tell(session, f"wanbridge: {message}")
     if session.trace or len(attempts) > 1:
         show_trace(session, attempts)
@@ -103,7 +103,7 @@ def _loose(exc: BaseException, session: Session) -> Stored | None:
 # -- what is said ------------------------------------------------------------------------
 
 
-def _message(exc: BaseException, kept: _Kept | None) -> tuple[str, Exit]:
+def _message(exc: BaseException, kept: _Kept | None, session: Session) -> tuple[str, Exit]:
     match exc:
         case CallFailed():
             return f"{_failed(exc)}; {_CHARGED[exc.charge]}; {_elsewhere(exc)}", code_of(exc)
@@ -122,6 +122,8 @@ def _message(exc: BaseException, kept: _Kept | None) -> tuple[str, Exit]:
             code = Exit.USAGE if kept is None else Exit.UNAVAILABLE
             return f"{where}{exc.strerror or exc}", code
         case KeyboardInterrupt():
+            if session.tracker.state == "saved":
+                return "interrupted; the pictures are saved", Exit.INTERRUPTED
             return _interrupted(kept)
     return f"internal error, please report it: {type(exc).__name__}: {exc}", Exit.INTERNAL
 
