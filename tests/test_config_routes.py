@@ -6,6 +6,7 @@ import asyncio
 import json
 import tomllib
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -388,9 +389,9 @@ def test_a_client_uses_all_of_it(
         quotes["backup"].source,
     )
     assert Money("0.085348507", "CNY") == quotes["backup"].in_currency
-    ledger = SqliteLedger(tmp_path / "spent.db")
     assert result.cost is not None
-    assert result.cost.amount == ledger.spent("default/USD/ever", "")
+    with closing(SqliteLedger(tmp_path / "spent.db")) as ledger:
+        assert result.cost.amount == ledger.spent("default/USD/ever", "")
 
 
 def test_a_budget_of_a_file_holds_for_later_clients(

@@ -1371,6 +1371,8 @@ from unprivileged import unprivileged
 from wanbridge.sqlite_ledger import SqliteLedger
 
 folder = Path(sys.argv[1])
+# What is imported late may be out of the other user's reach.
+SqliteLedger(folder / "warm.sqlite").close()
 for mode, name in ((0o777, "frozen.sqlite"), (0o555, "new.sqlite"), (0o555, "open.sqlite")):
     folder.chmod(mode)
     with unprivileged():

@@ -54,6 +54,21 @@ HERON = ImageRequest("a heron at dusk", size="1K")
 TWO = ("reapi", "runware")
 DOLLAR = Money("1.00", "USD")
 
+_OPENED: list[SqliteLedger] = []
+
+
+def opened(path: Path, **how: Any) -> SqliteLedger:
+    """A ledger, which is closed at the end of its test."""
+    _OPENED.append(SqliteLedger(path, **how))
+    return _OPENED[-1]
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while _OPENED:
+        _OPENED.pop().close()
+
 
 class World:
     """A sandbox, and clients of one kind; those for asyncio are played by a loop of their own."""
@@ -398,11 +413,11 @@ def test_a_budget_survives_a_restart(world: World, tmp_path: Path) -> None:
     """Another client, or process, over the same file knows what is spent."""
     path = tmp_path / "spent.db"
     route = Route(("reapi",), budget=Budget(Money("0.05", "USD"), "day"), name="small")
-    first = world.client(ledger=SqliteLedger(path))
+    first = world.client(ledger=opened(path))
     first.generate(HERON, route=route)
     first.generate(HERON, route=route)
 
-    second = world.client(ledger=SqliteLedger(path))
+    second = world.client(ledger=opened(path))
     with pytest.raises(BudgetExceeded) as caught:
         second.generate(HERON, route=route)
 
@@ -440,12 +455,12 @@ def test_a_job_is_settled_by_whoever_waits_for_it(world: World, tmp_path: Path) 
     path = tmp_path / "spent.db"
     budget = Budget(Money("0.05", "USD"))
     route = Route(("reapi",), budget=budget, name="small")
-    first, ledger = world.client(ledger=SqliteLedger(path)), SqliteLedger(path)
+    first, ledger = world.client(ledger=opened(path)), opened(path)
     job = first.submit(HERON, route=route)
     (hold,) = ledger.open()
     assert ("reapi", job) == (hold.account, hold.job)
 
-    result = world.client(ledger=SqliteLedger(path)).wait(Job.from_json(job.to_json()))
+    result = world.client(ledger=opened(path)).wait(Job.from_json(job.to_json()))
 
     assert Money("0.024", "USD") == result.cost
     (hold,) = ledger.open()
@@ -455,7 +470,7 @@ def test_a_job_is_settled_by_whoever_waits_for_it(world: World, tmp_path: Path) 
 
 def test_a_job_that_fails_gives_its_money_back(world: World, tmp_path: Path) -> None:
     """Where the provider refunds."""
-    ledger = SqliteLedger(tmp_path / "spent.db")
+    ledger = opened(tmp_path / "spent.db")
     client = world.client(ledger=ledger)
     world.sandbox.fault("fail_generation", provider="reapi")
     job = client.submit(HERON, route=Route(("reapi",), budget=Money("1", "USD"), name="small"))
@@ -469,7 +484,7 @@ def test_a_job_that_fails_gives_its_money_back(world: World, tmp_path: Path) -> 
 
 def test_a_look_up_that_finds_nothing_gives_the_money_back(world: World, tmp_path: Path) -> None:
     """Also of a call to one account, which a ledger of one's own takes note of."""
-    ledger = SqliteLedger(tmp_path / "spent.db")
+    ledger = opened(tmp_path / "spent.db")
     client = world.client(ledger=ledger)
     world.sandbox.fault("drop", provider="runware", times=None)
     with pytest.raises(SubmissionUncertain) as caught:
@@ -498,7 +513,7 @@ def test_a_job_that_was_found_later_is_settled(
     world: World, tmp_path: Path, how: Mapping[str, Any], spent: str
 ) -> None:
     """A receipt, then its task, then the pictures: then it is spent, and only they are open."""
-    ledger = SqliteLedger(tmp_path / "spent.db")
+    ledger = opened(tmp_path / "spent.db")
     client = world.client(ledger=ledger)
     world.sandbox.fault("accept_then_drop")
     with pytest.raises(SubmissionUncertain) as caught:
@@ -551,7 +566,7 @@ def test_a_process_that_is_killed_leaves_its_receipt(world: World, tmp_path: Pat
         timeout=60,
     )
     assert -signal.SIGKILL == ran.returncode, ran.stderr.decode()
-    ledger = SqliteLedger(path)
+    ledger = opened(path)
     (hold,) = ledger.open()
     assert hold.receipt is not None
     assert ("k-killed", "runware", None) == (hold.receipt.key, hold.account, hold.job)
@@ -571,7 +586,7 @@ def test_a_process_that_is_killed_leaves_its_receipt(world: World, tmp_path: Pat
 def test_a_route_asks_nobody_without_its_ledger(world: World, tmp_path: Path) -> None:
     """A file that somebody else has locked stops the call before the first byte."""
     path = tmp_path / "spent.db"
-    client = world.client(ledger=SqliteLedger(path, wait=0))
+    client = world.client(ledger=opened(path, wait=0))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     try:
