@@ -27,11 +27,18 @@ _FOREIGN = re.compile(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Whoever runs it: a shell's background job ignores Ctrl-C, which tests of signals send."""
+    """Whoever runs it: ``nohup`` and a shell's ``&`` ignore signals, which tests of them send."""
     for name in filter(_FOREIGN.fullmatch, list(os.environ)):
         del os.environ[name]
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    usual: dict[str, Any] = {
+        "SIGINT": signal.default_int_handler,
+        "SIGHUP": signal.SIG_DFL,
+        "SIGQUIT": signal.SIG_DFL,
+    }
+    for name, handler in usual.items():
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

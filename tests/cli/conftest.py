@@ -16,9 +16,8 @@ from attrs import field, frozen
 
 from wanbridge.adapter import Cadence
 from wanbridge.cli import main
-from wanbridge.providers.dashscope import DashScope
-from wanbridge.providers.reapi import ReApi
-from wanbridge.providers.runware import Runware
+from wanbridge.providers import BUILTIN
+from wanbridge.registry import Registry
 from wanbridge.sandbox import Sandbox, running
 
 
@@ -52,9 +51,9 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.endswith(("_API_KEY", "_BASE_URL")) or name.startswith("WANBRIDGE_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "120")
-    for adapter in (Runware, ReApi, DashScope):
+    for name in BUILTIN:
         quick = Cadence(first=0.05, factor=1.2, most=0.2)
-        monkeypatch.setattr(adapter, "cadence", quick)
+        monkeypatch.setattr(Registry().adapter(name), "cadence", quick)
 
 
 @pytest.fixture

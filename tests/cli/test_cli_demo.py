@@ -26,6 +26,12 @@ from wanbridge.terms import Accepted, Polled, Retrying, Submitting
 PROVIDERS = ("crun", "dashscope", "empiriolabs", "gccai", "kie", "reapi", "runware")
 
 
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody watches: its generations take no second."""
+    monkeypatch.setattr("wanbridge.cli.commands.demo.LATENCY_SECONDS", 0.05)
+
+
 def test_the_demo_draws_at_every_provider(run: Any) -> None:
     """No key, no internet."""
     ran = run("demo")
