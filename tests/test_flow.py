@@ -23,7 +23,7 @@ from wanbridge.adapter import (
     Resend,
     StillUnknown,
 )
-from wanbridge.effects import Effect, Fetch, Send, Sleep
+from wanbridge.effects import REPLY_MOST, Effect, Fetch, Send, Sleep
 from wanbridge.errors import (
     AuthenticationFailed,
     CallFailed,
@@ -43,6 +43,7 @@ from wanbridge.errors import (
     UnsupportedFeature,
 )
 from wanbridge.model import ImageRequest, ImageResult, InputImage, Job, Money, Receipt
+from wanbridge.registry import Registry
 from wanbridge.terms import Accepted, Patience, Polled, Retrying, Submitting
 from wanbridge.wire import HttpRequest, json_request
 
@@ -1074,3 +1075,22 @@ def test_a_generation_that_failed_in_the_submits_own_reply_is_not_bought_again(
 
     assert (Charge.NO, True) == (caught.value.charge, caught.value.final)
     assert 1000.0 == stage.time.seconds
+
+
+@pytest.mark.parametrize(
+    ("provider", "inline", "pictures"),
+    [("runware", True, 2), ("runware", False, 0), ("kie", True, 0)],
+)
+def test_a_reply_may_hold_the_pictures_that_were_asked_for_in_it(
+    provider: str, inline: bool, pictures: int
+) -> None:
+    """They are paid for; of any other reply so many bytes would only fill the memory."""
+    adapter = Registry().build(provider, api_key="sk-test-1")
+    request = ImageRequest("a kite", n=2, inline=inline)
+
+    key = "8f31c2aa-1111-4222-8333-444455556666"  # Runware's is a UUID
+
+    send = next(flow.generate(adapter, request, key=key, terms=Stage().terms))
+
+    assert isinstance(send, Send)
+    assert REPLY_MOST + pictures * flow.PICTURE_IN_REPLY == send.most
