@@ -231,8 +231,12 @@ def shortened(adapter: Adapter) -> Adapter:
 
 
 @each_script
-def test_a_timeout_around_an_async_call_fires_at_the_bound(script: Script) -> None:
+def test_a_timeout_around_an_async_call_fires_at_the_bound(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The cancellation is held back for so long, and then has the receipt."""
+    # Time for the server to hear it first, on a busy machine.
+    monkeypatch.setattr(lines, "GRACE", 1.0 - SHORT.read_timeout)
 
     async def expire(scope: asyncio.Timeout, server: hostile.Hostile) -> None:
         while not server.heard:
@@ -289,8 +293,12 @@ def behind(sandbox: Sandbox, script: Script, strikes: Callable[[Heard], bool]) -
 
 
 @pytest.mark.parametrize("provider", BUILTIN)
-def test_a_poll_without_an_answer_ends_at_the_deadline(provider: str, world: Sandbox) -> None:
+def test_a_poll_without_an_answer_ends_at_the_deadline(
+    provider: str, world: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the job, which is paid for and goes on."""
+    # The submit is answered, when the machine comes to it.
+    monkeypatch.setattr(lines, "GRACE", 5.0)
     submits = iter([True])
 
     def strikes(heard: Heard) -> bool:
