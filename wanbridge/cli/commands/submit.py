@@ -51,6 +51,8 @@ def submit(
         session.tracker.accepted(job)
         if (file := session.handles.want(job)) is None:
             raise OSError("the job can be written to no file")
+        # Whoever was asked before the job was accepted has surely charged nothing.
+        session.handles.settle(job)
         _told(job, file, session, as_json=where.json)
     return Exit.OK
 
