@@ -18,9 +18,8 @@ from cyclopts import CycloptsError
 from wanbridge.cli.codes import Exit, code_of
 from wanbridge.cli.deliver import NotSaved
 from wanbridge.cli.files import Stored
-from wanbridge.cli.screen import tell
+from wanbridge.cli.screen import tell, unheard
 from wanbridge.cli.session import Session
-from wanbridge.cli.signals import mute_lost_terminal
 from wanbridge.cli.trace import keep_others, show_trace, tell_others
 from wanbridge.cli.usage import UsageError
 from wanbridge.errors import (
@@ -59,18 +58,18 @@ def report(exc: BaseException, session: Session) -> Exit:
     kept = _keep(exc, session)
     others = keep_others(session, attempts, kept=kept and kept.value)
     session.handles.settle(*([kept.value] if kept else []))
-    mute_lost_terminal()
     message, code = _message(exc, kept, session)
-    tell(session, f"wanbridge: {message}")
-    if session.trace or len(attempts) > 1:
-        show_trace(session, attempts)
-    tell_others(session, others)
-    if advice := _continue(kept, exc, session) or _advice(exc, session):
-        tell(session, advice, lead="  ")
-    if kept is not None and kept.file is None:
-        print(kept.value.to_json(), file=sys.stderr)
-    if os.environ.get("WANBRIDGE_DEBUG") == "1":
-        print(session.hide("".join(traceback.format_exception(exc))), file=sys.stderr)
+    with unheard():
+        tell(session, f"wanbridge: {message}")
+        if session.trace or len(attempts) > 1:
+            show_trace(session, attempts)
+        tell_others(session, others)
+        if advice := _continue(kept, exc, session) or _advice(exc, session):
+            tell(session, advice, lead="  ")
+        if kept is not None and kept.file is None:
+            print(kept.value.to_json(), file=sys.stderr)
+        if os.environ.get("WANBRIDGE_DEBUG") == "1":
+            print(session.hide("".join(traceback.format_exception(exc))), file=sys.stderr)
     return code
 
 

@@ -21,7 +21,7 @@ from wanbridge.cli.options import (
 )
 from wanbridge.cli.progress import watching
 from wanbridge.cli.request import build_request
-from wanbridge.cli.screen import show_json, tell
+from wanbridge.cli.screen import show_json, tell, unheard
 from wanbridge.cli.session import Session
 from wanbridge.model import Job
 
@@ -53,7 +53,8 @@ def submit(
             raise OSError("the job can be written to no file")
         # Whoever was asked before the job was accepted has surely charged nothing.
         session.handles.settle(job)
-        _told(job, file, session, as_json=where.json)
+        with unheard():
+            _told(job, file, session, as_json=where.json)
     return Exit.OK
 
 
