@@ -64,7 +64,7 @@ def test_a_kill_while_waiting_leaves_the_job(
     assert Path("kite.png").exists() or Path("kite.jpg").exists()
 
 
-@pytest.mark.parametrize("provider", ["runware", "reapi", "dashscope"])
+@pytest.mark.parametrize("provider", BUILTIN)
 def test_a_kill_during_the_submit_leaves_the_receipt(
     slow: Sandbox, configure: Any, the: Any, wait_until: Any, run: Any, provider: str
 ) -> None:

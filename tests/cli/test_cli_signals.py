@@ -17,6 +17,7 @@ from wanbridge.cli import files, signals
 from wanbridge.cli.signals import ending, interruptible
 from wanbridge.client import Client
 from wanbridge.model import ImageResult, Job, Receipt
+from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox
 
 _CAUGHT = [getattr(signal, f"SIG{n}") for n in ("HUP", "INT", "QUIT", "TERM", "USR1", "XCPU")]
@@ -46,7 +47,25 @@ def test_an_interruption_while_waiting_leaves_the_job(
     assert "" == out
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("provider", BUILTIN)
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_an_interruption_leaves_the_job_of_every_provider(
+    slow: Sandbox, configure: Any, the: Any, wait_until: Any, number: signal.Signals, provider: str
+) -> None:
+    """Whatever their jobs look like."""
+    process = start("generate", "a kite", "--size", "1K", "--config", configure(slow, provider))
+    assert wait_until(lambda: list(Path().glob("*.job.json")))
+
+    process.send_signal(number)
+    process.communicate(timeout=60)
+
+    assert 130 == process.returncode
+    left = the(f"{provider}-*.job.json")
+    assert slow.tasks()[0]["id"] == Job.from_json(left.read_text()).id
+    assert [left] == list(Path().glob("*.json"))
+
+
+@pytest.mark.parametrize("number", _CAUGHT)
 def test_an_interruption_of_a_hanging_submit_leaves_a_receipt(
     slow: Sandbox, configure: Any, the: Any, wait_until: Any, number: signal.Signals
 ) -> None:
@@ -218,6 +237,18 @@ def test_where_ctrl_c_was_ignored_it_stays_ignored(monkeypatch: pytest.MonkeyPat
         assert signal.SIG_IGN is signal.getsignal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("name", ["HUP", "TERM", "USR1"])
+def test_what_was_ignored_stays_ignored(name: str) -> None:
+    """``nohup``, or ``trap '' TERM`` in a script around the command."""
+    number = getattr(signal, f"SIG{name}")
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with interruptible():
+            assert signal.SIG_IGN is signal.getsignal(number)
+    finally:
+        signal.signal(number, before)
 
 
 def test_in_another_thread_signals_are_left_alone(when: Any, wait_until: Any) -> None:

@@ -52,9 +52,7 @@ def interruptible() -> Iterator[None]:
             raise KeyboardInterrupt
 
     free = (n for n in ending() if signal.getsignal(n) is signal.SIG_DFL)
-    handlers: dict[int, Handler] = dict.fromkeys(free, terminate)
-    handlers[signal.SIGTERM] = terminate
-    with _handling({**handlers, signal.SIGINT: interrupt}):
+    with _handling({**dict.fromkeys(free, terminate), signal.SIGINT: interrupt}):
         yield
 
 
