@@ -152,6 +152,15 @@ def test_a_terminal_that_may_close_does_not_end_the_command(
     assert Path("kite.png").exists()
 
 
+@pytest.fixture(params=[True, False], ids=["buffered", "unbuffered"])
+def buffering(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for most users, and as in containers: what is left in a buffer fails at the very end."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    if not request.param:
+        monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+
+
+@pytest.mark.usefixtures("buffering")
 @pytest.mark.parametrize("streams", [("stderr",), ("stdout", "stderr")])
 def test_an_interruption_that_nobody_hears_of_has_its_code(
     slow: Sandbox, configure: Any, the: Any, wait_until: Any, streams: tuple[str, ...]
@@ -173,6 +182,7 @@ def test_an_interruption_that_nobody_hears_of_has_its_code(
     assert slow.tasks()[0]["id"] == Job.from_json(the("runware-*.job.json").read_text()).id
 
 
+@pytest.mark.usefixtures("buffering")
 @pytest.mark.parametrize("words", [(), ("--json",)])
 def test_a_lost_picture_is_told_where_the_result_cannot_be(
     world: Sandbox, configure: Any, the: Any, words: tuple[str, ...]
@@ -193,6 +203,7 @@ def test_a_lost_picture_is_told_where_the_result_cannot_be(
     assert f"  go on with: wanbridge fetch {left}" in err
 
 
+@pytest.mark.usefixtures("buffering")
 @pytest.mark.parametrize("words", [("generate", "-o", "kite"), ("submit", "-o", "kite.job.json")])
 def test_what_is_bought_and_kept_is_a_success_also_unheard(
     world: Sandbox, configure: Any, words: tuple[str, ...]
@@ -211,6 +222,7 @@ def test_what_is_bought_and_kept_is_a_success_also_unheard(
     assert Path("kite.png").exists() or Path("kite.job.json").exists()
 
 
+@pytest.mark.usefixtures("buffering")
 def test_a_submit_that_is_found_is_kept_also_unheard(
     world: Sandbox, configure: Any, the: Any, wait_until: Any
 ) -> None:
