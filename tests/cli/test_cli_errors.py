@@ -24,6 +24,7 @@ from wanbridge.errors import Charge
 from wanbridge.model import ImageRequest, ImageResult, Job, Money, Receipt
 from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox
+from wanbridge.terms import Accepted, Submitting
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 KITE = ImageRequest("a kite")
@@ -503,3 +504,12 @@ def test_the_module_runs_like_the_command() -> None:
 
     assert 0 == ended.returncode
     assert [*BUILTIN] == [p["account"] for p in json.loads(ended.stdout)["providers"]]
+
+
+@pytest.mark.parametrize(("event", "code"), [(Submitting(RECEIPT), 5), (Accepted(JOB), 4)])
+def test_a_fault_of_this_machine_has_the_code_of_what_is_open(event: Any, code: int) -> None:
+    """Not that of a wrong usage, after which nothing was sent."""
+    session = Session()
+    session.told(event)
+
+    assert code == report(OSError(5, "Input/output error"), session)

@@ -76,7 +76,8 @@ def test_the_job_is_written_before_the_receipt_goes(monkeypatch: pytest.MonkeyPa
     unlink = Path.unlink
 
     def watched(self: Path, missing_ok: bool = False) -> None:
-        seen.append(here())
+        if self.name == RECEIPT_FILE:
+            seen.append(here())
         unlink(self, missing_ok=missing_ok)
 
     monkeypatch.setattr(Path, "unlink", watched)
@@ -233,3 +234,81 @@ def test_a_full_disk_after_a_submit_prints_the_job(
 
     assert 4 == ran.code
     assert world.tasks()[0]["id"] == Job.from_json(ran.lines[-1]).id
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_is_seen_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, force: bool) -> None:
+    """A kill while it is written leaves no half of it under its name."""
+    seen: list[bool] = []
+    monkeypatch.setattr("os.fsync", lambda number: seen.append(Path(JOB_FILE).exists()))
+
+    files.write(Path(JOB_FILE), JOB.to_json(), force=force)
+
+    assert [False] == seen
+    assert [JOB_FILE] == here()
+    assert 0o600 == Path(JOB_FILE).stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_file_of_somebody_else_is_never_replaced(
+    monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    """Nor where the file system has no hard links."""
+    if not linked:
+        monkeypatch.setattr("os.link", _unsupported)
+    Path(JOB_FILE).write_text("precious")
+
+    with pytest.raises(FileExistsError):
+        files.write(Path(JOB_FILE), JOB.to_json())
+
+    assert [JOB_FILE] == here()
+    assert "precious" == Path(JOB_FILE).read_text()
+
+
+def test_without_hard_links_a_file_is_written_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAT has none."""
+    monkeypatch.setattr("os.link", _unsupported)
+
+    files.write(Path(JOB_FILE), JOB.to_json())
+
+    assert [JOB_FILE] == here()
+    assert JOB == Job.from_json(Path(JOB_FILE).read_text())
+
+
+def test_without_hard_links_nothing_empty_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name that was taken is given back."""
+    monkeypatch.setattr("os.link", _unsupported)
+    monkeypatch.setattr(Path, "replace", _unsupported)
+
+    with pytest.raises(OSError, match="not supported"):
+        files.write(Path(JOB_FILE), JOB.to_json())
+
+    assert [] == here()
+
+
+def _unsupported(*_: object) -> None:
+    raise OSError(95, "Operation not supported")
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_receipt_that_has_gone_stops_the_next_submit(
+    monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    """An earlier state is good enough to go on from, and none at all is not."""
+    handles = Handles()
+    handles.told(Submitting(RECEIPT))
+    if gone:
+        Path(RECEIPT_FILE).unlink()
+
+    def full(*_: object, **__: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "write", full)
+    monkeypatch.setattr("wanbridge.cli.handles.write", full)
+
+    if gone:
+        with pytest.raises(UsageError, match="nothing was sent"):
+            handles.told(Submitting(RECEIPT))
+    else:
+        handles.told(Submitting(RECEIPT))
+        assert RECEIPT == Receipt.from_json(Path(RECEIPT_FILE).read_text())

@@ -184,3 +184,15 @@ def test_own_prices_are_explained_and_compared(run: Any, settings: Path) -> None
 
     assert "0.021" == explained["quote"]["amount"]
     assert "0.021" == next(q for q in compared if q["provider"] == "reapi")["amount"]
+
+
+def test_a_routed_submit_leaves_its_job_and_nothing_else(
+    run: Any, world: Sandbox, settings: Path
+) -> None:
+    """Who refused has surely charged nothing, so its receipt goes."""
+    world.fault("no_credit", provider="reapi")
+
+    ran = run("submit", "a red kite", "--config", settings, "-o", "kite.job.json")
+
+    assert 0 == ran.code, ran.err
+    assert ["kite.job.json"] == sorted(path.name for path in Path().glob("*.json"))

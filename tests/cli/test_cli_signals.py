@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
@@ -12,9 +13,11 @@ from typing import Any
 import pytest
 
 from cli_process import start
-from wanbridge.cli import files
+from wanbridge.cli import files, signals
 from wanbridge.cli.signals import ending, interruptible
+from wanbridge.client import Client
 from wanbridge.model import ImageResult, Job, Receipt
+from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox
 
 _CAUGHT = [getattr(signal, f"SIG{n}") for n in ("HUP", "INT", "QUIT", "TERM", "USR1", "XCPU")]
@@ -44,7 +47,25 @@ def test_an_interruption_while_waiting_leaves_the_job(
     assert "" == out
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("provider", BUILTIN)
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_an_interruption_leaves_the_job_of_every_provider(
+    slow: Sandbox, configure: Any, the: Any, wait_until: Any, number: signal.Signals, provider: str
+) -> None:
+    """Whatever their jobs look like."""
+    process = start("generate", "a kite", "--size", "1K", "--config", configure(slow, provider))
+    assert wait_until(lambda: list(Path().glob("*.job.json")))
+
+    process.send_signal(number)
+    process.communicate(timeout=60)
+
+    assert 130 == process.returncode
+    left = the(f"{provider}-*.job.json")
+    assert slow.tasks()[0]["id"] == Job.from_json(left.read_text()).id
+    assert [left] == list(Path().glob("*.json"))
+
+
+@pytest.mark.parametrize("number", _CAUGHT)
 def test_an_interruption_of_a_hanging_submit_leaves_a_receipt(
     slow: Sandbox, configure: Any, the: Any, wait_until: Any, number: signal.Signals
 ) -> None:
@@ -218,6 +239,18 @@ def test_where_ctrl_c_was_ignored_it_stays_ignored(monkeypatch: pytest.MonkeyPat
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.parametrize("name", ["HUP", "TERM", "USR1"])
+def test_what_was_ignored_stays_ignored(name: str) -> None:
+    """``nohup``, or ``trap '' TERM`` in a script around the command."""
+    number = getattr(signal, f"SIG{name}")
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with interruptible():
+            assert signal.SIG_IGN is signal.getsignal(number)
+    finally:
+        signal.signal(number, before)
+
+
 def test_in_another_thread_signals_are_left_alone(when: Any, wait_until: Any) -> None:
     """Python allows handlers in the main thread only."""
     seen: list[object] = []
@@ -270,3 +303,94 @@ def test_a_handler_that_is_there_is_kept() -> None:
         signal.signal(signal.SIGUSR1, before)
 
     assert [signal.SIGUSR1] == heard
+
+
+@pytest.fixture
+def again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever interrupts a call is followed by a second interruption while the client closes."""
+    close = Client.close
+
+    def closing(self: Client) -> None:
+        close(self)
+        if sys.exc_info()[0] is KeyboardInterrupt:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "close", closing)
+
+
+@pytest.mark.usefixtures("again")
+def test_a_second_interruption_does_not_lose_an_open_submit(
+    run: Any, slow: Sandbox, configure: Any, the: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows nothing of the submit whose key was to be sent again; the first one does."""
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    slow.fault("accept_then_drop", times=None)
+    monkeypatch.setattr("time.sleep", interrupted)
+
+    ran = run("generate", "a kite", "--config", configure(slow, "runware"))
+
+    assert 5 == ran.code
+    assert Receipt.from_json(the("runware-*.receipt.json").read_text())
+    assert "runware: interrupted during the submit; nobody knows" in ran.lines[0]
+
+
+@pytest.mark.usefixtures("again")
+def test_a_second_interruption_does_not_lose_who_may_charge_too(
+    run: Any, slow: Sandbox, configure: Any, the: Any, when: Any, ctrl_c: Callable[[], None]
+) -> None:
+    """A route that pays again has a receipt of the first account and a job of the second."""
+    slow.fault("accept_then_drop", provider="reapi")
+    file = configure(slow, "reapi", "dashscope")
+    route = 'providers = ["reapi", "dashscope"]\non_uncertain = "pay_again"'
+    file.write_text(f"{file.read_text()}\n[routes.default]\n{route}\n")
+    when(lambda: list(Path().glob("dashscope-*.job.json")), ctrl_c)
+
+    ran = run("generate", "a kite", "--config", file)
+
+    assert 130 == ran.code
+    assert Job.from_json(the("dashscope-*.job.json").read_text())
+    receipt = the("reapi-*.receipt.json")
+    assert f"reapi may charge too; go on with: wanbridge reconcile {receipt}" in ran.err
+
+
+def test_an_interruption_while_an_error_ends_the_command_leaves_its_receipt(
+    run: Any, slow: Sandbox, configure: Any, the: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the error knows, the interruption does not."""
+    close = Client.close
+
+    def closing(self: Client) -> None:
+        close(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "close", closing)
+    slow.fault("accept_then_drop")
+
+    ran = run("generate", "a kite", "--config", configure(slow, "reapi"))
+
+    assert 5 == ran.code
+    assert Receipt.from_json(the("reapi-*.receipt.json").read_text())
+
+
+def test_an_interruption_before_the_command_is_deaf_is_told_too(
+    run: Any, slow: Sandbox, configure: Any, the: Any, when: Any, ctrl_c: Any, monkeypatch: Any
+) -> None:
+    """The second one strikes just before nobody listens any more."""
+    whole, times = signals.deafen, iter(range(9))
+
+    def deafen() -> Any:
+        if next(times) == 0:
+            raise KeyboardInterrupt
+        return whole()
+
+    monkeypatch.setattr(signals, "deafen", deafen)
+    when(lambda: list(Path().glob("*.job.json")), ctrl_c)
+
+    ran = run("generate", "a kite", "--config", configure(slow, "runware"))
+
+    assert 130 == ran.code
+    job = Job.from_json(the("runware-*.job.json").read_text())
+    assert f"wanbridge: interrupted; job {job.id} goes on and is charged" == ran.lines[0]

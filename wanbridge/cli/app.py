@@ -66,12 +66,16 @@ def run(words: list[str]) -> Exit:
             except BrokenPipeError:
                 return _nobody_reads()
             except (Exception, KeyboardInterrupt) as exc:
-                from wanbridge.cli.trouble import report
+                return _ended(exc, session)
+    except KeyboardInterrupt as exc:
+        return _ended(exc, session)  # a second one, before nobody listened any more
 
-                with signals.deafen():
-                    return report(exc, session)
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
+
+def _ended(exc: BaseException, session: Session) -> Exit:
+    from wanbridge.cli.trouble import report
+
+    with signals.deafen():
+        return report(exc, session)
 
 
 def _parse(words: list[str], session: Session) -> tuple[Callable[..., Any], Any]:

@@ -11,7 +11,6 @@ from wanbridge import codec
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.progress import watching
 from wanbridge.cli.session import Session
-from wanbridge.cli.signals import mute_lost_terminal
 from wanbridge.cli.target import Saved, Target, result_stem, shown
 from wanbridge.client import Client
 from wanbridge.errors import DownloadFailed
@@ -58,7 +57,6 @@ def deliver(
         session.result = session.tracker.job = session.tracker.receipt = None
         session.tracker.state = "saved"
         session.handles.settle()
-    mute_lost_terminal()
     _report(result, saved, session, as_json=as_json)
     if failed:
         raise NotSaved(len(failed), len(saved), reason(failed[0].error))
@@ -92,8 +90,9 @@ def _save(client: Client, image: Image, names: Iterator[Path], *, force: bool) -
 def _report(result: ImageResult, saved: list[Saved], session: Session, *, as_json: bool) -> None:
     from wanbridge.cli import screen
 
-    if as_json:
-        files = [shown(one.path) if one.path else None for one in saved]
-        screen.show_json(session, {**codec.to_document(result), "files": files})
-    else:
-        screen.show_result(session, result, saved, polls=session.tracker.polls)
+    with screen.unheard():
+        if as_json:
+            files = [shown(one.path) if one.path else None for one in saved]
+            screen.show_json(session, {**codec.to_document(result), "files": files})
+        else:
+            screen.show_result(session, result, saved, polls=session.tracker.polls)

@@ -52,12 +52,12 @@ def name_of(value: Stored, key: str = "") -> str:
 
 
 def write(path: Path, text: str, *, force: bool = False) -> Path:
-    """Write *text* to a file that only its owner may read.
+    """Write *text* to a file that only its owner may read; all of it is seen, or none.
 
     Raises:
         FileExistsError: it is there already and *force* is False.
     """
-    place = path.with_name(f".wanbridge-{secrets.token_hex(8)}.part") if force else path
+    place = path.with_name(f".wanbridge-{secrets.token_hex(8)}.part")
     handle = os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -66,10 +66,27 @@ def write(path: Path, text: str, *, force: bool = False) -> Path:
             os.fsync(file.fileno())
         if force:
             place.replace(path)
-    except BaseException:
+        else:
+            _appear(place, path)
+    finally:
         place.unlink(missing_ok=True)
-        raise
     return path
+
+
+def _appear(place: Path, path: Path) -> None:
+    """Give the file its name, and never take it from another."""
+    try:
+        os.link(place, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # No hard links on FAT and some network file systems: the name is taken by an empty file.
+        path.open("xb").close()
+        try:
+            place.replace(path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def leave(value: Stored, folder: Path, *, key: str = "") -> Path | None:

@@ -73,12 +73,17 @@ class Handles:
     def keep(self, value: Stored) -> Path | None:
         """The file that *value* is in, as it is now; None if it can be written nowhere."""
         name = _name(value)
-        if (file := self._files.get(name)) is None:
-            if (file := self._made(value)) is not None:
-                self._files[name] = file
-        elif name not in self._given:
-            with suppress(OSError):  # an earlier state is good enough to go on from
+        file = self._files.get(name)
+        if file is not None and name not in self._given:
+            try:
                 write(file, value.to_json(), force=True)
+            except OSError:
+                # An earlier state is good enough to go on from, unless it has gone.
+                if not file.exists():
+                    del self._files[name]
+                    file = None
+        if file is None and (file := self._made(value)) is not None:
+            self._files[name] = file
         return file
 
     def want(self, value: Stored) -> Path | None:

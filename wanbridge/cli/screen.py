@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,22 @@ def err_console() -> Console:
 def tell(session: Session, text: str, *, lead: str = "") -> None:
     """One line on standard error."""
     print(lead + session.line(text), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """What is said in this block may fail: the files are there, and the exit code tells the rest.
+
+    A terminal that was closed fails with EIO, a pipe that nobody reads with EPIPE.
+    """
+    with suppress(OSError, SystemExit):  # rich makes the latter of a closed pipe
+        yield
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # The interpreter would fail with what is left to be written, at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def show_json(session: Session, document: object) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
@@ -55,35 +52,13 @@ def interruptible() -> Iterator[None]:
             raise KeyboardInterrupt
 
     free = (n for n in ending() if signal.getsignal(n) is signal.SIG_DFL)
-    handlers: dict[int, Handler] = dict.fromkeys(free, terminate)
-    handlers[signal.SIGTERM] = terminate
-    with _handling({**handlers, signal.SIGINT: interrupt}):
+    with _handling({**dict.fromkeys(free, terminate), signal.SIGINT: interrupt}):
         yield
 
 
 def deafen() -> contextlib.AbstractContextManager[None]:
     """No interruption while what was paid for is written down; that takes no time."""
     return _handling(dict.fromkeys(ending(), signal.SIG_IGN))
-
-
-def mute_lost_terminal() -> None:
-    """Let what is said to a terminal that has been closed go nowhere, instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # a stream of the caller's has no number
-            if _is_lost(stream.fileno()):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _is_lost(number: int) -> bool:
-    try:
-        import termios
-    except ImportError:  # Windows ends the process soon after its console
-        return False
-    try:
-        termios.tcgetattr(number)
-    except termios.error as exc:
-        return bool(exc.args[0] == errno.EIO)  # of a file or a pipe it would be ENOTTY
-    return False
 
 
 @contextlib.contextmanager

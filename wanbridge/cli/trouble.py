@@ -18,9 +18,8 @@ from cyclopts import CycloptsError
 from wanbridge.cli.codes import Exit, code_of
 from wanbridge.cli.deliver import NotSaved
 from wanbridge.cli.files import Stored
-from wanbridge.cli.screen import tell
+from wanbridge.cli.screen import tell, unheard
 from wanbridge.cli.session import Session
-from wanbridge.cli.signals import mute_lost_terminal
 from wanbridge.cli.trace import keep_others, show_trace, tell_others
 from wanbridge.cli.usage import UsageError
 from wanbridge.errors import (
@@ -55,22 +54,22 @@ class _Kept:
 
 def report(exc: BaseException, session: Session) -> Exit:
     """Leave behind what must not be lost, tell, and give the exit code."""
-    attempts: tuple[Attempt, ...] = getattr(exc, "attempts", ())
+    attempts = _attempts(exc)
     kept = _keep(exc, session)
     others = keep_others(session, attempts, kept=kept and kept.value)
     session.handles.settle(*([kept.value] if kept else []))
-    mute_lost_terminal()
     message, code = _message(exc, kept, session)
-    tell(session, f"wanbridge: {message}")
-    if session.trace or len(attempts) > 1:
-        show_trace(session, attempts)
-    tell_others(session, others)
-    if advice := _continue(kept, exc, session) or _advice(exc, session):
-        tell(session, advice, lead="  ")
-    if kept is not None and kept.file is None:
-        print(kept.value.to_json(), file=sys.stderr)
-    if os.environ.get("WANBRIDGE_DEBUG") == "1":
-        print(session.hide("".join(traceback.format_exception(exc))), file=sys.stderr)
+    with unheard():
+        tell(session, f"wanbridge: {message}")
+        if session.trace or len(attempts) > 1:
+            show_trace(session, attempts)
+        tell_others(session, others)
+        if advice := _continue(kept, exc, session) or _advice(exc, session):
+            tell(session, advice, lead="  ")
+        if kept is not None and kept.file is None:
+            print(kept.value.to_json(), file=sys.stderr)
+        if os.environ.get("WANBRIDGE_DEBUG") == "1":
+            print(session.hide("".join(traceback.format_exception(exc))), file=sys.stderr)
     return code
 
 
@@ -97,7 +96,21 @@ def _loose(exc: BaseException, session: Session) -> Stored | None:
         if (value := getattr(exc, name, None)) is not None:
             known: Stored = value
             return known
+    # What strikes while the command ends by another knows nothing itself.
+    if isinstance(exc.__context__, KeyboardInterrupt):
+        return _loose(exc.__context__, session)
     return session.tracker.job or session.tracker.receipt
+
+
+def _attempts(exc: BaseException) -> tuple[Attempt, ...]:
+    """Those of *exc*, or of what had ended the command when it struck."""
+    end: BaseException | None = exc
+    while end is not None:
+        found: tuple[Attempt, ...] = getattr(end, "attempts", ())
+        if found or isinstance(end, WanbridgeError):
+            return found
+        end = end.__context__
+    return ()
 
 
 # -- what is said ------------------------------------------------------------------------
@@ -119,13 +132,19 @@ def _message(exc: BaseException, kept: _Kept | None, session: Session) -> tuple[
             return str(exc), Exit.USAGE
         case OSError():
             where = f"{exc.filename}: " if exc.filename else ""
-            code = Exit.USAGE if kept is None else Exit.UNAVAILABLE
-            return f"{where}{exc.strerror or exc}", code
+            return f"{where}{exc.strerror or exc}", _code_beside(kept)
         case KeyboardInterrupt():
             if session.tracker.state == "saved":
                 return "interrupted; the pictures are saved", Exit.INTERRUPTED
             return _interrupted(kept)
     return f"internal error, please report it: {type(exc).__name__}: {exc}", Exit.INTERNAL
+
+
+def _code_beside(kept: _Kept | None) -> Exit:
+    """That of a failure of this machine, by what it has not lost."""
+    if kept is None:
+        return Exit.USAGE
+    return Exit.UNCERTAIN if isinstance(kept.value, Receipt) else Exit.UNAVAILABLE
 
 
 def _failed(exc: CallFailed) -> str:

@@ -15,7 +15,7 @@ from wanbridge.cli.deliver import deliver
 from wanbridge.cli.files import read
 from wanbridge.cli.options import ConfigFile, PictureOptions
 from wanbridge.cli.progress import watching
-from wanbridge.cli.screen import tell
+from wanbridge.cli.screen import tell, unheard
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target, result_stem
 from wanbridge.client import Client
@@ -69,8 +69,10 @@ def _stored(text: bytes) -> Job | ImageResult:
 def _cancel(client: Client, job: Job, file: Path, session: Session) -> Exit:
     outcome = client.cancel(job)
     if isinstance(outcome, Cancelled):
-        print(session.line(f"{job.account} cancelled job {job.id}; charged: {outcome.charge}"))
+        with unheard():
+            print(session.line(f"{job.account} cancelled job {job.id}; charged: {outcome.charge}"))
         return Exit.OK
-    tell(session, f"wanbridge: {job.account}: too late, the job goes on: {outcome.detail}")
-    tell(session, f"go on with: {session.command('fetch', file)}", lead="  ")
+    with unheard():
+        tell(session, f"wanbridge: {job.account}: too late, the job goes on: {outcome.detail}")
+        tell(session, f"go on with: {session.command('fetch', file)}", lead="  ")
     return Exit.REFUSED

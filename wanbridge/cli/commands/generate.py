@@ -20,6 +20,7 @@ from wanbridge.cli.options import (
 )
 from wanbridge.cli.progress import watching
 from wanbridge.cli.request import build_request
+from wanbridge.cli.screen import unheard
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target
 from wanbridge.cli.trace import keep_others, show_trace, tell_others
@@ -55,9 +56,10 @@ def generate(
         try:
             return deliver(client, result, target, session, as_json=where.json)
         finally:
-            if call.trace:
-                show_trace(session, result.attempts)
-            tell_others(session, others)
+            with unheard():
+                if call.trace:
+                    show_trace(session, result.attempts)
+                tell_others(session, others)
 
 
 def _bought(client: Client, request: ImageRequest, how: Call, session: Session) -> ImageResult:

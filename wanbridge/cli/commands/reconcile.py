@@ -12,6 +12,7 @@ from wanbridge.cli.accounts import opened
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.files import DocumentTarget, read
 from wanbridge.cli.options import ConfigFile
+from wanbridge.cli.screen import unheard
 from wanbridge.cli.session import Session
 from wanbridge.model import Job, Receipt
 
@@ -45,14 +46,17 @@ def reconcile(
     session.handles.given(receipt, file)
     with opened(config, session) as client:
         found = client.adopt(receipt, adopt) if adopt else client.reconcile(receipt)
-    print(session.line(f"{receipt.account}: {_told(found)}"))
-    if isinstance(found, StillUnknown):
-        return _unknown(found, receipt, file, session)
+    left = None
     if isinstance(found, Job):
         session.tracker.accepted(found)
         left = target.write(found)
-        print(f"collect it: {session.command('fetch', left)}")
-    return Exit.OK
+    with unheard():
+        print(session.line(f"{receipt.account}: {_told(found)}"))
+        if isinstance(found, StillUnknown):
+            _tell_candidates(found, receipt, file, session)
+        if left is not None:
+            print(f"collect it: {session.command('fetch', left)}")
+    return Exit.UNCERTAIN if isinstance(found, StillUnknown) else Exit.OK
 
 
 def _told(found: Job | NotAccepted | StillUnknown) -> str:
@@ -65,11 +69,10 @@ def _told(found: Job | NotAccepted | StillUnknown) -> str:
             return f"still unknown: {detail}"
 
 
-def _unknown(found: StillUnknown, receipt: Receipt, file: Path, session: Session) -> Exit:
+def _tell_candidates(found: StillUnknown, receipt: Receipt, file: Path, session: Session) -> None:
     print(session.line(f"sent at {receipt.last_sent_at:%Y-%m-%d %H:%M:%S %Z}"))
     for candidate in found.candidates:
         print(session.line(f"it could be task {candidate}"))
     if found.candidates:
         again = session.command("reconcile", file)
         print(session.line(f"take one for it: {again} --adopt {found.candidates[0]}"))
-    return Exit.UNCERTAIN

@@ -21,7 +21,7 @@ from wanbridge.cli.options import (
 )
 from wanbridge.cli.progress import watching
 from wanbridge.cli.request import build_request
-from wanbridge.cli.screen import show_json, tell
+from wanbridge.cli.screen import show_json, tell, unheard
 from wanbridge.cli.session import Session
 from wanbridge.model import Job
 
@@ -51,7 +51,10 @@ def submit(
         session.tracker.accepted(job)
         if (file := session.handles.want(job)) is None:
             raise OSError("the job can be written to no file")
-        _told(job, file, session, as_json=where.json)
+        # Whoever was asked before the job was accepted has surely charged nothing.
+        session.handles.settle(job)
+        with unheard():
+            _told(job, file, session, as_json=where.json)
     return Exit.OK
 
 
