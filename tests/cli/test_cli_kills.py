@@ -242,3 +242,21 @@ def test_a_submit_that_is_found_is_kept_also_unheard(
 
     assert (0, "") == (process.returncode, err)
     assert world.tasks()[0]["id"] == Job.from_json(the("*.job.json").read_text()).id
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+@pytest.mark.parametrize("as_json", [False, True])
+def test_words_that_do_not_fit_are_no_success(
+    world: Sandbox, configure: Any, as_json: bool
+) -> None:
+    """Somebody wanted them, as in a file; the pictures are there, and it is said."""
+    file = configure(world, "runware")
+    words = ["generate", "a kite", "--size", "1K", "--config", file, "-o", "kite"]
+    with open("/dev/full", "w") as full:
+        process = start(*words, *(["--json"] if as_json else []), stdout=full)
+        _, err = process.communicate(timeout=60)
+
+    assert 4 == process.returncode
+    assert "wanbridge: No space left on device; the pictures are saved" == err.splitlines()[0]
+    assert "Traceback" not in err
+    assert Path("kite.png").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -23,6 +24,8 @@ from wanbridge.model import ImageResult, Money
 _HEAD_BYTES = 256 * 2**10
 # Of a picture in a message.
 _DATA_SHOWN = 60
+# Errors of a stream that nobody reads.
+_NOBODY = (errno.EPIPE, errno.EIO)
 # Where nobody sees lines wrap: a pipe, a file.
 _WIDE = 200
 
@@ -45,18 +48,25 @@ def tell(session: Session, text: str, *, lead: str = "") -> None:
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """What is said in this block may fail: the files are there, and the exit code tells the rest.
+    """What is said in this block may have no listener: the exit code tells the rest.
 
-    A terminal that was closed fails with EIO, a pipe that nobody reads with EPIPE.
+    A terminal that was closed fails with EIO, a pipe that nobody reads with EPIPE. Anything else,
+    as a full disk under a redirected output, is an error: who asked for words does not have them.
     """
-    with suppress(OSError, SystemExit):  # rich makes the latter of a closed pipe
-        yield
+    try:
+        with suppress(SystemExit):  # which rich makes of a closed pipe
+            yield
+    except OSError as exc:
+        if exc.errno not in _NOBODY:
+            raise
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:
+        except OSError as exc:
             # The interpreter would fail with what is left to be written, at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if exc.errno not in _NOBODY:
+                raise
 
 
 def show_json(session: Session, document: object) -> None:

@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -59,7 +60,8 @@ def report(exc: BaseException, session: Session) -> Exit:
     others = keep_others(session, attempts, kept=kept and kept.value)
     session.handles.settle(*([kept.value] if kept else []))
     message, code = _message(exc, kept, session)
-    with unheard():
+    # Here nothing is left to be told that the words themselves cannot be.
+    with suppress(OSError), unheard():
         tell(session, f"wanbridge: {message}")
         if session.trace or len(attempts) > 1:
             show_trace(session, attempts)
@@ -132,6 +134,9 @@ def _message(exc: BaseException, kept: _Kept | None, session: Session) -> tuple[
             return str(exc), Exit.USAGE
         case OSError():
             where = f"{exc.filename}: " if exc.filename else ""
+            if session.tracker.state == "saved":
+                said = f"{where}{exc.strerror or exc}; the pictures are saved"
+                return said, Exit.UNAVAILABLE
             return f"{where}{exc.strerror or exc}", _code_beside(kept)
         case KeyboardInterrupt():
             if session.tracker.state == "saved":
