@@ -28,9 +28,9 @@ from urllib.parse import urlsplit
 from attrs import evolve, field, frozen
 
 from wanbridge import CallbackReceiver, Client, ImageRequest, Registry, Route, __version__
-from wanbridge.accounts import sandboxed
+from wanbridge.client.base import sandboxed
 from wanbridge.errors import AllProvidersFailed, CallFailed, Charge, WanbridgeError
-from wanbridge.model import Attempt, ImageResult, Job, Receipt
+from wanbridge.model.request import Attempt, ImageResult, Job, Receipt
 from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox
 from wanbridge.wire import HttpRequest

@@ -35,14 +35,14 @@ from typing import Any
 from attrs import define, field, frozen
 
 from wanbridge import Client, __version__
-from wanbridge.adapter import Adapter, Cadence
-from wanbridge.ledger import Hold
-from wanbridge.model import Job, Receipt
+from wanbridge.adapters.base import Adapter, Cadence
+from wanbridge.adapters.registry import Registry
+from wanbridge.engine.context import Event, Patience, Submitting
+from wanbridge.ledger.protocol import Hold
+from wanbridge.ledger.sqlite import SqliteLedger
+from wanbridge.model.request import Job, Receipt
 from wanbridge.providers import BUILTIN
-from wanbridge.registry import Registry
 from wanbridge.sandbox import Sandbox, running
-from wanbridge.sqlite_ledger import SqliteLedger
-from wanbridge.terms import Event, Patience, Submitting
 
 RESULTS = Path(__file__).parent / "results"
 # Every way in which a provider answers: by tasks, and with the pictures at once.

@@ -29,8 +29,8 @@ from typing import Any
 
 import wanbridge
 from wanbridge import AsyncClient, Client, ImageRequest, Patience, Registry
-from wanbridge.adapter import Adapter, Cadence
-from wanbridge.httplib import httpx
+from wanbridge.adapters.base import Adapter, Cadence
+from wanbridge.transport.library import httpx
 
 RATIO_MOST = 1.35
 IMPORT_MOST = 1.5
@@ -123,7 +123,7 @@ def accounts(url: str) -> list[Adapter]:
 def _exchanges(url: str) -> list[tuple[str, str, bytes | None, dict[str, str]]]:
     """The messages of one generation, as wanbridge writes them."""
     adapter = accounts(url)[0]
-    from wanbridge.plan import plan
+    from wanbridge.adapters.fitting import plan
 
     fitted = plan(adapter, REQUEST)
     submit = adapter.submit(fitted.request, fitted.offer, key="k")

@@ -23,8 +23,8 @@ from pathlib import Path
 from overhead import NO_WAIT, REQUEST, served
 
 from wanbridge import Client, ImageRequest, Registry, Route
-from wanbridge.model import ImageResult
-from wanbridge.route import Order
+from wanbridge.model.request import ImageResult
+from wanbridge.routing.route import Order
 
 DOWN_MOST = 1.05
 # Of provider two; real ones take seconds.

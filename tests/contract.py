@@ -17,11 +17,11 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_h
 from attrs import evolve, frozen
 from PIL import Image as Pillow
 
-from wanbridge.adapter import Adapter, Done, Exchange, Offer, Op, Pending, Step
-from wanbridge.model import ImageRequest, InputImage, Job, Size
-from wanbridge.plan import Plan, plan
+from wanbridge.adapters.base import Adapter, Done, Exchange, Offer, Op, Pending, Step
+from wanbridge.adapters.fitting import Plan, plan
+from wanbridge.adapters.registry import Registry
+from wanbridge.model.request import ImageRequest, InputImage, Job, Size
 from wanbridge.providers import BUILTIN
-from wanbridge.registry import Registry
 from wanbridge.sandbox import Sandbox
 from wanbridge.testing.asking import KEY, PLAIN, A, modes
 from wanbridge.testing.replies import Reading

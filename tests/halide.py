@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
-from wanbridge.adapter import (
+from wanbridge.adapters.base import (
     Adapter,
     Cadence,
     Delivery,
@@ -38,8 +38,8 @@ from wanbridge.errors import (
     GenerationFailed,
     ProviderError,
 )
-from wanbridge.model import Image, ImageRequest, Job, Money, Receipt
-from wanbridge.sizes import SizeLimits
+from wanbridge.model.request import Image, ImageRequest, Job, Money, Receipt
+from wanbridge.model.sizes import SizeLimits
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
 SOURCE = "halide.example/docs, read 2026-08-22"

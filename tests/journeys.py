@@ -11,19 +11,19 @@ from attrs import define, evolve, field
 
 from halide import Halide, _Options, reply
 from playing import Stage
-from wanbridge.adapter import Adapter, Delivery, Exchange, Found, StillUnknown
-from wanbridge.effects import Effect, Flow, Send, Sleep
+from wanbridge.adapters.base import Adapter, Delivery, Exchange, Found, StillUnknown
+from wanbridge.engine.context import Trail
+from wanbridge.engine.effects import Effect, Flow, Send, Sleep
 from wanbridge.errors import Charge, ProviderError, TransportFailed
-from wanbridge.guard import Guard
-from wanbridge.health import Health
-from wanbridge.ledger import Ledger, MemoryLedger
-from wanbridge.model import Attempt, ImageRequest, ImageResult, Job, Money, Receipt
-from wanbridge.pricing import Quote
-from wanbridge.purchase import Generate, Shared
-from wanbridge.rates import Rates
-from wanbridge.route import Candidate, Route
-from wanbridge.router import failover
-from wanbridge.terms import Trail
+from wanbridge.ledger.protocol import Ledger, MemoryLedger
+from wanbridge.model.request import Attempt, ImageRequest, ImageResult, Job, Money, Receipt
+from wanbridge.money.exchange_rates import Rates
+from wanbridge.money.price_book import Quote
+from wanbridge.money.spend_guard import Guard
+from wanbridge.routing.failover import failover
+from wanbridge.routing.health import Health
+from wanbridge.routing.purchase import Generate, Shared
+from wanbridge.routing.route import Candidate, Route
 from wanbridge.wire import HttpResponse
 
 T = TypeVar("T", ImageResult, Job)

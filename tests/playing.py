@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from halide import NOON
-from wanbridge.effects import Effect, Flow, Sleep
-from wanbridge.terms import Event, Terms
+from wanbridge.engine.context import Event, Terms
+from wanbridge.engine.effects import Effect, Flow, Sleep
 from wanbridge.wire import HttpResponse
 
 T = TypeVar("T")

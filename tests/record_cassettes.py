@@ -25,8 +25,8 @@ import vcr  # type: ignore[import-untyped]
 import yaml
 
 from scenes import SCENES, Clock, Scene
+from wanbridge.adapters.registry import Registry
 from wanbridge.errors import WanbridgeError
-from wanbridge.registry import Registry
 from wanbridge.sandbox import Sandbox, running
 
 CASSETTES = Path(__file__).parents[1] / "cassettes"

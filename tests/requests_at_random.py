@@ -11,8 +11,8 @@ from attrs import evolve
 from hypothesis import strategies as st
 
 from contract import HELD_URL, picture_bytes
-from wanbridge.adapter import Adapter
-from wanbridge.model import (
+from wanbridge.adapters.base import Adapter
+from wanbridge.model.request import (
     FORMATS,
     RESOLUTIONS,
     SEED_MAX,

@@ -13,8 +13,8 @@ from attrs import evolve, field, frozen
 
 from calling import SharedClock
 from wanbridge import AsyncClient, Client, ImageRequest, InputImage, PaletteColor, Receipt
-from wanbridge.adapter import Adapter
-from wanbridge.registry import Registry
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.registry import Registry
 
 KEY = "5b0a9a7e-2f61-4c1e-9d0b-6d7f3a1c2e44"
 START = 1_795_168_800.0  # 2026-11-20 10:00 UTC

@@ -19,10 +19,10 @@ from typing import Any
 import attrs
 
 from wanbridge import AsyncClient, Client
-from wanbridge.adapter import Adapter, Cadence
-from wanbridge.model import Image, InputImage, Job
-from wanbridge.registry import Registry
-from wanbridge.terms import Patience
+from wanbridge.adapters.base import Adapter, Cadence
+from wanbridge.adapters.registry import Registry
+from wanbridge.engine.context import Patience
+from wanbridge.model.request import Image, InputImage, Job
 
 MOST = 100 * 10**6
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")

@@ -14,11 +14,11 @@ from attrs import evolve
 import hostile
 from halide import NOON
 from hostile import ENDLESS, Heard, Script, dripping_headers, proxying, serving
-from wanbridge import AsyncClient, Client, bounds
-from wanbridge import http as lines
-from wanbridge.adapter import Adapter, Cadence, StillUnknown
-from wanbridge.bounds import Bound, OutOfTime
-from wanbridge.effects import Send
+from wanbridge import AsyncClient, Client
+from wanbridge.adapters.base import Adapter, Cadence, StillUnknown
+from wanbridge.adapters.registry import Registry
+from wanbridge.engine.context import Patience
+from wanbridge.engine.effects import Send
 from wanbridge.errors import (
     CallFailed,
     Charge,
@@ -27,13 +27,14 @@ from wanbridge.errors import (
     SubmissionUncertain,
     TransportFailed,
 )
-from wanbridge.http import AsyncLine, Line
-from wanbridge.httplib import httpx
-from wanbridge.model import Image, ImageRequest, InputImage, Receipt
+from wanbridge.model.request import Image, ImageRequest, InputImage, Receipt
 from wanbridge.providers import BUILTIN
-from wanbridge.registry import Registry
 from wanbridge.sandbox import Sandbox, running
-from wanbridge.terms import Patience
+from wanbridge.transport import deadlines as bounds
+from wanbridge.transport import http as lines
+from wanbridge.transport.deadlines import Bound, OutOfTime
+from wanbridge.transport.http import AsyncLine, Line
+from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest, HttpResponse
 
 # A read timeout that no drip exceeds, however busy the machine is; the bound is what ends it.
@@ -47,8 +48,8 @@ each_provider = pytest.mark.parametrize("provider", [*BUILTIN, "dashscope-sync"]
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "GRACE", 0.15 - SHORT.read_timeout)
-    monkeypatch.setattr("wanbridge.flow.LAST_POLL", 0.1)
-    monkeypatch.setattr("wanbridge.flow.LOOK_LEAST", 0.2)
+    monkeypatch.setattr("wanbridge.engine.conversation.LAST_POLL", 0.1)
+    monkeypatch.setattr("wanbridge.engine.conversation.LOOK_LEAST", 0.2)
 
 
 def account(provider: str, base_url: str) -> Adapter:

@@ -23,15 +23,17 @@ from attrs import evolve, field, frozen
 
 from halide import ACCEPTED, DONE, FIELDS, NOON, RUNNING, Halide, _Options, reply
 from playing import Stage
-from wanbridge import AsyncClient, CallbackReceiver, Client, callbacks, config, flow
-from wanbridge.adapter import Cadence, CallbackEvent, Offer
-from wanbridge.effects import JobKey, Send, Sleep, Wake, call_of
+from wanbridge import AsyncClient, CallbackReceiver, Client, config
+from wanbridge.adapters.base import Cadence, CallbackEvent, Offer
+from wanbridge.callbacks import receiver as callbacks
+from wanbridge.engine import conversation as flow
+from wanbridge.engine.context import Patience, Polled
+from wanbridge.engine.effects import JobKey, Send, Sleep, Wake, call_of
 from wanbridge.errors import CallbackRefused, ConfigurationError, UnknownProvider
-from wanbridge.httplib import httpx
-from wanbridge.model import ImageRequest, Job
+from wanbridge.model.request import ImageRequest, Job
 from wanbridge.providers.runware import Runware
 from wanbridge.sandbox import Sandbox, running
-from wanbridge.terms import Patience, Polled
+from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest, json_request
 
 BASE = "https://app.example.com/hooks"

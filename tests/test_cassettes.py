@@ -24,11 +24,11 @@ import yaml
 
 from record_cassettes import record, written
 from scenes import SCENES, Clock, Scene
-from wanbridge.adapter import Cancelled, StillUnknown
+from wanbridge.adapters.base import Cancelled, StillUnknown
+from wanbridge.adapters.registry import Registry
 from wanbridge.errors import CallFailed
-from wanbridge.httplib import httpx
-from wanbridge.model import ImageResult, Money
-from wanbridge.registry import Registry
+from wanbridge.model.request import ImageResult, Money
+from wanbridge.transport.library import httpx
 
 CASSETTES = Path(__file__).parents[1] / "cassettes"
 FILES = sorted(CASSETTES.rglob("*.yaml"))

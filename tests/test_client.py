@@ -18,8 +18,19 @@ import pytest
 
 import wanbridge
 from halide import ACCEPTED, DONE, Halide, _Options, reply
-from wanbridge import AsyncClient, Client, fetch
-from wanbridge.adapter import Adapter, Cadence, Cancelled, Done, NotAccepted, StillUnknown, TooLate
+from wanbridge import AsyncClient, Client
+from wanbridge.adapters.base import (
+    Adapter,
+    Cadence,
+    Cancelled,
+    Done,
+    NotAccepted,
+    StillUnknown,
+    TooLate,
+)
+from wanbridge.adapters.registry import Registry
+from wanbridge.engine import download as fetch
+from wanbridge.engine.context import Accepted, Event, Patience, Submitting
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -33,11 +44,9 @@ from wanbridge.errors import (
     UnknownProvider,
     UnsupportedFeature,
 )
-from wanbridge.httplib import httpx
-from wanbridge.model import Image, ImageRequest, InputImage, Job, Receipt
-from wanbridge.registry import Registry
+from wanbridge.model.request import Image, ImageRequest, InputImage, Job, Receipt
 from wanbridge.sandbox import Sandbox, running
-from wanbridge.terms import Accepted, Event, Patience, Submitting
+from wanbridge.transport.library import httpx
 
 QUICK = Patience(
     connect_timeout=2.0, read_timeout=1.0, cadence=Cadence(first=0.02, factor=1.5, most=0.1)

@@ -17,9 +17,9 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wanbridge import codec
 from wanbridge.errors import Charge, InvalidRequest, Problem
-from wanbridge.model import (
+from wanbridge.model import codec
+from wanbridge.model.request import (
     FORMATS,
     MODELS,
     RESOLUTIONS,
@@ -638,7 +638,7 @@ def test_without_the_accelerator_the_other_validator_serves() -> None:
     """jsonschema-rs is an extra."""
     script = (
         "import sys; sys.modules['jsonschema_rs'] = None\n"
-        "from wanbridge import codec; from wanbridge.model import ImageRequest\n"
+        "from wanbridge import codec; from wanbridge.model.request import ImageRequest\n"
         "assert codec._make_checker() is codec._with_jsonschema\n"
         "print(codec.problems({'n': 5, 'prompt': 'a'}, 'request')[0])"
     )
@@ -653,7 +653,7 @@ def test_without_the_accelerator_the_other_validator_serves() -> None:
 def test_importing_wanbridge_loads_no_validator() -> None:
     """They cost more than a call."""
     script = (
-        "import sys; import wanbridge.codec\n"
+        "import sys; import wanbridge.model.codec\n"
         "print([m for m in ('jsonschema', 'jsonschema_rs', 'cattrs') if m in sys.modules])"
     )
 

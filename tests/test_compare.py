@@ -16,15 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halide import Halide
-from wanbridge.adapter import Adapter, Offer
-from wanbridge.compare import OLD, Workload, compare, workload
+from wanbridge.adapters.base import Adapter, Offer
+from wanbridge.adapters.registry import Registry
 from wanbridge.errors import InvalidRequest
-from wanbridge.explain import explain
-from wanbridge.model import MODELS, ImageRequest, Money
-from wanbridge.pricing import PriceBook, Quote
-from wanbridge.quotes import converted, quoted
-from wanbridge.rates import Rates
-from wanbridge.registry import Registry
+from wanbridge.explain.explanation import explain
+from wanbridge.model.request import MODELS, ImageRequest, Money
+from wanbridge.money.account_quotes import converted, quoted
+from wanbridge.money.comparison import OLD, Workload, compare, workload
+from wanbridge.money.exchange_rates import Rates
+from wanbridge.money.price_book import PriceBook, Quote
 from wanbridge.wire import HttpRequest
 
 REQUESTS = {

@@ -21,13 +21,13 @@ from wanbridge.errors import (
     DeadlineExceeded,
     UnknownProvider,
 )
-from wanbridge.httplib import httpx
-from wanbridge.ledger import MemoryLedger
-from wanbridge.model import Money
-from wanbridge.rates import Rates
+from wanbridge.ledger.protocol import MemoryLedger
+from wanbridge.ledger.sqlite import SqliteLedger
+from wanbridge.model.request import Money
+from wanbridge.money.exchange_rates import Rates
 from wanbridge.sandbox import Sandbox
 from wanbridge.sandbox.transport import SandboxTransport
-from wanbridge.sqlite_ledger import SqliteLedger
+from wanbridge.transport.library import httpx
 
 HERON = ImageRequest("a heron at dusk", size="1K")
 KEY = "sk-a-very-secret-key-1"

@@ -18,24 +18,24 @@ from hypothesis import HealthCheck, given, note, settings
 
 from contract import Bench, Variant, held, named, readings, sold, variants, variants_in_modes
 from requests_at_random import requests
-from wanbridge.adapter import Adapter, Delivery, Done, Offer, Op, Pending
+from wanbridge.adapters.base import Adapter, Delivery, Done, Offer, Op, Pending
+from wanbridge.adapters.fitting import plan
 from wanbridge.errors import (
     Charge,
     InvalidRequest,
     UnsupportedFeature,
     WanbridgeError,
 )
-from wanbridge.model import (
+from wanbridge.model.request import (
     ImageRequest,
     ImageResult,
     Job,
     Money,
     Receipt,
 )
-from wanbridge.plan import plan
+from wanbridge.model.sizes import AREAS, ratio_of
 from wanbridge.sandbox.account import Task
 from wanbridge.sandbox.picture import Picture
-from wanbridge.sizes import AREAS, ratio_of
 from wanbridge.testing.asking import KEY, PLAIN, SIZES, modes, plain
 from wanbridge.testing.replies import (
     NOON,

@@ -17,9 +17,9 @@ import pytest
 
 import swallow
 from hostile import Script, flood, serving, swelling, whole
-from wanbridge.decoding import PIECE, Damaged, Undecodable, decoder
-from wanbridge.model import ImageRequest, Job
+from wanbridge.model.request import ImageRequest, Job
 from wanbridge.providers import BUILTIN
+from wanbridge.transport.decoding import PIECE, Damaged, Undecodable, decoder
 from wanbridge.wire import VALUES_MOST, WIDE_MOST, HttpResponse, parse_json
 
 TEXT = json.dumps({"id": "t-1", "said": "a kite " * 40_000}).encode()

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.registry import Registry
 from wanbridge.errors import UnsupportedFeature
-from wanbridge.model import ImageRequest
-from wanbridge.plan import plan
-from wanbridge.registry import Registry
+from wanbridge.model.request import ImageRequest
 
 REQUESTS = Path(__file__).parent / "fixtures" / "requests"
 KEY = "5b0a9a7e-2f61-4c1e-9d0b-6d7f3a1c2e44"

@@ -20,7 +20,7 @@ from attrs import frozen
 from calling import SharedClock
 from wanbridge import AsyncClient, Client, ImageRequest, errors
 from wanbridge.errors import CallFailed, Charge
-from wanbridge.model import ImageResult
+from wanbridge.model.request import ImageResult
 from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox
 

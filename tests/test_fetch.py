@@ -9,11 +9,11 @@ from attrs import evolve
 
 from halide import reply
 from playing import Stage
-from wanbridge import fetch
-from wanbridge.effects import Effect, Fetch, NoPicture, Resolve, Sleep
+from wanbridge.engine import download as fetch
+from wanbridge.engine.effects import Effect, Fetch, NoPicture, Resolve, Sleep
 from wanbridge.errors import Charge, DownloadFailed, TransportFailed
-from wanbridge.model import Image, ImageRequest, InputImage
-from wanbridge.picture import data_uri
+from wanbridge.model.pictures import data_uri
+from wanbridge.model.request import Image, ImageRequest, InputImage
 
 PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x08\0\0\0\x04\0\x08\x02\0\0\0"
 HERE = Image(url="https://cdn.halide.example/a.png?sig=s3cret")

@@ -10,8 +10,7 @@ from attrs import evolve, frozen
 
 from halide import ACCEPTED, DONE, NOON, RUNNING, Halide, _Options, reply
 from playing import Stage
-from wanbridge import flow
-from wanbridge.adapter import (
+from wanbridge.adapters.base import (
     Adapter,
     Cadence,
     Exchange,
@@ -23,7 +22,10 @@ from wanbridge.adapter import (
     Resend,
     StillUnknown,
 )
-from wanbridge.effects import REPLY_MOST, Effect, Fetch, Send, Sleep
+from wanbridge.adapters.registry import Registry
+from wanbridge.engine import conversation as flow
+from wanbridge.engine.context import Accepted, Patience, Polled, Retrying, Submitting
+from wanbridge.engine.effects import REPLY_MOST, Effect, Fetch, Send, Sleep
 from wanbridge.errors import (
     AuthenticationFailed,
     CallFailed,
@@ -42,9 +44,7 @@ from wanbridge.errors import (
     TransportFailed,
     UnsupportedFeature,
 )
-from wanbridge.model import ImageRequest, ImageResult, InputImage, Job, Money, Receipt
-from wanbridge.registry import Registry
-from wanbridge.terms import Accepted, Patience, Polled, Retrying, Submitting
+from wanbridge.model.request import ImageRequest, ImageResult, InputImage, Job, Money, Receipt
 from wanbridge.wire import HttpRequest, json_request
 
 HALIDE = Halide(api_key="sk-test-1")

@@ -27,18 +27,18 @@ from hypothesis.stateful import (
 )
 
 from halide import JOB, NOON, RECEIPT, Halide
-from wanbridge.adapter import Adapter
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.registry import Registry
+from wanbridge.engine.context import Trail
 from wanbridge.errors import BudgetExceeded, ConfigurationError
-from wanbridge.guard import Guard, Held
-from wanbridge.ledger import Ledger, MemoryLedger
-from wanbridge.model import Image, ImageRequest, ImageResult, Money
-from wanbridge.pricing import PriceBook, Quote
-from wanbridge.quotes import converted, quoted
-from wanbridge.rates import Rates
-from wanbridge.registry import Registry
-from wanbridge.route import Budget, Route
-from wanbridge.sqlite_ledger import SqliteLedger
-from wanbridge.terms import Trail
+from wanbridge.ledger.protocol import Ledger, MemoryLedger
+from wanbridge.ledger.sqlite import SqliteLedger
+from wanbridge.model.request import Image, ImageRequest, ImageResult, Money
+from wanbridge.money.account_quotes import converted, quoted
+from wanbridge.money.exchange_rates import Rates
+from wanbridge.money.price_book import PriceBook, Quote
+from wanbridge.money.spend_guard import Guard, Held
+from wanbridge.routing.route import Budget, Route
 
 KITE = ImageRequest("a red kite", seed=7)
 HALIDE = Halide(api_key="sk-test-1")

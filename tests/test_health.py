@@ -31,7 +31,7 @@ from wanbridge.errors import (
     TaskLost,
     TransportFailed,
 )
-from wanbridge.health import (
+from wanbridge.routing.health import (
     COOL,
     COOL_BUSY,
     COOL_MOST,

@@ -12,14 +12,14 @@ import pytest
 from attrs import evolve
 
 from halide import ACCEPTED, NOON, Halide
-from wanbridge import http as lines
-from wanbridge.effects import Fetch, Send
+from wanbridge.adapters.fitting import plan
+from wanbridge.engine.context import Patience
+from wanbridge.engine.effects import Fetch, Send
 from wanbridge.errors import Charge, ConfigurationError, TransportFailed
-from wanbridge.http import AsyncLine, Line
-from wanbridge.httplib import httpx
-from wanbridge.model import ImageRequest
-from wanbridge.plan import plan
-from wanbridge.terms import Patience
+from wanbridge.model.request import ImageRequest
+from wanbridge.transport import http as lines
+from wanbridge.transport.http import AsyncLine, Line
+from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest, HttpResponse, json_request
 
 HALIDE = Halide(api_key="sk-test-1")

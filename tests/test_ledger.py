@@ -36,9 +36,9 @@ from hypothesis.stateful import (
 from halide import JOB, NOON, RECEIPT
 from unprivileged import enterable
 from wanbridge.errors import ConfigurationError
-from wanbridge.ledger import KEEP_UNDATED, Hold, Ledger, MemoryLedger, Share, Shortage
-from wanbridge.model import Image, ImageResult, Job
-from wanbridge.sqlite_ledger import SqliteLedger
+from wanbridge.ledger.protocol import KEEP_UNDATED, Hold, Ledger, MemoryLedger, Share, Shortage
+from wanbridge.ledger.sqlite import SqliteLedger
+from wanbridge.model.request import Image, ImageResult, Job
 
 SPAWN = multiprocessing.get_context("spawn")
 CHILD_SECONDS = 60

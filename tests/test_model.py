@@ -34,7 +34,7 @@ from wanbridge.errors import (
     WanbridgeError,
     step,
 )
-from wanbridge.model import (
+from wanbridge.model.request import (
     Attempt,
     Box,
     Failure,

@@ -6,7 +6,7 @@ import re
 from email.parser import BytesParser
 from email.policy import HTTP
 
-from wanbridge.multipart import FormFile, form
+from wanbridge.adapters.multipart import FormFile, form
 
 KITE = FormFile(name="file", filename="kite.png", mime="image/png", data=b"\x89PNG\r\n--\0")
 

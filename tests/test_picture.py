@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unprivileged import enterable, unprivileged
-from wanbridge import picture
-from wanbridge.model import Image as Delivered
-from wanbridge.model import InputImage
-from wanbridge.picture import Facts, PictureFile, data_uri, from_data_uri, inspect, save
+from wanbridge.model import pictures as picture
+from wanbridge.model.pictures import Facts, PictureFile, data_uri, from_data_uri, inspect, save
+from wanbridge.model.request import Image as Delivered
+from wanbridge.model.request import InputImage
 
 
 def drawn(size: tuple[int, int], form: str, mode: str = "RGB", **options: object) -> bytes:

@@ -10,13 +10,13 @@ from attrs import evolve
 
 from halide import Halide
 from wanbridge import Client
-from wanbridge.adapter import Adapter, Limits, Offer, PictureLimits
+from wanbridge.adapters.base import Adapter, Limits, Offer, PictureLimits
+from wanbridge.adapters.fitting import DROPPABLE, KEY_SHOWN, _unfit, fields_set, plan
+from wanbridge.adapters.registry import Registry
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
-from wanbridge.explain import FieldReport
-from wanbridge.model import ImageRequest, InputImage, PaletteColor
-from wanbridge.picture import data_uri
-from wanbridge.plan import DROPPABLE, KEY_SHOWN, _unfit, fields_set, plan
-from wanbridge.registry import Registry
+from wanbridge.explain.explanation import FieldReport
+from wanbridge.model.pictures import data_uri
+from wanbridge.model.request import ImageRequest, InputImage, PaletteColor
 
 HALIDE = Halide(api_key="sk-test-1")
 PALETTE = tuple(PaletteColor(h, r) for h, r in (("#111111", 50), ("#222222", 30), ("#333333", 20)))

@@ -18,8 +18,8 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
 from wanbridge.errors import ConfigurationError
-from wanbridge.model import MODELS, ImageRequest, Money
-from wanbridge.pricing import PriceBook, Quote
+from wanbridge.model.request import MODELS, ImageRequest, Money
+from wanbridge.money.price_book import PriceBook, Quote
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "wanbridge" / "prices").glob("*.json"))

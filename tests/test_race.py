@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playing import Time
-from wanbridge.effects import Effect, Flow, JobKey, Send, Sleep, Wake
+from wanbridge.engine.effects import Effect, Flow, JobKey, Send, Sleep, Wake
 from wanbridge.errors import TransportFailed
-from wanbridge.race import Lane, race
+from wanbridge.routing.hedge import Lane, race
 from wanbridge.wire import HttpRequest
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wanbridge.errors import ConfigurationError
-from wanbridge.model import Money
-from wanbridge.rates import Rates
+from wanbridge.model.request import Money
+from wanbridge.money.exchange_rates import Rates
 
 DAY = date(2026, 11, 20)
 RATES = Rates.of({"base": "USD", "date": DAY, "CNY": "0.1406", "KIE-CREDITS": "0.005"})

@@ -12,15 +12,15 @@ import pytest
 
 from halide import Halide
 from wanbridge import Client, config
+from wanbridge.adapters.registry import Registry
 from wanbridge.errors import ConfigurationError, UnknownProvider
 from wanbridge.providers import BUILTIN
-from wanbridge.registry import Registry
 
 
 def outside(monkeypatch: pytest.MonkeyPatch, **entries: str) -> Registry:
     """A registry that sees these entry points."""
     found = [EntryPoint(n, v, "wanbridge.adapters") for n, v in entries.items()]
-    monkeypatch.setattr("wanbridge.registry.entry_points", lambda group: found)
+    monkeypatch.setattr("wanbridge.adapters.registry.entry_points", lambda group: found)
     return Registry()
 
 

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from halide import Halide, _Options
 from requests_at_random import requests
 from wanbridge import config
-from wanbridge.adapter import Adapter
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.registry import Registry
 from wanbridge.errors import (
     ConfigurationError,
     InvalidRequest,
@@ -26,14 +28,12 @@ from wanbridge.errors import (
     UnknownProvider,
     UnsupportedFeature,
 )
-from wanbridge.explain import explain
-from wanbridge.model import ImageRequest, InputImage, Money
-from wanbridge.plan import plan
-from wanbridge.pricing import PriceBook, Quote
-from wanbridge.quotes import quoted
-from wanbridge.rates import Rates
-from wanbridge.registry import Registry
-from wanbridge.route import Budget, Candidate, Order, Route, rank
+from wanbridge.explain.explanation import explain
+from wanbridge.model.request import ImageRequest, InputImage, Money
+from wanbridge.money.account_quotes import quoted
+from wanbridge.money.exchange_rates import Rates
+from wanbridge.money.price_book import PriceBook, Quote
+from wanbridge.routing.route import Budget, Candidate, Order, Route, rank
 
 KITE = ImageRequest("a red kite", seed=7)
 EAST, WEST, NORTH = (Halide(api_key="sk-test-1", account=a) for a in ("east", "west", "north"))

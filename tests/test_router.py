@@ -29,8 +29,10 @@ from journeys import (
     failed,
     refused,
 )
-from wanbridge.adapter import Cancelled, Exchange, Offer, Rates, Resend, TooLate
-from wanbridge.effects import Effect, Send, Sleep
+from wanbridge.adapters.base import Cancelled, Exchange, Offer, Rates, Resend, TooLate
+from wanbridge.engine.context import Asking, Patience, Submitting, Trail
+from wanbridge.engine.driver import Conversation
+from wanbridge.engine.effects import Effect, Send, Sleep
 from wanbridge.errors import (
     AllProvidersFailed,
     AuthenticationFailed,
@@ -51,14 +53,12 @@ from wanbridge.errors import (
     UnsupportedFeature,
     WanbridgeError,
 )
-from wanbridge.guard import Unpriced
-from wanbridge.ledger import MemoryLedger
-from wanbridge.model import ImageRequest, ImageResult, Job, Money, Receipt
-from wanbridge.play import Conversation
-from wanbridge.purchase import Generate, Submit, alone, cancelled, looked_up, resumed
-from wanbridge.route import Budget, Candidate, Route
-from wanbridge.router import failover, sequel
-from wanbridge.terms import Asking, Patience, Submitting, Trail
+from wanbridge.ledger.protocol import MemoryLedger
+from wanbridge.model.request import ImageRequest, ImageResult, Job, Money, Receipt
+from wanbridge.money.spend_guard import Unpriced
+from wanbridge.routing.failover import failover, sequel
+from wanbridge.routing.purchase import Generate, Submit, alone, cancelled, looked_up, resumed
+from wanbridge.routing.route import Budget, Candidate, Route
 from wanbridge.wire import HttpRequest, json_request
 
 FOUND = reply({"status": "found", "task_id": "t-found"})

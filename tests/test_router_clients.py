@@ -29,7 +29,8 @@ from calling import SharedClock
 from halide import reply
 from journeys import ASH, ELM, account
 from wanbridge import AsyncClient, Budget, Client, ImageRequest, Route
-from wanbridge.adapter import Done, NotAccepted
+from wanbridge.adapters.base import Done, NotAccepted
+from wanbridge.engine.context import Asking, Event
 from wanbridge.errors import (
     AllProvidersFailed,
     BudgetExceeded,
@@ -42,13 +43,12 @@ from wanbridge.errors import (
     UnknownProvider,
     WanbridgeError,
 )
-from wanbridge.httplib import httpx
-from wanbridge.ledger import MemoryLedger
-from wanbridge.model import ImageResult, Job, Money
+from wanbridge.ledger.protocol import MemoryLedger
+from wanbridge.ledger.sqlite import SqliteLedger
+from wanbridge.model.request import ImageResult, Job, Money
+from wanbridge.observability.telemetry import Operation
 from wanbridge.sandbox import Sandbox
-from wanbridge.sqlite_ledger import SqliteLedger
-from wanbridge.telemetry import Operation
-from wanbridge.terms import Asking, Event
+from wanbridge.transport.library import httpx
 
 HERON = ImageRequest("a heron at dusk", size="1K")
 TWO = ("reapi", "runware")

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from halide import Halide, reply
 from journeys import Frank, Road, account, broken, done, failed, refused
-from wanbridge.adapter import Rates, Resend
-from wanbridge.effects import Effect, Flow, Send, Sleep
+from wanbridge.adapters.base import Rates, Resend
+from wanbridge.engine.context import Asking, Event, Patience
+from wanbridge.engine.effects import Effect, Flow, Send, Sleep
 from wanbridge.errors import CallFailed, Charge, WanbridgeError
-from wanbridge.ledger import MemoryLedger
-from wanbridge.model import Attempt, ImageResult, Job, Money
-from wanbridge.purchase import Generate, Submit
-from wanbridge.route import Budget, Route
-from wanbridge.terms import Asking, Event, Patience
+from wanbridge.ledger.protocol import MemoryLedger
+from wanbridge.model.request import Attempt, ImageResult, Job, Money
+from wanbridge.routing.purchase import Generate, Submit
+from wanbridge.routing.route import Budget, Route
 
 NAMES = ("ash", "elm", "oak", "fir", "yew")
 # More than any call here takes; a call that goes on for ever has no end at all.

@@ -20,19 +20,19 @@ from attrs import evolve
 
 from halide import NOON, Halide
 from wanbridge import AsyncClient, Client
-from wanbridge.accounts import sandboxed
-from wanbridge.adapter import Cadence
+from wanbridge.adapters.base import Cadence
+from wanbridge.adapters.registry import Registry
+from wanbridge.client.base import sandboxed
+from wanbridge.engine.context import Patience
 from wanbridge.errors import ConfigurationError, DownloadFailed
-from wanbridge.filenames import stem_of
-from wanbridge.ledger import MemoryLedger
-from wanbridge.model import Image, ImageRequest, ImageResult, Money
-from wanbridge.picture import data_uri
+from wanbridge.ledger.protocol import MemoryLedger
+from wanbridge.ledger.sqlite import SqliteLedger
+from wanbridge.model.pictures import data_uri
+from wanbridge.model.request import Image, ImageRequest, ImageResult, Money
 from wanbridge.providers import BUILTIN
-from wanbridge.registry import Registry
-from wanbridge.route import Route
+from wanbridge.routing.route import Route
 from wanbridge.sandbox import Sandbox, running
-from wanbridge.sqlite_ledger import SqliteLedger
-from wanbridge.terms import Patience
+from wanbridge.storage.filenames import stem_of
 
 QUICK = Patience(cadence=Cadence(first=0.02, factor=1.5, most=0.1))
 KITE = ImageRequest("a red kite over dunes", size="1K")

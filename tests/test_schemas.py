@@ -10,9 +10,10 @@ import attrs
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from wanbridge import codec, model
 from wanbridge.errors import Charge, InvalidRequest
-from wanbridge.model import (
+from wanbridge.model import codec
+from wanbridge.model import request as model
+from wanbridge.model.request import (
     Attempt,
     Failure,
     Image,

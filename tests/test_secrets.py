@@ -24,11 +24,11 @@ import pytest
 
 from calling import SharedClock
 from wanbridge import AsyncClient, Client, ImageRequest, config
+from wanbridge.engine.context import Event
 from wanbridge.errors import CallFailed, ConfigurationError
-from wanbridge.model import ImageResult
+from wanbridge.model.request import ImageResult
 from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox, running
-from wanbridge.terms import Event
 
 CASSETTES = Path(__file__).parents[1] / "cassettes"
 REQUEST = ImageRequest("a heron at dusk", size="1K", n=2)

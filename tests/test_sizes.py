@@ -12,8 +12,8 @@ from attrs import evolve
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from wanbridge.model import RESOLUTIONS, InputImage, Size
-from wanbridge.sizes import (
+from wanbridge.model.request import RESOLUTIONS, InputImage, Size
+from wanbridge.model.sizes import (
     AREAS,
     Pixels,
     SizeLimits,

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wanbridge.errors import InvalidRequest, Problem
-from wanbridge.structure import ShapeError, lenient, named, strict_converter, structure
+from wanbridge.model.structuring import ShapeError, lenient, named, strict_converter, structure
 
 
 class Mood(StrEnum):

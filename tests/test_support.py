@@ -7,10 +7,10 @@ from pathlib import Path
 import attrs
 import pytest
 
-from wanbridge import support
-from wanbridge.model import ImageRequest
+from wanbridge.adapters.registry import Registry
+from wanbridge.explain import support_table as support
+from wanbridge.model.request import ImageRequest
 from wanbridge.providers import BUILTIN
-from wanbridge.registry import Registry
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -21,7 +21,7 @@ def cell(row: str, provider: str, **options: object) -> support.Support:
 
 
 def test_the_readme_has_the_table_that_the_adapters_make() -> None:
-    """Else: python -m wanbridge.support README.md"""
+    """Else: python -m wanbridge.explain.support_table README.md"""
     text = README.read_text("utf-8")
 
     assert text == support.inserted(text, support.markdown(support.builtin()))

@@ -28,8 +28,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from halide import ACCEPTED, DONE, NOON, RUNNING, Halide, reply
 from playing import Stage
-from wanbridge import flow
-from wanbridge.effects import Flow, Send
+from wanbridge.engine import conversation as flow
+from wanbridge.engine.context import Asking, Event, Polled, Retrying, Submitting, Terms
+from wanbridge.engine.effects import Flow, Send
 from wanbridge.errors import (
     AllProvidersFailed,
     Charge,
@@ -40,11 +41,10 @@ from wanbridge.errors import (
     SubmissionUncertain,
     TransportFailed,
 )
-from wanbridge.model import Attempt, ImageRequest, ImageResult, Job, Money
-from wanbridge.otel import OpenTelemetry
-from wanbridge.redaction import RedactingFilter, protect
-from wanbridge.telemetry import Operation, Watch, log_attempt, log_event, watched
-from wanbridge.terms import Asking, Event, Polled, Retrying, Submitting, Terms
+from wanbridge.model.request import Attempt, ImageRequest, ImageResult, Job, Money
+from wanbridge.observability.opentelemetry import OpenTelemetry
+from wanbridge.observability.telemetry import Operation, Watch, log_attempt, log_event, watched
+from wanbridge.transport.redaction import RedactingFilter, protect
 
 KEY = "sk-0riole/flute+99=="
 PROMPT = "an oriole on a flute, in copper light"
@@ -540,8 +540,8 @@ def test_nothing_is_made_for_a_log_that_is_off(
     """With the level above, a call pays for no text."""
     caplog.set_level(logging.ERROR, "wanbridge")
     monkeypatch.setattr(logging.Logger, "makeRecord", _never)
-    monkeypatch.setattr("wanbridge.telemetry._without_words", _never)
-    monkeypatch.setattr("wanbridge.telemetry.log_attempt", _never)
+    monkeypatch.setattr("wanbridge.observability.telemetry._without_words", _never)
+    monkeypatch.setattr("wanbridge.observability.telemetry.log_attempt", _never)
     stage = Stage()
     lost = TransportFailed("halide", "no connection", Charge.NO)
 
@@ -1003,13 +1003,13 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 import wanbridge
-import wanbridge.client, wanbridge.telemetry, wanbridge.redaction, wanbridge.otel
+import wanbridge.client.clients, wanbridge.telemetry, wanbridge.redaction, wanbridge.otel
 from wanbridge import Client, ConfigurationError
 
 Client().close()
 assert not [name for name in sys.modules if name.startswith("opentelemetry")]
 try:
-    wanbridge.otel.OpenTelemetry()
+    wanbridge.observability.opentelemetry.OpenTelemetry()
 except ConfigurationError as exc:
     print(exc)
 """
@@ -1026,7 +1026,7 @@ def test_opentelemetry_is_an_extra() -> None:
 
 def test_a_client_without_it_does_not_load_it() -> None:
     """It is slow to import; here it is installed."""
-    script = "import sys, wanbridge.otel; from wanbridge import Client; Client().close();"
+    script = "import sys, wanbridge.observability.opentelemetry; from wanbridge import Client; Client().close();"
     script += "print([name for name in sys.modules if name.startswith('opentelemetry')])"
 
     run = subprocess.run(

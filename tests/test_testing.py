@@ -22,10 +22,10 @@ import wanbridge
 from contract import SECONDS, Bench, Variant, conversation, variants
 from halide_wanbridge import Halide
 from test_halide_wanbridge import TestHalide as Outside
-from wanbridge.adapter import Adapter, CallbackEvent, Done, Offer, Op, Pending, Resend, Step
+from wanbridge.adapters.base import Adapter, CallbackEvent, Done, Offer, Op, Pending, Resend, Step
+from wanbridge.adapters.fitting import plan
 from wanbridge.errors import Charge, ProviderError
-from wanbridge.model import ImageRequest, Job
-from wanbridge.plan import plan
+from wanbridge.model.request import ImageRequest, Job
 from wanbridge.testing import Samples, contract
 from wanbridge.wire import HttpRequest, HttpResponse, json_request
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 
-from wanbridge.adapter import Adapter, Done, Missing, Op, Pending, Step
-from wanbridge.codec import from_document
+from wanbridge.adapters.base import Adapter, Done, Missing, Op, Pending, Step
+from wanbridge.adapters.fitting import Plan, fields_set, plan
+from wanbridge.adapters.registry import Registry
 from wanbridge.errors import CallFailed, InvalidRequest, ProviderError, UnsupportedFeature
-from wanbridge.model import Image, ImageRequest, Job, Note
-from wanbridge.plan import Plan, fields_set, plan
+from wanbridge.model.codec import from_document
+from wanbridge.model.request import Image, ImageRequest, Job, Note
 from wanbridge.providers import BUILTIN
-from wanbridge.registry import Registry
 from wanbridge.wire import SECRET_HEADERS, HttpRequest, HttpResponse
 
 Document = dict[str, Any]
@@ -302,7 +302,7 @@ def test_a_job_is_asked_for_like_this(provider: str, vector: Document) -> None:
 
 
 def outcome_of(provider: str, vector: Document) -> Document:
-    """What the adapter makes of a reply, asked in the order of `wanbridge.flow`."""
+    """What the adapter makes of a reply, asked in the order of `wanbridge.engine.conversation`."""
     adapter, op = adapter_of(provider, vector), Op(vector["op"])
     response = response_of(vector["response"])
     job = job_of(provider, vector, adapter) if op is Op.POLL else None

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from wanbridge import wakeups
-from wanbridge.effects import JobKey, Wake
-from wanbridge.wakeups import Wakeups
+from wanbridge.callbacks import notifications as wakeups
+from wanbridge.callbacks.notifications import Wakeups
+from wanbridge.engine.effects import JobKey, Wake
 
 JOB = JobKey(account="halide", call="0" * 32, task="t-1")
 OTHER = JobKey(account="halide", call="0" * 32, task="t-2")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wanbridge.version import __version__
 
 if TYPE_CHECKING:
-    from wanbridge.adapter import (
+    from wanbridge.adapters.base import (
         Adapter,
         Cancelled,
         Done,
@@ -22,9 +22,18 @@ if TYPE_CHECKING:
         StillUnknown,
         TooLate,
     )
-    from wanbridge.callbacks import CallbackReceiver
-    from wanbridge.client import AsyncClient, Client
-    from wanbridge.compare import Total, Workload
+    from wanbridge.adapters.registry import Registry
+    from wanbridge.callbacks.receiver import CallbackReceiver
+    from wanbridge.client.clients import AsyncClient, Client
+    from wanbridge.engine.context import (
+        Accepted,
+        Asking,
+        Event,
+        Patience,
+        Polled,
+        Retrying,
+        Submitting,
+    )
     from wanbridge.errors import (
         AllProvidersFailed,
         AuthenticationFailed,
@@ -54,9 +63,10 @@ if TYPE_CHECKING:
         UnsupportedFeature,
         WanbridgeError,
     )
-    from wanbridge.explain import Explanation, FieldReport
-    from wanbridge.ledger import Ledger, MemoryLedger
-    from wanbridge.model import (
+    from wanbridge.explain.explanation import Explanation, FieldReport
+    from wanbridge.ledger.protocol import Ledger, MemoryLedger
+    from wanbridge.ledger.sqlite import SqliteLedger
+    from wanbridge.model.request import (
         Attempt,
         Box,
         Failure,
@@ -71,21 +81,11 @@ if TYPE_CHECKING:
         Receipt,
         Size,
     )
-    from wanbridge.otel import OpenTelemetry
-    from wanbridge.pricing import PriceBook, Quote
-    from wanbridge.rates import Rates
-    from wanbridge.registry import Registry
-    from wanbridge.route import Budget, Route
-    from wanbridge.sqlite_ledger import SqliteLedger
-    from wanbridge.terms import (
-        Accepted,
-        Asking,
-        Event,
-        Patience,
-        Polled,
-        Retrying,
-        Submitting,
-    )
+    from wanbridge.money.comparison import Total, Workload
+    from wanbridge.money.exchange_rates import Rates
+    from wanbridge.money.price_book import PriceBook, Quote
+    from wanbridge.observability.opentelemetry import OpenTelemetry
+    from wanbridge.routing.route import Budget, Route
 
 __all__ = [
     "Accepted",
@@ -167,10 +167,10 @@ __all__ = [
 # Where each name is, so that nothing is loaded before it is used: who only reads a stored
 # job needs no HTTP library, and a command line no client for its --help.
 _HOME = {
-    "adapter": "Adapter Cancelled Done Missing NotAccepted Offer Pending StillUnknown TooLate",
-    "callbacks": "CallbackReceiver",
-    "client": "AsyncClient Client",
-    "compare": "Total Workload",
+    "adapters.base": "Adapter Cancelled Done Missing NotAccepted Offer Pending StillUnknown TooLate",
+    "callbacks.receiver": "CallbackReceiver",
+    "client.clients": "AsyncClient Client",
+    "money.comparison": "Total Workload",
     "errors": (
         "AllProvidersFailed AuthenticationFailed BudgetExceeded CallbackRefused "
         "CallFailed Charge ConfigurationError ContentRefused CreditExhausted "
@@ -179,25 +179,25 @@ _HOME = {
         "RateLimited RequestRejected SubmissionUncertain TaskLost TransportFailed "
         "UnknownProvider UnsupportedFeature WanbridgeError"
     ),
-    "explain": "Explanation FieldReport",
-    "ledger": "Ledger MemoryLedger",
-    "model": (
+    "explain.explanation": "Explanation FieldReport",
+    "ledger.protocol": "Ledger MemoryLedger",
+    "model.request": (
         "Attempt Box Failure Image ImageRequest ImageResult InputImage Job Money Note "
         "PaletteColor Receipt Size"
     ),
-    "otel": "OpenTelemetry",
-    "pricing": "PriceBook Quote",
-    "rates": "Rates",
-    "registry": "Registry",
-    "route": "Budget Route",
-    "sqlite_ledger": "SqliteLedger",
-    "terms": "Accepted Asking Event Patience Polled Retrying Submitting",
+    "observability.opentelemetry": "OpenTelemetry",
+    "money.price_book": "PriceBook Quote",
+    "money.exchange_rates": "Rates",
+    "adapters.registry": "Registry",
+    "routing.route": "Budget Route",
+    "ledger.sqlite": "SqliteLedger",
+    "engine.context": "Accepted Asking Event Patience Polled Retrying Submitting",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME or name == "sandbox":
+    if name in ("errors", "sandbox"):
         return import_module(f"wanbridge.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'wanbridge' has no attribute {name!r}")

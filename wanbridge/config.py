@@ -18,14 +18,14 @@ from typing import Any
 
 from attrs import field, frozen
 
-from wanbridge.adapter import Adapter
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.registry import Registry
+from wanbridge.engine.context import Patience
 from wanbridge.errors import ConfigurationError, InvalidRequest
-from wanbridge.model import Money
-from wanbridge.pricing import PriceBook
-from wanbridge.rates import Rates
-from wanbridge.registry import Registry
-from wanbridge.route import Budget, Route
-from wanbridge.terms import Patience
+from wanbridge.model.request import Money
+from wanbridge.money.exchange_rates import Rates
+from wanbridge.money.price_book import PriceBook
+from wanbridge.routing.route import Budget, Route
 
 # Settings of an account that are not options of its adapter.
 _ACCOUNT = ("adapter", "api_key", "api_key_env", "base_url")
@@ -255,7 +255,7 @@ def _holds_key(document: Mapping[str, Any]) -> bool:
 
 
 def _check(name: str, document: dict[str, Any]) -> None:
-    from wanbridge import codec
+    from wanbridge.model import codec
 
     if problems := codec.problems(document, "config"):
         raise ConfigurationError(f"{name}: {'; '.join(map(str, problems))}")

@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from attrs import define, field, frozen
 
 if TYPE_CHECKING:
-    from wanbridge.model import Attempt, Image, Job, Money, Receipt
+    from wanbridge.model.request import Attempt, Image, Job, Money, Receipt
 
 
 class Charge(StrEnum):

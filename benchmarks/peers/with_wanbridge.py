@@ -16,8 +16,8 @@ from typing import Any
 
 from wanbridge import Client, Patience, Registry
 from wanbridge.errors import CallFailed, WanbridgeError
-from wanbridge.httplib import httpx
-from wanbridge.route import Route
+from wanbridge.routing.route import Route
+from wanbridge.transport.library import httpx
 
 
 def main(given: dict[str, Any]) -> dict[str, Any]:

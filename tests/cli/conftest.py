@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 
-from wanbridge.adapter import Cadence
+from wanbridge.adapters.base import Cadence
+from wanbridge.adapters.registry import Registry
 from wanbridge.cli import main
 from wanbridge.providers import BUILTIN
-from wanbridge.registry import Registry
 from wanbridge.sandbox import Sandbox, running
 
 

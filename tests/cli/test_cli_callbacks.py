@@ -13,7 +13,7 @@ import pytest
 
 from wanbridge import CallbackReceiver
 from wanbridge.cli import main
-from wanbridge.httplib import httpx
+from wanbridge.transport.library import httpx
 
 BASE = "https://app.example.com/hooks"
 SECRET = "sixteen bytes and more"

@@ -1,4 +1,4 @@
-"""``compare``: table, JSON, CSV and page say the same, and what `wanbridge.compare` says."""
+"""``compare``: table, JSON, CSV and page say the same, as `wanbridge.money.comparison` does."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from xml.etree import ElementTree
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from wanbridge import compare, config
+from wanbridge import config
 from wanbridge.cli.report.amounts import Column
 from wanbridge.cli.report.comparison import percent
-from wanbridge.model import ImageRequest, Money
-from wanbridge.rates import Rates
+from wanbridge.model.request import ImageRequest, Money
+from wanbridge.money import comparison as compare
+from wanbridge.money.exchange_rates import Rates
 from wanbridge.sandbox import Sandbox
 
 FRESH = "2026-11-20"
@@ -456,7 +457,7 @@ def test_live_asks_who_estimates(run: Any, world: Sandbox, configure: Any) -> No
 
 
 def test_a_workload_is_summed_for_each_account(run: Any, priced: Path, workload: Path) -> None:
-    """As `wanbridge.compare.workload` does, in the promised shape."""
+    """As `wanbridge.money.comparison.workload` does, in the promised shape."""
     settings = config.load(priced)
     requests = [ImageRequest.from_json(line) for line in WORKLOAD if line]
     load = compare.workload(

@@ -18,10 +18,10 @@ from rich.console import Console
 from wanbridge.cli.progress import watching
 from wanbridge.cli.session import Session
 from wanbridge.cli.tracker import Tracker
-from wanbridge.model import ImageRequest, Receipt
-from wanbridge.picture import inspect
+from wanbridge.engine.context import Accepted, Polled, Retrying, Submitting
+from wanbridge.model.pictures import inspect
+from wanbridge.model.request import ImageRequest, Receipt
 from wanbridge.sandbox import Sandbox
-from wanbridge.terms import Accepted, Polled, Retrying, Submitting
 
 PROVIDERS = ("crun", "dashscope", "empiriolabs", "gccai", "kie", "reapi", "runware")
 
@@ -115,7 +115,7 @@ def test_a_disk_that_fills_up_is_a_failure_too(run: Any, monkeypatch: pytest.Mon
     async def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wanbridge.client.AsyncClient.save", full)
+    monkeypatch.setattr("wanbridge.client.clients.AsyncClient.save", full)
 
     ran = run("demo")
 
@@ -242,7 +242,7 @@ def test_a_tracker_knows_what_an_interruption_must_not_lose(
 ) -> None:
     """A receipt while the outcome is open, then the job."""
     from wanbridge import Client
-    from wanbridge.model import Job
+    from wanbridge.model.request import Job
 
     events: list[Any] = []
     with Client.from_config(configure(world, "runware")) as client:

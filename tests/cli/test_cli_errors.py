@@ -20,11 +20,11 @@ from wanbridge.cli.codes import Exit, code_of
 from wanbridge.cli.handles import Handles
 from wanbridge.cli.session import Session
 from wanbridge.cli.trouble import report
+from wanbridge.engine.context import Accepted, Submitting
 from wanbridge.errors import Charge
-from wanbridge.model import ImageRequest, ImageResult, Job, Money, Receipt
+from wanbridge.model.request import ImageRequest, ImageResult, Job, Money, Receipt
 from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox
-from wanbridge.terms import Accepted, Submitting
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 KITE = ImageRequest("a kite")
@@ -197,7 +197,7 @@ def test_a_full_disk_leaves_the_result_too(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "kite.png")
 
-    monkeypatch.setattr("wanbridge.client.Client.save", full)
+    monkeypatch.setattr("wanbridge.client.clients.Client.save", full)
 
     ran = run("generate", "a kite", "--sandbox", "--size", "1K")
 
@@ -311,12 +311,12 @@ def test_a_fault_of_ours_is_one_line_and_keeps_the_job(
 
     def broken(client: Any, *_: object, on_progress: Any, **__: object) -> None:
         if held:
-            from wanbridge.terms import Accepted
+            from wanbridge.engine.context import Accepted
 
             on_progress(Accepted(JOB))
         raise ZeroDivisionError("oh\x1b[31m no")
 
-    monkeypatch.setattr("wanbridge.client.Client.generate", broken)
+    monkeypatch.setattr("wanbridge.client.clients.Client.generate", broken)
 
     ran = run("generate", "kite", "--sandbox")
 
@@ -343,7 +343,7 @@ def test_a_key_that_a_provider_quotes_back_is_not_printed(
     def refuse(*_: object, **__: object) -> None:
         raise errors.AuthenticationFailed("runware", f"bad key {key}", Charge.NO)
 
-    monkeypatch.setattr("wanbridge.client.Client.generate", refuse)
+    monkeypatch.setattr("wanbridge.client.clients.Client.generate", refuse)
 
     ran = run("generate", "a kite", "--config", configure(world, "runware", key=key))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from wanbridge.model import ImageRequest, ImageResult
-from wanbridge.picture import inspect
+from wanbridge.model.pictures import inspect
+from wanbridge.model.request import ImageRequest, ImageResult
 from wanbridge.sandbox import Sandbox
 
 

@@ -13,9 +13,9 @@ from wanbridge.cli import files
 from wanbridge.cli.files import DocumentTarget
 from wanbridge.cli.handles import Handles
 from wanbridge.cli.usage import UsageError
-from wanbridge.model import ImageRequest, Job, Receipt
+from wanbridge.engine.context import Accepted, Asking, Submitting
+from wanbridge.model.request import ImageRequest, Job, Receipt
 from wanbridge.sandbox import Sandbox
-from wanbridge.terms import Accepted, Asking, Submitting
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 JOB = Job(
@@ -158,7 +158,7 @@ def test_an_answer_with_the_pictures_leaves_its_result(
         seen.append(sorted(path.name.partition(".")[2] for path in Path().glob("dashscope-*")))
         return Path("kite.png")
 
-    monkeypatch.setattr("wanbridge.client.Client.save", save)
+    monkeypatch.setattr("wanbridge.client.clients.Client.save", save)
     Path("kite.png").write_bytes(b"")
     file = configure(world, "dashscope", options='mode = "sync"')
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from wanbridge.model import ImageRequest, Job, Receipt
+from wanbridge.model.request import ImageRequest, Job, Receipt
 from wanbridge.sandbox import Sandbox
 
 
@@ -228,7 +228,7 @@ def test_a_submit_that_never_arrived_may_be_sent_again(
     run: Any, world: Sandbox, configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Settled: nothing was bought."""
-    monkeypatch.setattr("wanbridge.flow.LOOK_AGAIN", 0.01)
+    monkeypatch.setattr("wanbridge.engine.conversation.LOOK_AGAIN", 0.01)
     receipt = _receipt(world, "runware", str(uuid4()), age=60)
 
     ran = run("reconcile", receipt, "--config", configure(world, "runware"))

@@ -17,7 +17,7 @@ import pytest
 from attrs import define
 
 from cli_process import MAIN, start
-from wanbridge.model import Job, Receipt
+from wanbridge.model.request import Job, Receipt
 from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox, running
 

@@ -11,13 +11,13 @@ import pytest
 
 from wanbridge.cli import screen
 from wanbridge.cli.commands.explain import _quoted, _title
-from wanbridge.explain import Explanation, FieldReport
-from wanbridge.filenames import safe, short
-from wanbridge.model import ImageRequest
-from wanbridge.pricing import Quote
+from wanbridge.explain.explanation import Explanation, FieldReport
+from wanbridge.explain.support_table import builtin
+from wanbridge.model.request import ImageRequest
+from wanbridge.money.price_book import Quote
 from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox
-from wanbridge.support import builtin
+from wanbridge.storage.filenames import safe, short
 
 
 def test_explain_needs_neither_key_nor_network(run: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wanbridge.model import ImageResult, Job, Receipt
+from wanbridge.model.request import ImageResult, Job, Receipt
 from wanbridge.sandbox import Sandbox
 
 KITE = ("generate", "a red kite", "--size", "1K")

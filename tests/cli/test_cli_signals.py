@@ -15,8 +15,8 @@ import pytest
 from cli_process import start
 from wanbridge.cli import files, signals
 from wanbridge.cli.signals import ending, interruptible
-from wanbridge.client import Client
-from wanbridge.model import ImageResult, Job, Receipt
+from wanbridge.client.clients import Client
+from wanbridge.model.request import ImageResult, Job, Receipt
 from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox
 
@@ -152,7 +152,7 @@ def test_an_interruption_while_saving_leaves_the_result(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("wanbridge.client.Client.save", interrupted)
+    monkeypatch.setattr("wanbridge.client.clients.Client.save", interrupted)
     file = configure(world, "runware")
 
     ran = run("generate", "a kite", "--size", "1K", "--config", file)
@@ -190,7 +190,7 @@ def test_an_interruption_before_the_submit_has_bought_nothing(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("wanbridge.client.Client.generate", interrupted)
+    monkeypatch.setattr("wanbridge.client.clients.Client.generate", interrupted)
 
     ran = run("generate", "a kite", "--sandbox")
 

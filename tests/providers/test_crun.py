@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapter import CallbackEvent, Delivery, Done, Missing, Op, Pending, Resend
+from wanbridge.adapters.base import CallbackEvent, Delivery, Done, Missing, Op, Pending, Resend
+from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.registry import Registry
 from wanbridge.errors import (
     AuthenticationFailed,
     CallbackRefused,
@@ -33,11 +35,17 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model import Image, ImageRequest, InputImage, Job, Money, PaletteColor, Receipt
-from wanbridge.plan import plan
-from wanbridge.pricing import PriceBook
+from wanbridge.model.request import (
+    Image,
+    ImageRequest,
+    InputImage,
+    Job,
+    Money,
+    PaletteColor,
+    Receipt,
+)
+from wanbridge.money.price_book import PriceBook
 from wanbridge.providers.crun import INPUT, Crun, Options, SchemaCheck, WireName, check_schema
-from wanbridge.registry import Registry
 from wanbridge.wire import HttpRequest, HttpResponse
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)

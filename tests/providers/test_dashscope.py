@@ -20,7 +20,8 @@ from attrs import evolve
 from PIL import Image as Pillow
 
 from wanbridge import Client
-from wanbridge.adapter import Cancelled, Done, Missing, Op, Pending, StillUnknown, TooLate
+from wanbridge.adapters.base import Cancelled, Done, Missing, Op, Pending, StillUnknown, TooLate
+from wanbridge.adapters.fitting import plan
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -37,8 +38,7 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.httplib import httpx
-from wanbridge.model import (
+from wanbridge.model.request import (
     Image,
     ImageRequest,
     InputImage,
@@ -48,10 +48,10 @@ from wanbridge.model import (
     Receipt,
     Size,
 )
-from wanbridge.plan import plan
 from wanbridge.providers.dashscope import DashScope
 from wanbridge.sandbox import Sandbox
 from wanbridge.sandbox.transport import SandboxTransport
+from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest, HttpResponse
 
 NOW = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)

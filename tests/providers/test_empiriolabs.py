@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapter import (
+from wanbridge.adapters.base import (
     Cancelled,
     Delivery,
     Done,
@@ -26,6 +26,7 @@ from wanbridge.adapter import (
     StillUnknown,
     TooLate,
 )
+from wanbridge.adapters.fitting import plan
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -41,7 +42,7 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model import (
+from wanbridge.model.request import (
     Box,
     Image,
     ImageRequest,
@@ -52,8 +53,7 @@ from wanbridge.model import (
     Receipt,
     Size,
 )
-from wanbridge.plan import plan
-from wanbridge.pricing import PriceBook
+from wanbridge.money.price_book import PriceBook
 from wanbridge.providers.empiriolabs import EmpirioLabs
 from wanbridge.wire import HttpRequest, HttpResponse
 

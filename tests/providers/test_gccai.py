@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapter import Done, Missing, ModelInfo, Op, Pending, Resend
+from wanbridge.adapters.base import Done, Missing, ModelInfo, Op, Pending, Resend
+from wanbridge.adapters.fitting import plan
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -32,10 +33,9 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model import Image, ImageRequest, InputImage, Job, Money, PaletteColor
-from wanbridge.picture import data_bytes
-from wanbridge.plan import plan
-from wanbridge.pricing import PriceBook
+from wanbridge.model.pictures import data_bytes
+from wanbridge.model.request import Image, ImageRequest, InputImage, Job, Money, PaletteColor
+from wanbridge.money.price_book import PriceBook
 from wanbridge.providers.gccai import Gccai
 from wanbridge.wire import HttpRequest, HttpResponse
 

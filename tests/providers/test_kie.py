@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapter import CallbackEvent, Done, Missing, Op, Pending, Resend
+from wanbridge.adapters.base import CallbackEvent, Done, Missing, Op, Pending, Resend
+from wanbridge.adapters.fitting import plan
 from wanbridge.config import load
 from wanbridge.errors import (
     AuthenticationFailed,
@@ -37,8 +38,7 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model import Image, ImageRequest, InputImage, Job, Money, PaletteColor
-from wanbridge.plan import plan
+from wanbridge.model.request import Image, ImageRequest, InputImage, Job, Money, PaletteColor
 from wanbridge.providers.kie import Kie, Options
 from wanbridge.wire import HttpRequest, HttpResponse
 

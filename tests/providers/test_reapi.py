@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapter import Done, Missing, Op, Pending, Resend, StillUnknown
+from wanbridge.adapters.base import Done, Missing, Op, Pending, Resend, StillUnknown
+from wanbridge.adapters.fitting import plan
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -31,8 +32,15 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model import Image, ImageRequest, InputImage, Job, Money, PaletteColor, Receipt
-from wanbridge.plan import plan
+from wanbridge.model.request import (
+    Image,
+    ImageRequest,
+    InputImage,
+    Job,
+    Money,
+    PaletteColor,
+    Receipt,
+)
 from wanbridge.providers.reapi import ReApi
 from wanbridge.wire import HttpRequest, HttpResponse
 

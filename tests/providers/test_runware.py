@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapter import (
+from wanbridge.adapters.base import (
     CallbackEvent,
     Delivery,
     Done,
@@ -21,6 +21,7 @@ from wanbridge.adapter import (
     Resend,
     StillUnknown,
 )
+from wanbridge.adapters.fitting import plan
 from wanbridge.errors import (
     AuthenticationFailed,
     CallbackRefused,
@@ -37,7 +38,7 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model import (
+from wanbridge.model.request import (
     Failure,
     ImageRequest,
     InputImage,
@@ -48,7 +49,6 @@ from wanbridge.model import (
     Receipt,
     Size,
 )
-from wanbridge.plan import plan
 from wanbridge.providers.runware import Runware
 from wanbridge.wire import HttpRequest, HttpResponse
 

@@ -20,7 +20,7 @@ from attrs import define, evolve, field
 from calling import Caller, Clock
 from wanbridge.sandbox import Sandbox, running
 from wanbridge.sandbox.callbacks import Callback, Callbacks, Retries
-from wanbridge.sandbox.dialects.kie import Kie
+from wanbridge.sandbox.dialects.kie.server import Kie
 from wanbridge.wire import HttpRequest
 
 HOOK = "https://app.example.com/hooks/kie?t=1"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from calling import Caller, Clock
 from wanbridge.sandbox import Reply, Sandbox
-from wanbridge.sandbox.dialects.kie_callbacks import signature
+from wanbridge.sandbox.dialects.kie.callbacks import signature
 from wanbridge.wire import HttpRequest
 
 ONE: dict[str, Any] = {"prompt": "a red kite", "n": 1}

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from calling import Caller, Clock
-from wanbridge.httplib import httpx
 from wanbridge.sandbox import Sandbox, SandboxTransport
+from wanbridge.transport.library import httpx
 
 KITE = {"model": "wan2.7-image", "prompt": "a red kite"}
 

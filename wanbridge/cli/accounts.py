@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import evolve
 
 from wanbridge import config
-from wanbridge.accounts import sandboxed
-from wanbridge.adapter import Adapter, Cadence
-from wanbridge.calls import Call
+from wanbridge.adapters.base import Adapter, Cadence
+from wanbridge.adapters.registry import Registry
 from wanbridge.cli.options import AccountOptions
 from wanbridge.cli.session import Session
 from wanbridge.cli.usage import UsageError
-from wanbridge.client import AsyncClient, Client
-from wanbridge.registry import Registry
-from wanbridge.terms import Patience
+from wanbridge.client.base import sandboxed
+from wanbridge.client.clients import AsyncClient, Client
+from wanbridge.client.options import Call
+from wanbridge.engine.context import Patience
 
 if TYPE_CHECKING:
     from wanbridge.sandbox import Sandbox

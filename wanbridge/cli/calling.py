@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from wanbridge.calls import Call, new_key
 from wanbridge.cli.options import CallOptions, RequestOptions
 from wanbridge.cli.session import Session
+from wanbridge.client.options import Call, new_key
 
 
 def call_of(what: RequestOptions, call: CallOptions, whom: Call, session: Session) -> Call:

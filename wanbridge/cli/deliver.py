@@ -7,14 +7,14 @@ from pathlib import Path
 
 from attrs import define
 
-from wanbridge import codec
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.progress import watching
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Saved, Target, result_stem, shown
-from wanbridge.client import Client
+from wanbridge.client.clients import Client
 from wanbridge.errors import DownloadFailed
-from wanbridge.model import Image, ImageResult
+from wanbridge.model import codec
+from wanbridge.model.request import Image, ImageResult
 
 
 @define(slots=False, eq=False)

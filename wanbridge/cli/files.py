@@ -15,8 +15,8 @@ from attrs import frozen
 
 from wanbridge.cli.usage import UsageError, read_file
 from wanbridge.errors import InvalidRequest
-from wanbridge.filenames import safe, short
-from wanbridge.model import ImageResult, Job, Receipt
+from wanbridge.model.request import ImageResult, Job, Receipt
+from wanbridge.storage.filenames import safe, short
 
 Stored = Job | Receipt | ImageResult
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from attrs import Factory, define
 
 from wanbridge.cli.files import DocumentTarget, Stored, leave, write
 from wanbridge.cli.usage import UsageError
-from wanbridge.model import ImageResult, Job, Receipt
-from wanbridge.terms import Accepted, Event, Submitting
+from wanbridge.engine.context import Accepted, Event, Submitting
+from wanbridge.model.request import ImageResult, Job, Receipt
 
 _Name = tuple[str, ...]
 

@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wanbridge import picture
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Saved, shown
-from wanbridge.model import ImageResult, Money
+from wanbridge.model import pictures as picture
+from wanbridge.model.request import ImageResult, Money
 
 # Enough of a file to read a picture's size from, metadata included.
 _HEAD_BYTES = 256 * 2**10

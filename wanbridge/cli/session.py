@@ -10,8 +10,8 @@ from attrs import Factory, define
 
 from wanbridge.cli.handles import Handles
 from wanbridge.cli.tracker import Tracker
-from wanbridge.model import ImageResult
-from wanbridge.terms import Event
+from wanbridge.engine.context import Event
+from wanbridge.model.request import ImageResult
 
 _HIDDEN = "***"
 

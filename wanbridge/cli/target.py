@@ -11,8 +11,8 @@ from attrs import frozen
 
 from wanbridge.cli.files import check_folder, exists
 from wanbridge.cli.usage import UsageError
-from wanbridge.filenames import stem_of
-from wanbridge.model import Image, ImageResult
+from wanbridge.model.request import Image, ImageResult
+from wanbridge.storage.filenames import stem_of
 
 _ENDINGS = (".png", ".jpg", ".webp")
 _KNOWN = frozenset({*_ENDINGS, ".jpeg", ".jpe", ".jfif"})

@@ -6,9 +6,9 @@ import time
 
 from attrs import define, field
 
-from wanbridge.filenames import short
-from wanbridge.model import Job, Receipt
-from wanbridge.terms import Accepted, Asking, Event, Polled, Retrying, Submitting
+from wanbridge.engine.context import Accepted, Asking, Event, Polled, Retrying, Submitting
+from wanbridge.model.request import Job, Receipt
+from wanbridge.storage.filenames import short
 
 
 @define

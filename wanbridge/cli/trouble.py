@@ -16,6 +16,7 @@ from pathlib import Path
 from attrs import frozen
 from cyclopts import CycloptsError
 
+from wanbridge.adapters.fitting import DROPPABLE
 from wanbridge.cli.codes import Exit, code_of
 from wanbridge.cli.deliver import NotSaved
 from wanbridge.cli.files import Stored
@@ -34,8 +35,7 @@ from wanbridge.errors import (
     UnsupportedFeature,
     WanbridgeError,
 )
-from wanbridge.model import Attempt, ImageResult, Job, Receipt
-from wanbridge.plan import DROPPABLE
+from wanbridge.model.request import Attempt, ImageResult, Job, Receipt
 
 _CHARGED = {
     Charge.NO: "nothing was charged",

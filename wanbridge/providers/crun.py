@@ -32,7 +32,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from attrs import evolve, field, frozen, validators
 
-from wanbridge.adapter import (
+from wanbridge.adapters.base import (
     Adapter,
     Cadence,
     CallbackEvent,
@@ -59,10 +59,10 @@ from wanbridge.errors import (
     ProviderUnavailable,
     RequestRejected,
 )
-from wanbridge.model import Image, ImageRequest, Job, Money
-from wanbridge.picture import Facts, from_data_uri
-from wanbridge.sizes import Pixels, SizeLimits
-from wanbridge.structure import ShapeError, lenient, structure
+from wanbridge.model.pictures import Facts, from_data_uri
+from wanbridge.model.request import Image, ImageRequest, Job, Money
+from wanbridge.model.sizes import Pixels, SizeLimits
+from wanbridge.model.structuring import ShapeError, lenient, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
 T = TypeVar("T")

@@ -32,7 +32,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from attrs import evolve, field, frozen, validators
 
-from wanbridge.adapter import (
+from wanbridge.adapters.base import (
     Adapter,
     Cadence,
     Cancelled,
@@ -52,6 +52,7 @@ from wanbridge.adapter import (
     StillUnknown,
     TooLate,
 )
+from wanbridge.adapters.multipart import FormFile, form
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -66,11 +67,10 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model import Image, ImageRequest, InputImage, Job, Note, Receipt
-from wanbridge.multipart import FormFile, form
-from wanbridge.picture import data_beginning, data_bytes, from_data_uri, has_alpha
-from wanbridge.sizes import Pixels, SizeLimits
-from wanbridge.structure import ShapeError, lenient, structure
+from wanbridge.model.pictures import data_beginning, data_bytes, from_data_uri, has_alpha
+from wanbridge.model.request import Image, ImageRequest, InputImage, Job, Note, Receipt
+from wanbridge.model.sizes import Pixels, SizeLimits
+from wanbridge.model.structuring import ShapeError, lenient, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
 _SOURCE = (

@@ -33,7 +33,7 @@ from urllib.parse import quote
 
 from attrs import evolve, frozen
 
-from wanbridge.adapter import (
+from wanbridge.adapters.base import (
     Adapter,
     Cadence,
     Cancelled,
@@ -66,9 +66,9 @@ from wanbridge.errors import (
     RateLimited,
     RequestRejected,
 )
-from wanbridge.model import Image, ImageRequest, Job, Money, Receipt
-from wanbridge.sizes import Pixels, SizeLimits
-from wanbridge.structure import lenient, structure
+from wanbridge.model.request import Image, ImageRequest, Job, Money, Receipt
+from wanbridge.model.sizes import Pixels, SizeLimits
+from wanbridge.model.structuring import lenient, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
 _SOURCE = "https://docs.empiriolabs.ai/models/wan2-7-image, read 2026-11-20"

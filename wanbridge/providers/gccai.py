@@ -29,7 +29,7 @@ from urllib.parse import quote
 
 from attrs import evolve, frozen
 
-from wanbridge.adapter import (
+from wanbridge.adapters.base import (
     Adapter,
     Cadence,
     Delivery,
@@ -53,9 +53,9 @@ from wanbridge.errors import (
     ProviderError,
     RequestRejected,
 )
-from wanbridge.model import Image, ImageRequest, Job, Money
-from wanbridge.sizes import Pixels, SizeLimits
-from wanbridge.structure import ShapeError, lenient, named, structure
+from wanbridge.model.request import Image, ImageRequest, Job, Money
+from wanbridge.model.sizes import Pixels, SizeLimits
+from wanbridge.model.structuring import ShapeError, lenient, named, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
 _SOURCE = (

@@ -36,7 +36,7 @@ from urllib.parse import quote
 
 from attrs import evolve, field, frozen, validators
 
-from wanbridge.adapter import (
+from wanbridge.adapters.base import (
     Adapter,
     Cadence,
     CallbackEvent,
@@ -66,10 +66,10 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model import Image, ImageRequest, Job, Money, Note
-from wanbridge.picture import Facts, from_data_uri, inspect
-from wanbridge.sizes import Pixels, SizeLimits
-from wanbridge.structure import ShapeError, lenient, named, structure
+from wanbridge.model.pictures import Facts, from_data_uri, inspect
+from wanbridge.model.request import Image, ImageRequest, Job, Money, Note
+from wanbridge.model.sizes import Pixels, SizeLimits
+from wanbridge.model.structuring import ShapeError, lenient, named, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request, parse_json
 
 _SOURCE = "https://docs.kie.ai/market/wan/2-7-image, read 2026-11-20"

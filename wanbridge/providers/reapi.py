@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from wanbridge.adapter import (
+from wanbridge.adapters.base import (
     Adapter,
     Cadence,
     Delivery,
@@ -53,9 +53,9 @@ from wanbridge.errors import (
     RateLimited,
     RequestRejected,
 )
-from wanbridge.model import Image, ImageRequest, Job, Money, Receipt
-from wanbridge.sizes import Pixels, SizeLimits
-from wanbridge.structure import structure
+from wanbridge.model.request import Image, ImageRequest, Job, Money, Receipt
+from wanbridge.model.sizes import Pixels, SizeLimits
+from wanbridge.model.structuring import structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
 _SOURCE = "https://reapi.ai/docs/wan-2-7-image, read 2026-11-20"

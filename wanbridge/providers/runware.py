@@ -28,7 +28,7 @@ from uuid import UUID
 
 from attrs import evolve, frozen
 
-from wanbridge.adapter import (
+from wanbridge.adapters.base import (
     Adapter,
     Cadence,
     CallbackEvent,
@@ -63,9 +63,18 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model import Failure, Image, ImageRequest, InputImage, Job, Money, Note, Receipt
-from wanbridge.sizes import SizeLimits
-from wanbridge.structure import ShapeError, lenient, named, structure
+from wanbridge.model.request import (
+    Failure,
+    Image,
+    ImageRequest,
+    InputImage,
+    Job,
+    Money,
+    Note,
+    Receipt,
+)
+from wanbridge.model.sizes import SizeLimits
+from wanbridge.model.structuring import ShapeError, lenient, named, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
 _PAGE = "https://runware.ai/docs/models/alibaba-wan2-7-image"

@@ -12,9 +12,9 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from wanbridge.httplib import httpx
 from wanbridge.sandbox.callbacks import Callback
 from wanbridge.sandbox.world import Sandbox
+from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest
 
 # Seconds between two looks at what is due.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from wanbridge.httplib import httpx
 from wanbridge.sandbox.reply import Reply
 from wanbridge.sandbox.world import Sandbox
+from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest
 
 

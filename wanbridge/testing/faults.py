@@ -13,12 +13,12 @@ from typing import Any, cast
 
 from attrs import define, evolve, field, frozen
 
-from wanbridge.adapter import Adapter, Op, Resend
-from wanbridge.effects import Effect, Send, Sleep
+from wanbridge.adapters.base import Adapter, Op, Resend
+from wanbridge.engine.context import Event, Submitting, Terms
+from wanbridge.engine.conversation import generate
+from wanbridge.engine.effects import Effect, Send, Sleep
 from wanbridge.errors import CallFailed, Charge, ProviderError, TransportFailed
-from wanbridge.flow import generate
-from wanbridge.model import ImageRequest, ImageResult
-from wanbridge.terms import Event, Submitting, Terms
+from wanbridge.model.request import ImageRequest, ImageResult
 from wanbridge.testing.asking import KEY
 from wanbridge.testing.replies import NOON
 from wanbridge.testing.samples import Samples

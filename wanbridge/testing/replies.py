@@ -11,9 +11,9 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from wanbridge.adapter import Adapter, Delivery, Done, Missing, Op, Pending, Step
+from wanbridge.adapters.base import Adapter, Delivery, Done, Missing, Op, Pending, Step
 from wanbridge.errors import CallFailed, Charge, ProviderError, WanbridgeError
-from wanbridge.model import Image, ImageRequest, ImageResult, Job, Note
+from wanbridge.model.request import Image, ImageRequest, ImageResult, Job, Note
 from wanbridge.testing.asking import KEY
 from wanbridge.wire import HttpResponse
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from attrs import field, frozen
 
-from wanbridge.model import ImageRequest
+from wanbridge.model.request import ImageRequest
 from wanbridge.testing.replies import NOON
 from wanbridge.wire import HttpRequest, HttpResponse
 

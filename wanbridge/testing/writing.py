@@ -9,10 +9,10 @@ from typing import Any
 
 from attrs import evolve
 
-from wanbridge.adapter import Adapter, Offer
+from wanbridge.adapters.base import Adapter, Offer
+from wanbridge.adapters.fitting import DROPPABLE, fields_set, plan
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
-from wanbridge.model import ImageRequest, InputImage, Size
-from wanbridge.plan import DROPPABLE, fields_set, plan
+from wanbridge.model.request import ImageRequest, InputImage, Size
 from wanbridge.testing.asking import (
     KEY,
     ODD_SIZES,

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
-from wanbridge.adapter import (
+from wanbridge.adapters.base import (
     Adapter,
     Cadence,
     CallbackEvent,
@@ -39,9 +39,9 @@ from wanbridge.errors import (
     GenerationFailed,
     ProviderError,
 )
-from wanbridge.model import SEED_MAX, Image, ImageRequest, Job
-from wanbridge.sizes import SizeLimits
-from wanbridge.structure import lenient
+from wanbridge.model.request import SEED_MAX, Image, ImageRequest, Job
+from wanbridge.model.sizes import SizeLimits
+from wanbridge.model.structuring import lenient
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
 _SOURCE = "https://docs.halide.example/api/tasks, read 2026-08-22"

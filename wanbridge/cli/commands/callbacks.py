@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from wanbridge.adapter import Adapter, CallbackEvent
-from wanbridge.callbacks import CallbackReceiver
+from wanbridge.adapters.base import Adapter, CallbackEvent
+from wanbridge.callbacks.receiver import CallbackReceiver
 from wanbridge.cli.accounts import read_settings
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.options import ConfigFile

@@ -14,7 +14,7 @@ import attrs
 from attrs import define, frozen
 from cyclopts import Group, Parameter
 
-from wanbridge.adapter import Adapter
+from wanbridge.adapters.base import Adapter
 from wanbridge.cli.accounts import every_account, limited
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.files import check_folder, write
@@ -24,10 +24,10 @@ from wanbridge.cli.report.comparison import Basis, Comparison
 from wanbridge.cli.request import build_request
 from wanbridge.cli.session import Session
 from wanbridge.cli.usage import UsageError
-from wanbridge.client import Client
+from wanbridge.client.clients import Client
 from wanbridge.errors import ConfigurationError, InvalidRequest
-from wanbridge.model import ImageRequest, Money
-from wanbridge.rates import Rates
+from wanbridge.model.request import ImageRequest, Money
+from wanbridge.money.exchange_rates import Rates
 
 _MONEY = Group.create_ordered("Money", default_parameter=Parameter(show_default=False))
 _OUTPUT = Group.create_ordered("Output", default_parameter=Parameter(show_default=False))

@@ -18,10 +18,10 @@ from wanbridge.cli.progress import watching
 from wanbridge.cli.session import Session
 from wanbridge.cli.tracker import Tracker
 from wanbridge.cli.usage import UsageError
-from wanbridge.client import AsyncClient
+from wanbridge.client.clients import AsyncClient
 from wanbridge.errors import UnsupportedFeature, WanbridgeError
-from wanbridge.filenames import short
-from wanbridge.model import ImageRequest, ImageResult, InputImage, PaletteColor, Size
+from wanbridge.model.request import ImageRequest, ImageResult, InputImage, PaletteColor, Size
+from wanbridge.storage.filenames import short
 
 LATENCY_SECONDS = 1.0
 # Lies in a directory of ours: what is called like our pictures there may be replaced.

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from wanbridge import codec
-from wanbridge.adapter import Cancelled
+from wanbridge.adapters.base import Cancelled
 from wanbridge.cli.accounts import opened
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.deliver import deliver
@@ -18,9 +17,10 @@ from wanbridge.cli.progress import watching
 from wanbridge.cli.screen import tell, unheard
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target, result_stem
-from wanbridge.client import Client
-from wanbridge.filenames import stem_of
-from wanbridge.model import ImageResult, Job
+from wanbridge.client.clients import Client
+from wanbridge.model import codec
+from wanbridge.model.request import ImageResult, Job
+from wanbridge.storage.filenames import stem_of
 
 
 def fetch(

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from wanbridge.calls import Call
 from wanbridge.cli.accounts import chosen
 from wanbridge.cli.calling import call_of
 from wanbridge.cli.codes import Exit
@@ -24,8 +23,9 @@ from wanbridge.cli.screen import unheard
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target
 from wanbridge.cli.trace import keep_others, show_trace, tell_others
-from wanbridge.client import Client
-from wanbridge.model import ImageRequest, ImageResult
+from wanbridge.client.clients import Client
+from wanbridge.client.options import Call
+from wanbridge.model.request import ImageRequest, ImageResult
 
 
 def generate(

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from wanbridge.adapter import Adapter, Offer
+from wanbridge.adapters.base import Adapter, Offer
 from wanbridge.cli.accounts import every_account
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.options import AsJson, ConfigFile
 from wanbridge.cli.session import Session
-from wanbridge.support import support
+from wanbridge.explain.support_table import support
 
 
 def providers(

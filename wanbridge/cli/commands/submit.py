@@ -7,7 +7,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from wanbridge import codec
 from wanbridge.cli.accounts import chosen
 from wanbridge.cli.calling import call_of
 from wanbridge.cli.codes import Exit
@@ -23,7 +22,8 @@ from wanbridge.cli.progress import watching
 from wanbridge.cli.request import build_request
 from wanbridge.cli.screen import show_json, tell, unheard
 from wanbridge.cli.session import Session
-from wanbridge.model import Job
+from wanbridge.model import codec
+from wanbridge.model.request import Job
 
 
 def submit(

@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from wanbridge import codec
 from wanbridge.cli.accounts import read_settings
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.session import Session
 from wanbridge.cli.usage import UsageError, read_file
 from wanbridge.config import plain
 from wanbridge.errors import InvalidRequest, Problem
-from wanbridge.model import ImageRequest, ImageResult, Job, Receipt
+from wanbridge.model import codec
+from wanbridge.model.request import ImageRequest, ImageResult, Job, Receipt
 
 Kind = Literal["request", "job", "receipt", "result", "config"]
 

@@ -13,10 +13,10 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
-from wanbridge.compare import OLD, Total, Workload
-from wanbridge.model import ImageRequest, Money
-from wanbridge.pricing import Quote
-from wanbridge.rates import Rates
+from wanbridge.model.request import ImageRequest, Money
+from wanbridge.money.comparison import OLD, Total, Workload
+from wanbridge.money.exchange_rates import Rates
+from wanbridge.money.price_book import Quote
 
 Standing = Literal["ranked", "partial", "unconverted", "unknown", "refused"]
 _TENTH = Decimal("0.1")

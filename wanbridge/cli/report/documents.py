@@ -22,11 +22,11 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from wanbridge import codec
 from wanbridge.cli.report.comparison import Basis, Comparison, age
-from wanbridge.compare import Total, Workload
-from wanbridge.model import ImageRequest, Money
-from wanbridge.pricing import Quote
+from wanbridge.model import codec
+from wanbridge.model.request import ImageRequest, Money
+from wanbridge.money.comparison import Total, Workload
+from wanbridge.money.price_book import Quote
 
 Document = dict[str, Any]
 

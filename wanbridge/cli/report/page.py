@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from string import Template
 
+from wanbridge.adapters.fitting import fields_set
 from wanbridge.cli.report.amounts import Column
 from wanbridge.cli.report.chart import chart
 from wanbridge.cli.report.comparison import (
@@ -21,9 +22,8 @@ from wanbridge.cli.report.comparison import (
 )
 from wanbridge.cli.report.markup import card, escaped, facts, pairs, section
 from wanbridge.cli.report.rows import table
-from wanbridge.compare import Workload
-from wanbridge.model import ImageRequest, InputImage, Money, brief_url
-from wanbridge.plan import fields_set
+from wanbridge.model.request import ImageRequest, InputImage, Money, brief_url
+from wanbridge.money.comparison import Workload
 from wanbridge.version import __version__
 
 _TITLE_MOST = 60

@@ -18,8 +18,8 @@ from wanbridge.cli.report.comparison import (
 )
 from wanbridge.cli.screen import console, facts, money, table
 from wanbridge.cli.session import Session
-from wanbridge.compare import Workload
-from wanbridge.model import Money
+from wanbridge.model.request import Money
+from wanbridge.money.comparison import Workload
 
 # Columns that may take two lines, and how narrow they may become.
 _MAY_WRAP = {"provider": 11, "notes": 5}

@@ -1,4 +1,4 @@
-"""The providers' servers, one module each. Written from their manuals, never from our adapters."""
+"""The providers' servers, one package each: written from their manuals, never from our adapters."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def dialect_class(provider: str) -> type[Dialect]:
     if provider not in BUILTIN:
         known = ", ".join(BUILTIN)
         raise ValueError(f"the sandbox has no provider {provider!r}; it has {known}")
-    module = import_module(f"{__name__}.{provider}")
+    module = import_module(f"{__name__}.{provider}.server")
     found: type[Dialect] = getattr(module, BUILTIN[provider])
     return found

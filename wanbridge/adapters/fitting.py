@@ -1,0 +1,347 @@
+"""What of a request one provider will be sent, and what becomes of the rest.
+
+Pure. Every canonical field that the caller has set is sent, noted or refused here, from the
+facts in the adapter's `Offer`; nothing has been sent by then. `judge` adds what an adapter
+refuses only while it writes the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import attrs
+from attrs import evolve, frozen
+
+from wanbridge.adapters.base import Adapter, Limits, Offer, PictureLimits
+from wanbridge.errors import InvalidRequest, Problem, UnsupportedFeature
+from wanbridge.model.pictures import (
+    FORMATS_READ,
+    TELLING_BYTES,
+    data_beginning,
+    data_bytes,
+    inspect,
+)
+from wanbridge.model.request import ImageRequest, InputImage, Note
+from wanbridge.wire import HttpRequest
+
+# Prompt and model are always sent; extra is checked by the adapter.
+_ALWAYS = frozenset({"prompt", "model", "extra"})
+_DEFAULTS = ImageRequest("x")
+_FIELDS = tuple(f.name for f in attrs.fields(ImageRequest) if f.name not in _ALWAYS)
+
+_USUAL = tuple((name, getattr(_DEFAULTS, name)) for name in _FIELDS)
+
+DROPPABLE = frozenset({*_FIELDS, "regions"}) - {"images", "n", "sequential"}
+
+# Stands where the key and the client-made id go in a message that is not sent.
+KEY_SHOWN = "<key>"
+ID_SHOWN = "00000000-0000-4000-8000-000000000000"
+
+
+@frozen(kw_only=True)
+class Plan:
+    """One request, fitted to one provider.
+
+    Attributes:
+        request: What the adapter is given: dropped and ignored fields are at their default.
+        notes: How fields were treated.
+        problems: Why it cannot be sent; empty if it can.
+    """
+
+    request: ImageRequest
+    offer: Offer
+    notes: tuple[Note, ...]
+    problems: tuple[UnsupportedFeature, ...]
+
+    def settle(self) -> Plan:
+        """This plan, or the first problem raised with the others in ``.also``."""
+        if self.problems:
+            first, *rest = self.problems
+            raise UnsupportedFeature(first.provider, first.field, first.reason, tuple(rest))
+        return self
+
+
+def plan(
+    adapter: Adapter,
+    request: ImageRequest,
+    *,
+    may_drop: Collection[str] = (),
+    check_limits: bool = True,
+) -> Plan:
+    """Fit *request* to *adapter*.
+
+    Args:
+        may_drop: Canonical fields that may be left out, with a note, where they cannot be said.
+        check_limits: False sends what breaks a documented limit anyway; limits age.
+
+    Raises:
+        UnsupportedFeature: the provider does not sell the model at all.
+        InvalidRequest: an extra field is wanbridge's own, or *may_drop* names a field that
+            cannot be dropped.
+    """
+    _check_may_drop(may_drop)
+    adapter.extras(request)
+    fitting = _Fitting(adapter, request, may_drop, check_limits)
+    for name in fields_set(request):
+        if (remark := _field(adapter, request, fitting.offer, name)) is not None:
+            fitting.take(remark)
+    for remark in adapter.remarks(fitting.request, fitting.offer):
+        fitting.take(remark)
+    for index, image in enumerate(request.images):
+        if image.ref is not None and (reason := _not_held(adapter, image, fitting.offer.limits)):
+            fitting.take(adapter.unsupported("images", f"images[{index}]: {reason}"))
+    if check_limits:
+        for problem in _beyond(adapter, fitting.request, fitting.offer.limits):
+            fitting.take(problem)
+    fitting.fit_size()
+    return Plan(
+        request=fitting.request,
+        offer=fitting.offer,
+        notes=tuple(fitting.notes),
+        problems=tuple(fitting.problems),
+    )
+
+
+@frozen(kw_only=True)
+class Verdict:
+    """Whether one account can be sent a request, and what that would be.
+
+    Attributes:
+        plan: None if the model is not sold there.
+        http: The message with placeholders; None if it cannot be sent.
+        problems: Why it cannot be sent, everything at once; empty if it can.
+    """
+
+    plan: Plan | None
+    http: HttpRequest | None
+    problems: tuple[UnsupportedFeature, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it cannot be sent, as text."""
+        return tuple(f"{problem.field}: {problem.reason}" for problem in self.problems)
+
+    @property
+    def refused(self) -> str | None:
+        """The reasons in one text, as in a quote; None if it can be sent."""
+        return "; ".join(self.reasons) or None
+
+
+def judge(
+    adapter: Adapter,
+    request: ImageRequest,
+    *,
+    may_drop: Collection[str] = (),
+    check_limits: bool = True,
+) -> Verdict:
+    """Fit *request* to *adapter* and write the message, which is not sent; needs no key.
+
+    Args:
+        may_drop, check_limits: As for `plan`.
+
+    Raises:
+        InvalidRequest: as `plan` does.
+    """
+    try:
+        fitted = plan(adapter, request, may_drop=may_drop, check_limits=check_limits)
+    except UnsupportedFeature as exc:
+        return Verdict(plan=None, http=None, problems=(exc,))
+    problems, http = fitted.problems, None
+    if not problems:
+        shown = evolve(adapter, api_key=KEY_SHOWN)
+        try:
+            http = shown.submit(fitted.request, fitted.offer, key=ID_SHOWN)
+        except UnsupportedFeature as exc:
+            problems = (exc,)
+    return Verdict(plan=fitted, http=http, problems=problems)
+
+
+class _Fitting:
+    """A request on its way to a plan."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        request: ImageRequest,
+        may_drop: Collection[str],
+        check_limits: bool,
+    ) -> None:
+        self.adapter, self.request, self.may_drop = adapter, request, may_drop
+        self.check_limits = check_limits
+        self.offer = adapter.offer(request.model)
+        self.notes: list[Note] = []
+        self.problems: list[UnsupportedFeature] = []
+
+    def take(self, remark: Note | UnsupportedFeature) -> None:
+        """Keep a note or a refusal; a refused field that may be dropped is."""
+        if isinstance(remark, UnsupportedFeature) and remark.field in self.may_drop:
+            if remark.field not in fields_set(self.request):
+                self.problems.append(remark)  # it is at its default: there is nothing to drop
+                return
+            remark = Note(remark.field, "dropped", remark.reason)
+        if isinstance(remark, UnsupportedFeature):
+            self.problems.append(remark)
+            return
+        self.notes.append(remark)
+        if remark.kind in ("dropped", "ignored"):
+            self.request = _without(self.request, remark.field)
+
+    def fit_size(self) -> None:
+        """The size; if it is dropped, then the default one has to fit."""
+        for turn in range(2):
+            before = self.request.size
+            for remark in _size(self.adapter, self.request, self.offer, self.check_limits):
+                self.take(remark)
+            if turn or self.request.size == before:
+                return
+
+
+def refuse_digests(request: ImageRequest) -> None:
+    """A stored request keeps pictures by their SHA-256 only: `InvalidRequest` names them."""
+    message = "only the SHA-256 of this picture was stored; give the picture again"
+    if gone := [i for i, image in enumerate(request.images) if image.is_digest]:
+        raise InvalidRequest(tuple(Problem(f"$.images[{i}].url", message) for i in gone))
+
+
+def fields_set(request: ImageRequest) -> list[str]:
+    """Canonical fields that differ from their default, ``regions`` among them."""
+    given = [name for name, usual in _USUAL if getattr(request, name) != usual]
+    return [*given, "regions"] if request.has_regions else given
+
+
+def _check_may_drop(may_drop: Collection[str]) -> None:
+    if isinstance(may_drop, str):
+        raise InvalidRequest((Problem("$.may_drop", "give a tuple: may_drop=('seed',)"),))
+    if wrong := sorted(set(may_drop) - DROPPABLE):
+        known = ", ".join(sorted(DROPPABLE))
+        message = f"{', '.join(wrong)} cannot be dropped; {known} can"
+        raise InvalidRequest((Problem("$.may_drop", message),))
+
+
+def _field(
+    adapter: Adapter, request: ImageRequest, offer: Offer, name: str
+) -> Note | UnsupportedFeature | None:
+    """How one field that is set fares by the offer and the mode; None if it is simply sent."""
+    if (why := offer.ignored.get(name)) is not None:
+        return Note(name, "ignored", why)
+    if (why := offer.refused.get(name)) is not None:
+        return adapter.unsupported(name, why)
+    if name == "thinking" and request.mode != "text" and name in offer.fields:
+        return Note(name, "ignored", "thinking has effect only in text-to-image outside sets")
+    if name == "color_palette" and request.mode == "set":
+        return adapter.unsupported(name, "a palette has no effect in sets (sequential)")
+    if name == "regions" and request.mode == "set":
+        return adapter.unsupported(name, "regions are for editing, not for sets (sequential)")
+    if name in offer.fields:
+        return None
+    if name == "inline":
+        return Note(name, "adapted", "the reply carries links; the client downloads the bytes")
+    if name == "output_format" and request.output_format == offer.output:
+        return Note(name, "info", f"not sent: the output is always {offer.output} here")
+    if name == "output_format":
+        always = f"; it is always {offer.output}" if offer.output else ""
+        return adapter.unsupported(name, f"{request.output_format} cannot be asked for{always}")
+    if name == "callback_url":
+        return adapter.unsupported(name, "this provider calls nobody back; poll instead")
+    return adapter.unsupported(name, f"{offer.alias} has no such parameter here")
+
+
+def _without(request: ImageRequest, name: str) -> ImageRequest:
+    if name == "regions":
+        images = tuple(evolve(image, regions=()) for image in request.images)
+        return evolve(request, images=images)
+    return evolve(request, **{name: getattr(_DEFAULTS, name)})
+
+
+def _beyond(
+    adapter: Adapter, request: ImageRequest, limits: Limits
+) -> Iterator[UnsupportedFeature]:
+    """Documented limits that the request breaks."""
+    if len(request.prompt) > limits.prompt:
+        yield adapter.unsupported(
+            "prompt", f"{len(request.prompt)} characters; at most {limits.prompt} here"
+        )
+    if limits.prompt_required and not request.prompt.strip():
+        yield adapter.unsupported("prompt", "empty; required here also with images")
+    most = limits.n_set if request.sequential else limits.n
+    if request.n > most:
+        yield adapter.unsupported("n", f"{request.n}; at most {most} here")
+    for index, image in enumerate(request.images):
+        if reason := _image(image, limits):
+            yield adapter.unsupported("images", f"images[{index}]: {reason}")
+    total = sum(_inline_bytes(image) for image in request.images)
+    if limits.data_total is not None and total > limits.data_total:
+        right = f"at most {limits.data_total:,} here, else give URLs"
+        yield adapter.unsupported("images", f"{total:,} bytes inline in all; {right}")
+
+
+def _not_held(adapter: Adapter, image: InputImage, limits: Limits) -> str | None:
+    """Why a picture named by ``ref`` means nothing here, whatever the limits; None if it does."""
+    assert image.ref is not None
+    if "ref" not in limits.image_schemes:
+        return "a ref is not known here; give a URL"
+    if adapter.name not in image.ref:
+        return f"held by {', '.join(image.ref)}, not by {adapter.name}"
+    return None
+
+
+def _image(image: InputImage, limits: Limits) -> str | None:
+    if image.ref is not None:
+        return None
+    if image.scheme not in limits.image_schemes:
+        taken = ", ".join(sorted(limits.image_schemes))
+        return f"a {image.scheme}: image is not taken here; {taken}"
+    if limits.data_bytes is not None and (size := _inline_bytes(image)) > limits.data_bytes:
+        return f"{size:,} bytes inline; at most {limits.data_bytes:,} here, else give a URL"
+    return _unfit(image, limits.pictures) if limits.pictures is not None else None
+
+
+def _unfit(image: InputImage, rules: PictureLimits) -> str | None:
+    """Why a picture breaks *rules*, from its own bytes or from what is known of it."""
+    width, height = image.width, image.height
+    if image.scheme == "data":
+        assert image.url is not None
+        try:
+            beginning = data_beginning(image.url)
+        except ValueError as exc:
+            return str(exc)
+        facts = inspect(beginning)
+        # Not even the longest header tells a picture by fewer bytes.
+        if facts is None and len(beginning) >= TELLING_BYTES:
+            return f"its bytes are no picture of a known format; {_formats(rules)}"
+        if facts is not None:
+            if rules.formats is not None and facts.mime not in rules.formats:
+                return f"{facts.mime}; {_formats(rules)}"
+            width, height = facts.width or width, facts.height or height
+    return None if width is None or height is None else rules.problem(width, height)
+
+
+def _formats(rules: PictureLimits) -> str:
+    return f"taken here: {', '.join(sorted(rules.formats or FORMATS_READ))}"
+
+
+def _inline_bytes(image: InputImage) -> int:
+    """Bytes of a picture that comes as a ``data:`` URI; 0 for any other."""
+    return 0 if image.url is None or image.scheme != "data" else data_bytes(image.url)
+
+
+def _size(
+    adapter: Adapter, request: ImageRequest, offer: Offer, check_limits: bool
+) -> Iterator[Note | UnsupportedFeature]:
+    limits = offer.limits.sizes(request.mode)
+    size = request.size
+    if size.pixels is None and check_limits and size.tier not in limits.tiers:
+        where = {"text": "", "edit": " with images", "set": " in sets"}[request.mode]
+        sold = ", ".join(limits.tiers)
+        yield adapter.unsupported("size", f"{offer.alias} has no {size.tier}{where}; {sold}")
+        return
+    if size.pixels is not None and check_limits and (why := limits.problem(*size.pixels)):
+        yield adapter.unsupported("size", why)
+        return
+    try:
+        pixels = adapter.pixels(request, offer)
+    except UnsupportedFeature as exc:
+        yield exc
+        return
+    if pixels is not None and pixels.note:
+        yield Note("size", "adapted", pixels.note)

@@ -1,0 +1,1 @@
+"""Receiving providers' callbacks, and waking the calls that wait for them."""

@@ -1,0 +1,558 @@
+"""What both clients share: accounts, terms, and everything that needs no socket."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import random
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from urllib.parse import urlsplit
+
+import attrs
+from attrs import evolve
+
+from wanbridge.adapters.base import Adapter, Cancelled, Delivery, Found, ModelInfo, Step, TooLate
+from wanbridge.adapters.fitting import plan, refuse_digests
+from wanbridge.adapters.registry import Registry
+from wanbridge.client.options import (
+    CALL,
+    COMPARING,
+    Call,
+    Comparing,
+    Progress,
+    Rating,
+    checked_key,
+    new_key,
+    request_of,
+    sorted_out,
+)
+from wanbridge.engine import conversation as flow
+from wanbridge.engine import download as fetch
+from wanbridge.engine.context import Patience, Terms
+from wanbridge.engine.driver import Conversation
+from wanbridge.engine.effects import Flow
+from wanbridge.engine.rate_limits import Gates
+from wanbridge.errors import ConfigurationError, InvalidRequest, Problem, UnknownProvider
+from wanbridge.explain.explanation import Explanation, explain_all
+from wanbridge.ledger.protocol import Ledger, MemoryLedger
+from wanbridge.model.pictures import PictureFile
+from wanbridge.model.request import (
+    Image,
+    ImageRequest,
+    ImageResult,
+    Job,
+    Money,
+    Receipt,
+)
+from wanbridge.money.account_quotes import converted, quoted
+from wanbridge.money.comparison import Workload, compare, workload
+from wanbridge.money.exchange_rates import Rates
+from wanbridge.money.price_book import PriceBook, Quote
+from wanbridge.money.spend_guard import Guard
+from wanbridge.observability.telemetry import Operation, Telemetry, watched
+from wanbridge.routing.estimates import asked
+from wanbridge.routing.failover import failover
+from wanbridge.routing.health import Health
+from wanbridge.routing.purchase import (
+    Errand,
+    Generate,
+    Shared,
+    Submit,
+    alone,
+    cancelled,
+    looked_at,
+    looked_up,
+    renewed,
+    resumed,
+)
+from wanbridge.routing.route import ORDERS, Candidate, Order, Route, rank
+from wanbridge.transport import redaction
+from wanbridge.transport.http import utc_now
+
+if TYPE_CHECKING:
+    from wanbridge.callbacks.receiver import CallbackReceiver
+    from wanbridge.config import Settings
+    from wanbridge.sandbox import Sandbox
+
+B = TypeVar("B", ImageResult, Job)
+
+
+class Accounts:
+    """Base of both clients: configured accounts, and the flows over them."""
+
+    def __init__(
+        self,
+        adapters: Sequence[Adapter],
+        *,
+        default: str | None = None,
+        patience: Patience | None = None,
+        routes: Mapping[str, Route] | None = None,
+        rates: Rates | Mapping[str, Any] | None = None,
+        prices: PriceBook | None = None,
+        ledger: Ledger | None = None,
+        telemetry: Telemetry | None = None,
+        registry: Registry | None = None,
+        on_progress: Progress | None = None,
+        callbacks: CallbackReceiver | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
+        chance: Callable[[], float] = random.random,
+        new_key: Callable[[], str] = new_key,
+    ) -> None:
+        self._accounts: dict[str, Adapter] = {}
+        for adapter in adapters:
+            if self._accounts.setdefault(adapter.account, adapter) is not adapter:
+                raise ConfigurationError(f"two accounts are called {adapter.account!r}")
+        if default is not None and default not in self._accounts:
+            raise UnknownProvider(self._no_such(default))
+        self._default = default
+        self._routes = {n: evolve(r, name=r.name or n) for n, r in (routes or {}).items()}
+        for route in self._routes.values():
+            if route.providers != "any":
+                route.accounts(self._accounts)
+        self._rates, self._telemetry = Rates.of(rates), telemetry
+        self._patience = patience or Patience()
+        self._prices = prices or PriceBook.builtin()
+        self._registry = registry or Registry()
+        self._progress, self._callbacks = on_progress, callbacks
+        self._clock, self._now, self._chance, self._new_key = clock, now, chance, new_key
+        self._ledger = ledger
+        self._own_ledger: Ledger | None = None
+        self._gates = Gates()
+        self._health = Health()
+        guard = Guard(ledger or MemoryLedger(), self._in_currency, keeps_all=ledger is not None)
+        self._shared = Shared(self._health, guard)
+        redaction.protect(self, [secret for a in adapters for secret in _secrets(a)])
+        self._origins = frozenset(fetch.origin(a.base_url) for a in adapters)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._accounts)})"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
+        """A client with an account for every provider whose key is in the environment.
+
+        Args:
+            environ: Instead of ``os.environ``.
+            options: As the constructor takes them.
+
+        Raises:
+            ConfigurationError: a base URL is wrong.
+        """
+        from wanbridge import config
+
+        return cls.of(config.from_env(environ), **options)
+
+    @classmethod
+    def from_config(cls, source: str | Path | Mapping[str, Any], **options: Any) -> Self:
+        """A client from a TOML or JSON file, or the same as a mapping.
+
+        Raises:
+            ConfigurationError: the file cannot be read or breaks ``schemas/config.schema.json``;
+                the message names every path.
+        """
+        from wanbridge import config
+
+        return cls.of(config.load(source), **options)
+
+    @classmethod
+    def of(cls, settings: Settings, **options: Any) -> Self:
+        """A client from settings that `wanbridge.config` has read."""
+        given = {
+            "patience": settings.patience,
+            "routes": settings.routes,
+            "rates": settings.rates,
+            "prices": settings.prices,
+        }
+        if settings.ledger is None or "ledger" in options:
+            return cls(settings.adapters, **{**given, **options})
+        from wanbridge.ledger.sqlite import SqliteLedger
+
+        ledger = SqliteLedger(settings.ledger)
+        client = cls(settings.adapters, **{**given, "ledger": ledger, **options})
+        client._own_ledger = ledger
+        return client
+
+    @property
+    def accounts(self) -> Mapping[str, Adapter]:
+        """The configured accounts by name."""
+        return dict(self._accounts)
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """The caller's ledger, or that of the configuration; None: this client keeps its own."""
+        return self._ledger
+
+    def explain(
+        self,
+        request: ImageRequest | str,
+        *,
+        may_drop: Collection[str] = (),
+        check_limits: bool = True,
+        **fields: Any,
+    ) -> dict[str, Explanation]:
+        """What every account would be sent, field by field; no call, no key needed.
+
+        Raises:
+            InvalidRequest: the request breaks the canonical schema.
+        """
+        return explain_all(
+            tuple(self._accounts.values()),
+            self._request(request, fields),
+            prices=self._prices,
+            may_drop=may_drop,
+            check_limits=check_limits,
+        )
+
+    def adopt(self, receipt: Receipt, task_id: str) -> Job:
+        """The job of an uncertain submit, by the caller's word that *task_id* is its task."""
+        adapter = self._at(receipt.account, receipt.provider, receipt.base_url)
+        job = adapter.adopt(receipt, task_id)
+        self._shared.guard.found(receipt, job)
+        return job
+
+    # -- inner ------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        """Give back what is this client's own."""
+        if self._own_ledger is not None:
+            self._own_ledger.close()
+
+    def _no_such(self, name: str) -> str:
+        known = ", ".join(self._accounts) or "none is configured"
+        near = difflib.get_close_matches(name, self._accounts, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"no account is called {name!r}; {hint}there are: {known}"
+
+    def _choose(self, provider: str | None) -> Adapter:
+        name = provider or self._default
+        if name is not None:
+            if name not in self._accounts:
+                raise UnknownProvider(self._no_such(name))
+            return self._accounts[name]
+        if len(self._accounts) == 1:
+            return next(iter(self._accounts.values()))
+        if not self._accounts:
+            raise ConfigurationError(
+                "no provider is configured; set one of"
+                f" {', '.join(f'{n.upper()}_API_KEY' for n in self._registry.names())},"
+                " or give a configuration file"
+            )
+        raise ConfigurationError(f"which provider? provider=... one of {', '.join(self._accounts)}")
+
+    def _at(self, account: str, provider: str, base_url: str) -> Adapter:
+        """The adapter that made a job or receipt, bound to where it was made."""
+        host = urlsplit(base_url).netloc
+        candidates = [a for a in self._accounts.values() if a.name == provider]
+        candidates.sort(key=lambda a: a.account != account)
+        for adapter in candidates:
+            if urlsplit(adapter.base_url).netloc == host:
+                return evolve(adapter, base_url=base_url)
+        raise ConfigurationError(
+            f"no {provider} account is configured for {host}, where this was accepted"
+        )
+
+    def _request(self, request: ImageRequest | str, fields: dict[str, Any]) -> ImageRequest:
+        made = request_of(request, fields)
+        if made.extra:
+            self._check_extra(made.extra)
+        return made
+
+    def _check_extra(self, extra: Mapping[str, Any]) -> None:
+        known = {*self._registry.names(), *(a.name for a in self._accounts.values())}
+        if unknown := sorted(set(extra) - known):
+            message = f"no adapter of that name; {', '.join(sorted(known))}"
+            raise InvalidRequest(tuple(Problem(f"$.extra.{n}", message) for n in unknown))
+
+    def _price(
+        self, adapter: Adapter, request: ImageRequest, delivery: Delivery | None
+    ) -> Money | None:
+        # Before a delivery it is the cost of all that was asked for.
+        return self._prices.cost(
+            adapter.name,
+            request,
+            account=adapter.account,
+            delivered=request.n if delivery is None else len(delivery.images),
+            billed=None if delivery is None else delivery.billed,
+            region=adapter.price_region,
+            usd_per_credit=adapter.usd_per_credit,
+        )
+
+    def _terms(
+        self,
+        *,
+        on_progress: Progress | None = None,
+        deadline: float | None = None,
+        may_drop: Collection[str] = (),
+        check_limits: bool = True,
+    ) -> Terms:
+        patience = self._patience
+        if deadline is not None:
+            if not deadline > 0:
+                raise ConfigurationError(f"deadline={deadline!r}: seconds, more than 0")
+            patience = evolve(patience, deadline=float(deadline))
+        tell = on_progress or self._progress
+        if inspect.iscoroutinefunction(tell):
+            raise ConfigurationError("on_progress is a coroutine function; nobody would await it")
+        return Terms(
+            clock=self._clock,
+            now=self._now,
+            chance=self._chance,
+            patience=patience,
+            tell=tell or (lambda event: None),
+            gates=self._gates,
+            price=self._price,
+            origins=self._origins,
+            callbacks=self._callbacks,
+            may_drop=may_drop,
+            check_limits=check_limits,
+        )
+
+    def _generate(self, request: ImageRequest | str, how: Call) -> Conversation[ImageResult]:
+        return self._bought(Generate(), "generate", request, how)
+
+    def _submit(self, request: ImageRequest | str, how: Call) -> Conversation[Job]:
+        return self._bought(Submit(), "submit", request, how)
+
+    def _bought(
+        self, errand: Errand[B], operation: Operation, request: ImageRequest | str, how: Call
+    ) -> Conversation[B]:
+        """One purchase, of the account that is named or by a route."""
+        fields, options = sorted_out(how, CALL)
+        made = self._request(request, fields)
+        who = self._whom(options.pop("provider", None), options.pop("route", None))
+        key = options.pop("key", None)
+        key = self._new_key() if key is None else checked_key(key)
+        if not isinstance(who, Route):
+            who.bearer()
+            return self._watched(
+                lambda terms: alone(errand, who, made, key=key, terms=terms, shared=self._shared),
+                self._terms(**options),
+                operation,
+                made,
+                provider=who.account,
+            )
+        terms = self._routed_terms(who, options)
+        ranked = self._ranked(who, made, terms, wants_job=errand.wants_job)
+        return self._watched(
+            lambda terms: failover(
+                errand, who, ranked, made, key=key, terms=terms, shared=self._shared
+            ),
+            terms,
+            operation,
+            made,
+            route=who.title,
+        )
+
+    def _watched(
+        self,
+        play: Callable[[Terms], Flow[B]],
+        terms: Terms,
+        operation: Operation,
+        request: ImageRequest,
+        **named: str,
+    ) -> Conversation[B]:
+        """A conversation that the log and the caller's telemetry watch."""
+        model = request.model
+        flow = watched(play, terms, self._telemetry, operation=operation, model=model, **named)
+        return Conversation(flow, terms)
+
+    def _whom(self, provider: str | None, route: str | Route | None) -> Adapter | Route:
+        """Who is asked: the account or the route that is named, else the configured ones."""
+        if provider is not None and route is not None:
+            raise TypeError("provider= or route=, not both")
+        if isinstance(route, Route):
+            return route
+        if route is not None:
+            return self._route(route)
+        if provider is None and (usual := self._routes.get("default")) is not None:
+            return usual
+        return self._choose(provider)
+
+    def _route(self, name: str) -> Route:
+        """The configured route of that name; an order alone is a route to every account."""
+        if name in self._routes:
+            return self._routes[name]
+        if name in ORDERS:
+            return Route("any", order=cast("Order", name), name=name)
+        known = [*self._routes, *ORDERS]
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigurationError(
+            f"no route is called {name!r}; {hint}there are: {', '.join(known)}"
+        )
+
+    def _routed_terms(self, route: Route, options: dict[str, Any]) -> Terms:
+        """The terms of a call by *route*, which may have a deadline and drop fields itself."""
+        deadline = options.pop("deadline", None)
+        may_drop = options.pop("may_drop", ())
+        if not isinstance(may_drop, str):  # which the plan refuses
+            may_drop = (*route.may_drop, *may_drop)
+        return self._terms(
+            deadline=route.deadline if deadline is None else deadline, may_drop=may_drop, **options
+        )
+
+    def _ranked(
+        self, route: Route, request: ImageRequest, terms: Terms, *, wants_job: bool = False
+    ) -> list[Candidate]:
+        """The accounts of *route*, as it would ask them for *request* now."""
+        adapters = route.accounts(self._accounts)
+        currency = route.budgets[0].limit.currency if route.budget else None
+        refuse_digests(request)
+        return rank(
+            route,
+            adapters,
+            request,
+            quote=lambda a: quoted(
+                a, request, prices=self._prices, rates=self._rates, currency=currency
+            ),
+            medians=self._health.medians(request.model, self._clock())
+            if route.order == "fastest"
+            else None,
+            draws=[self._chance() for _ in adapters] if route.order == "spread" else (),
+            may_drop=terms.may_drop,
+            check_limits=terms.check_limits,
+            with_job=wants_job,
+        )
+
+    def _in_currency(self, adapter: Adapter, money: Money, currency: str) -> Money | None:
+        found, _ = converted(
+            adapter, money, prices=self._prices, rates=self._rates, currency=currency
+        )
+        return found
+
+    def _compare(self, request: ImageRequest | str, how: Comparing) -> Conversation[list[Quote]]:
+        fields, options = sorted_out(how, COMPARING)
+        made = self._request(request, fields)
+        live = options.pop("live", False)
+        rating = self._rating(**options)
+        terms = self._terms(may_drop=rating["may_drop"], check_limits=rating["check_limits"])
+        quotes = compare(self._accounts.values(), made, **rating)
+
+        def common(adapter: Adapter, money: Money) -> tuple[Money | None, tuple[str, ...]]:
+            rates, currency = rating["rates"], rating["currency"]
+            return converted(adapter, money, prices=self._prices, rates=rates, currency=currency)
+
+        adapters = self._accounts if live else {}
+        return Conversation(asked(quotes, adapters, made, common=common, terms=terms), terms)
+
+    def _workload(self, requests: Iterable[ImageRequest], how: Rating) -> Workload:
+        return workload(self._accounts.values(), requests, **self._rating(**how))
+
+    def _rating(
+        self,
+        rates: Rates | Mapping[str, Any] | None = None,
+        currency: str | None = None,
+        may_drop: Collection[str] = (),
+        check_limits: bool = True,
+    ) -> dict[str, Any]:
+        """What comparing takes besides accounts and requests."""
+        return {
+            "prices": self._prices,
+            "rates": self._rates if rates is None else Rates.of(rates),
+            "currency": currency,
+            "may_drop": may_drop,
+            "check_limits": check_limits,
+            "today": self._now().date(),
+        }
+
+    def _wait(
+        self, job: Job, deadline: float | None, on_progress: Progress | None
+    ) -> Conversation[ImageResult]:
+        adapter = self._at(job.account, job.provider, job.base_url)
+        terms = self._terms(deadline=deadline, on_progress=on_progress)
+        return self._watched(
+            lambda terms: resumed(adapter, job, terms=terms, shared=self._shared),
+            terms,
+            "wait",
+            job.request,
+            provider=job.account,
+        )
+
+    def _look(self, job: Job) -> Conversation[Step]:
+        adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
+        return Conversation(looked_at(adapter, job, terms=terms, shared=self._shared), terms)
+
+    def _reconcile(self, receipt: Receipt) -> Conversation[Found]:
+        adapter = self._at(receipt.account, receipt.provider, receipt.base_url)
+        terms = self._terms()
+        return Conversation(looked_up(adapter, receipt, terms=terms, shared=self._shared), terms)
+
+    def _cancel(self, job: Job) -> Conversation[Cancelled | TooLate]:
+        adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
+        return Conversation(cancelled(adapter, job, terms=terms, shared=self._shared), terms)
+
+    def _balance(self, provider: str | None) -> Conversation[Money]:
+        adapter, terms = self._choose(provider), self._terms()
+        return Conversation(flow.converse(adapter, adapter.balance(), terms=terms), terms)
+
+    def _models(self, provider: str | None) -> Conversation[tuple[ModelInfo, ...]]:
+        adapter, terms = self._choose(provider), self._terms()
+        return Conversation(flow.converse(adapter, adapter.models(), terms=terms), terms)
+
+    def _estimate(
+        self, request: ImageRequest | str, provider: str | None, fields: dict[str, Any]
+    ) -> Conversation[Money]:
+        made, adapter, terms = self._request(request, fields), self._choose(provider), self._terms()
+        fitted = plan(adapter, made).settle()
+        exchange = adapter.estimate(fitted.request, fitted.offer)
+        return Conversation(flow.converse(adapter, exchange, terms=terms), terms)
+
+    def _refresh(self, job: Job) -> Conversation[tuple[Image, ...]]:
+        adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
+        return Conversation(renewed(adapter, job, terms=terms, shared=self._shared), terms)
+
+    def _measure(self, request: ImageRequest) -> Conversation[ImageRequest]:
+        terms = self._terms()
+        return Conversation(fetch.measure(request, terms=terms), terms)
+
+    def _download(self, image: Image) -> Conversation[Image]:
+        terms = self._terms()
+        return Conversation(fetch.download_image("download", image, terms=terms), terms)
+
+    def _saved(self, image: Image, path: Path) -> Path:
+        """*path*, where *image* is now, which a ledger of the caller's own is told."""
+        self._shared.guard.saved(image)
+        return path
+
+    def _save(self, image: Image, file: PictureFile) -> Conversation[None]:
+        terms = self._terms()
+        return Conversation(fetch.download("download", image, file, terms=terms), terms)
+
+
+def is_here(image: Image) -> bool:
+    """Whether the bytes of a picture need not be fetched."""
+    return image.data is not None or image.url is None or image.url.startswith("data:")
+
+
+def _secrets(adapter: Adapter) -> Iterator[str | None]:
+    """The key, and the options that are as secret: those that no ``repr`` shows."""
+    yield adapter.api_key
+    for option in attrs.fields(type(adapter.options)):
+        if not option.repr:
+            yield getattr(adapter.options, option.name)
+
+
+def sandboxed(
+    sandbox: Sandbox | None,
+    registry: Registry,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> tuple[Sandbox, list[Adapter]]:
+    """A sandbox and an account for each provider it speaks; *options* by the provider's name."""
+    from wanbridge.sandbox import Sandbox
+
+    sandbox = sandbox or Sandbox()
+    adapters = [
+        registry.build(
+            name,
+            api_key=sandbox.api_key(name),
+            base_url=sandbox.base_url(name),
+            options=(options or {}).get(name),
+        )
+        for name in sandbox.providers
+    ]
+    return sandbox, adapters

@@ -1,0 +1,553 @@
+"""The two clients: the same conversations, carried out over blocking or async sockets.
+
+``Client`` may be shared by threads, ``AsyncClient`` by the tasks of one event loop. Both are
+context managers. Clock, sleep, chance, keys and the HTTP client are arguments, so that tests
+neither wait nor patch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from wanbridge.adapters.base import Adapter, Cancelled, Found, ModelInfo, Step, TooLate
+from wanbridge.adapters.registry import Registry
+from wanbridge.client.base import Accounts, is_here, sandboxed
+from wanbridge.client.options import Call, Comparing, Progress, Rating
+from wanbridge.engine.driver import Conversation, Interrupts
+from wanbridge.engine.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
+from wanbridge.model.pictures import PictureFile
+from wanbridge.model.request import Image, ImageRequest, ImageResult, Job, Money, Receipt
+from wanbridge.money.comparison import Workload
+from wanbridge.money.price_book import Quote
+from wanbridge.storage.filenames import free_paths
+from wanbridge.transport.http import AsyncLine, Line
+
+if TYPE_CHECKING:
+    from wanbridge.sandbox import Sandbox
+    from wanbridge.transport.library import httpx
+
+T = TypeVar("T")
+
+
+class Client(Accounts):
+    """Wan 2.7 images from any provider, over blocking sockets.
+
+    Args:
+        adapters: The accounts; see also `from_env`, `from_config` and `sandbox`.
+        default: The account for calls that name none.
+        patience: Timeouts and cadence; by default those of `Patience`.
+        routes: Routes by name; ``default`` is used where a call names nobody.
+        rates: Exchange rates, to compare prices and to count under budgets.
+        prices: Instead of those that come with wanbridge.
+        ledger: Keeps what is spent, what is open, and what is delivered and not saved yet, also
+            for later processes; by default budgets hold within this client. It stays the
+            caller's to close.
+        telemetry: Watches every call; see `wanbridge.observability.opentelemetry.OpenTelemetry`.
+        on_progress: Told every event of every call; see `wanbridge.engine.context.Event`.
+        callbacks: Receives providers' callbacks in this process: jobs are given an address
+            where the provider has callbacks, and a call ends the wait for the next poll.
+        http: An ``httpx.Client`` of one's own, which must not retry or follow redirects. The
+            connections that it makes from now on keep to the bounds of exchanges; a transport
+            that is not the library's own has to end them itself.
+        clock, now, sleep, chance, new_key: For tests.
+    """
+
+    def __init__(
+        self,
+        adapters: Sequence[Adapter] = (),
+        *,
+        http: httpx.Client | None = None,
+        sleep: Callable[[float], None] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(adapters, **options)
+        self._sleep = sleep
+        self._line = Line(self._patience, http=http, now=self._now)
+
+    @classmethod
+    def sandbox(cls, sandbox: Sandbox | None = None, **options: Any) -> Client:
+        """A client wired to a sandbox in this process: nothing leaves it, nothing costs.
+
+        Args:
+            sandbox: To look into its ledger or to give it faults; a new one by default.
+        """
+        from wanbridge.sandbox.transport import SandboxTransport
+        from wanbridge.transport.library import httpx
+
+        registry = Registry()
+        sandbox, adapters = sandboxed(sandbox, registry)
+        http = httpx.Client(transport=SandboxTransport(sandbox))
+        return cls(adapters, **{"http": http, "registry": registry, **options})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._line.close()
+        self._close()
+
+    def generate(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> ImageResult:
+        """Buy pictures and wait for them: one request, one billable submit.
+
+        Args:
+            request: A prompt, or a request that the fields given by name change.
+            provider: Account name.
+            route: Name of a configured route, an order (``cheapest``, ``fastest``, ``spread``,
+                ``given``: any account, in that order) or a `Route`; instead of *provider*. With
+                neither it is the route called ``default``, else the client's default or only
+                account.
+            may_drop: Canonical fields that may be left out, with a note, where they cannot
+                be said.
+            check_limits: False sends what breaks a documented limit anyway.
+            deadline: Seconds for the whole call.
+            key: Of this logical call, the same for all it sends; a random one by default.
+            on_progress: Told every event of this call, instead of the client's.
+            model, n, size, ...: Fields of `ImageRequest`.
+
+        Raises:
+            InvalidRequest, UnsupportedFeature, ConfigurationError: nothing was sent.
+            AllProvidersFailed: nobody on the route could do it; see ``.attempts``.
+            BudgetExceeded: nothing was sent.
+            SubmissionUncertain: nobody knows whether it was bought; see ``.receipt``.
+            DeadlineExceeded: it was bought and goes on; see ``.job``.
+            CallFailed: see `wanbridge.errors`.
+        """
+        return self._run(self._generate(request, how))
+
+    def submit(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> Job:
+        """Buy pictures and come back with the job; arguments and errors as `generate`.
+
+        Raises:
+            UnsupportedFeature: also where this mode answers with the pictures at once.
+        """
+        return self._run(self._submit(request, how))
+
+    def look(self, job: Job) -> Step:
+        """Poll a job once: `Done`, `Pending` or `Missing`.
+
+        Raises:
+            CallFailed: the job has ended without a picture, or the key is refused.
+            ConfigurationError: no account is configured for where the job was accepted.
+        """
+        return self._run(self._look(job))
+
+    def wait(
+        self,
+        job: Job,
+        *,
+        deadline: float | None = None,
+        on_progress: Progress | None = None,
+    ) -> ImageResult:
+        """Go on with a job, also one of another process, until it has ended."""
+        return self._run(self._wait(job, deadline, on_progress))
+
+    def cancel(self, job: Job) -> Cancelled | TooLate:
+        """Cancel a job at the provider, where it can."""
+        return self._run(self._cancel(job))
+
+    def balance(self, provider: str | None = None) -> Money:
+        """What is left on an account, where the provider tells."""
+        return self._run(self._balance(provider))
+
+    def models(self, provider: str | None = None) -> tuple[ModelInfo, ...]:
+        """What a provider lists, where it does."""
+        return self._run(self._models(provider))
+
+    def compare(self, request: ImageRequest | str = "", /, **how: Unpack[Comparing]) -> list[Quote]:
+        """What a request would cost at every account; needs no key and calls nobody.
+
+        Comparable prices come first, the cheapest first; then those without a rate, those that
+        are unknown, and the accounts that cannot take the request, with the reason.
+
+        Args:
+            rates: Instead of the client's: ``{"base": "USD", "date": "2026-11-20",
+                "CNY": "0.1406"}``.
+            currency: To compare in; by default the base of the rates, USD without any.
+            may_drop, check_limits: As for `generate`.
+            live: Ask the providers that estimate, which buys nothing.
+            model, n, size, ...: Fields of `ImageRequest`.
+
+        Raises:
+            InvalidRequest: the request breaks the canonical schema.
+            ConfigurationError: rates or prices are broken.
+        """
+        return self._run(self._compare(request, how))
+
+    def compare_all(self, requests: Iterable[ImageRequest], /, **how: Unpack[Rating]) -> Workload:
+        """What many requests would cost together at every account; arguments as `compare`."""
+        return self._workload(requests, how)
+
+    def estimate(
+        self, request: ImageRequest | str = "", /, *, provider: str | None = None, **fields: Any
+    ) -> Money:
+        """What the provider itself says a request would cost, where it does; buys nothing."""
+        return self._run(self._estimate(request, provider, fields))
+
+    def refresh(self, job: Job) -> tuple[Image, ...]:
+        """New links to a finished job's pictures, where the provider renews them.
+
+        A ledger lists them instead of the old ones, so `save` these.
+        """
+        return self._run(self._refresh(job))
+
+    def reconcile(self, receipt: Receipt) -> Found:
+        """Look an uncertain submit up: a `Job`, `NotAccepted` or `StillUnknown`."""
+        return self._run(self._reconcile(receipt))
+
+    def measure(self, request: ImageRequest) -> ImageRequest:
+        """*request* with the sizes of its input images, of which the first bytes are fetched."""
+        return self._run(self._measure(request))
+
+    def download(self, image: Image) -> Image:
+        """The picture with its bytes, type and size.
+
+        A ledger lists it until it is saved by `save` or you say that you have it, see
+        `wanbridge.ledger.protocol.Ledger.done`.
+
+        Raises:
+            DownloadFailed: the link has ended, is refused, or brought no picture.
+        """
+        return self._run(self._download(image))
+
+    def save(self, image: Image, path: str | Path, *, force: bool = False) -> Path:
+        """Fetch a picture into a file, which appears once it is complete.
+
+        It leaves the list of the client's ledger then. Bytes that are here are not fetched again.
+
+        Returns:
+            Where it is: the extension follows the content.
+
+        Raises:
+            DownloadFailed: as `download`.
+            FileExistsError: something is there already and *force* is False.
+        """
+        if is_here(image):
+            return self._saved(image, self.download(image).save(path, force=force))
+        with PictureFile(Path(path), force=force) as file:
+            self._run(self._save(image, file))
+            complete = file.commit()
+        return self._saved(image, complete)
+
+    def save_all(
+        self, result: ImageResult, folder: str | Path, *, force: bool = False
+    ) -> list[Path]:
+        """Fetch every picture of a result into a folder that exists, as `save` does.
+
+        They are called ``<provider>-<job id short>-<n>``; a number that is taken is passed over,
+        or replaced with *force*. So a picture that was saved before gets a new number.
+
+        Returns:
+            Where they are, in the order of ``result.images``.
+
+        Raises:
+            DownloadFailed, OSError, ValueError: of the first picture that could not be saved. All
+                the others are in the folder; this may be called again.
+        """
+        names = free_paths(result, Path(folder), force=force)
+        found, failures = list[Path](), list[Exception]()
+        for image in result.images:
+            try:
+                found.append(self._save_next(image, names, force=force))
+            except Exception as exc:
+                failures.append(exc)
+        if failures:
+            raise failures[0]
+        return found
+
+    def _save_next(self, image: Image, names: Iterator[Path], *, force: bool) -> Path:
+        for path in names:
+            with suppress(FileExistsError):  # It came into being since; the next is free.
+                return self.save(image, path, force=force)
+        raise AssertionError("names never end")  # pragma: no cover
+
+    # -- inner ------------------------------------------------------------------------------
+
+    def _run(self, talk: Conversation[T]) -> T:
+        try:
+            while (effect := talk.effect) is not None:
+                if isinstance(effect, Send) and effect.billable:
+                    with Interrupts() as interrupts:
+                        self._carry_out(effect, talk)
+                    talk.interrupt(interrupts.caught)
+                else:
+                    self._carry_out(effect, talk)
+            return talk.result()
+        except BaseException as exc:
+            talk.mark(exc)
+            raise
+        finally:
+            talk.close()
+
+    def _carry_out(self, effect: Effect, talk: Conversation[Any]) -> None:
+        try:
+            talk.reply(self._perform(effect))
+        except BaseException as exc:
+            talk.fail(exc)
+        talk.advance()
+
+    def _perform(self, effect: Effect) -> object:
+        match effect:
+            case Sleep(seconds, wake):
+                return self._rest(seconds, wake)
+            case Send():
+                return self._line.send(effect)
+            case Resolve():
+                return self._line.resolve(effect)
+            case Fetch():
+                return self._line.fetch(effect)
+
+    def _rest(self, seconds: float, wake: Wake | None) -> int | None:
+        if wake is None or self._callbacks is None:
+            (self._sleep or time.sleep)(seconds)
+            return None
+        wakeups = self._callbacks.wakeups
+        if self._sleep is None:
+            return wakeups.wait(wake, seconds)
+        if wakeups.latest(wake) == wake.seen:
+            self._sleep(seconds)
+        return wakeups.latest(wake)
+
+
+class AsyncClient(Accounts):
+    """`Client` for asyncio: the same methods, awaited.
+
+    Args:
+        http: An ``httpx.AsyncClient`` of one's own, which must not retry or follow redirects.
+            Over a transport that is not the library's own, an exchange that buys is ended by a
+            timer, which also has to allow for the wait for a connection: the call's deadline.
+    """
+
+    def __init__(
+        self,
+        adapters: Sequence[Adapter] = (),
+        *,
+        http: httpx.AsyncClient | None = None,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(adapters, **options)
+        self._sleep = sleep
+        self._line = AsyncLine(self._patience, http=http, now=self._now)
+
+    @classmethod
+    def sandbox(cls, sandbox: Sandbox | None = None, **options: Any) -> AsyncClient:
+        """As `Client.sandbox`."""
+        from wanbridge.sandbox.transport import SandboxTransport
+        from wanbridge.transport.library import httpx
+
+        registry = Registry()
+        sandbox, adapters = sandboxed(sandbox, registry)
+        http = httpx.AsyncClient(transport=SandboxTransport(sandbox))
+        return cls(adapters, **{"http": http, "registry": registry, **options})
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._line.close()
+        self._close()
+
+    async def generate(
+        self, request: ImageRequest | str = "", /, **how: Unpack[Call]
+    ) -> ImageResult:
+        """As `Client.generate`.
+
+        A cancellation during the submit is held back until its outcome is known; the
+        ``CancelledError`` then carries ``.job``, ``.receipt`` or ``.result``.
+        """
+        return await self._run(self._generate(request, how))
+
+    async def submit(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> Job:
+        """As `Client.submit`."""
+        return await self._run(self._submit(request, how))
+
+    async def look(self, job: Job) -> Step:
+        """As `Client.look`."""
+        return await self._run(self._look(job))
+
+    async def wait(
+        self,
+        job: Job,
+        *,
+        deadline: float | None = None,
+        on_progress: Progress | None = None,
+    ) -> ImageResult:
+        """As `Client.wait`."""
+        return await self._run(self._wait(job, deadline, on_progress))
+
+    async def cancel(self, job: Job) -> Cancelled | TooLate:
+        """As `Client.cancel`."""
+        return await self._run(self._cancel(job))
+
+    async def balance(self, provider: str | None = None) -> Money:
+        """As `Client.balance`."""
+        return await self._run(self._balance(provider))
+
+    async def models(self, provider: str | None = None) -> tuple[ModelInfo, ...]:
+        """As `Client.models`."""
+        return await self._run(self._models(provider))
+
+    async def estimate(
+        self, request: ImageRequest | str = "", /, *, provider: str | None = None, **fields: Any
+    ) -> Money:
+        """As `Client.estimate`."""
+        return await self._run(self._estimate(request, provider, fields))
+
+    async def compare(
+        self, request: ImageRequest | str = "", /, **how: Unpack[Comparing]
+    ) -> list[Quote]:
+        """As `Client.compare`."""
+        return await self._run(self._compare(request, how))
+
+    async def compare_all(
+        self, requests: Iterable[ImageRequest], /, **how: Unpack[Rating]
+    ) -> Workload:
+        """As `Client.compare_all`."""
+        return self._workload(requests, how)
+
+    async def refresh(self, job: Job) -> tuple[Image, ...]:
+        """As `Client.refresh`."""
+        return await self._run(self._refresh(job))
+
+    async def reconcile(self, receipt: Receipt) -> Found:
+        """As `Client.reconcile`."""
+        return await self._run(self._reconcile(receipt))
+
+    async def measure(self, request: ImageRequest) -> ImageRequest:
+        """As `Client.measure`."""
+        return await self._run(self._measure(request))
+
+    async def download(self, image: Image) -> Image:
+        """As `Client.download`."""
+        return await self._run(self._download(image))
+
+    async def save(self, image: Image, path: str | Path, *, force: bool = False) -> Path:
+        """As `Client.save`."""
+        if is_here(image):
+            return self._saved(image, (await self.download(image)).save(path, force=force))
+        with PictureFile(Path(path), force=force) as file:
+            await self._run(self._save(image, file))
+            complete = file.commit()
+        return self._saved(image, complete)
+
+    async def save_all(
+        self, result: ImageResult, folder: str | Path, *, force: bool = False
+    ) -> list[Path]:
+        """As `Client.save_all`."""
+        names = free_paths(result, Path(folder), force=force)
+        found, failures = list[Path](), list[Exception]()
+        for image in result.images:
+            try:
+                found.append(await self._save_next(image, names, force=force))
+            except Exception as exc:
+                failures.append(exc)
+        if failures:
+            raise failures[0]
+        return found
+
+    async def _save_next(self, image: Image, names: Iterator[Path], *, force: bool) -> Path:
+        for path in names:
+            with suppress(FileExistsError):
+                return await self.save(image, path, force=force)
+        raise AssertionError("names never end")  # pragma: no cover
+
+    # -- inner ------------------------------------------------------------------------------
+
+    async def _run(self, talk: Conversation[T]) -> T:
+        try:
+            while (effect := talk.effect) is not None:
+                held: list[BaseException] = []
+                try:
+                    talk.reply(await self._perform(effect, held))
+                except BaseException as exc:
+                    talk.fail(exc)
+                talk.advance()
+                if held:
+                    talk.interrupt(held[0])
+            return talk.result()
+        except BaseException as exc:
+            talk.mark(exc)
+            raise
+        finally:
+            talk.close()
+
+    async def _perform(self, effect: Effect, held: list[BaseException]) -> object:
+        match effect:
+            case Sleep(seconds, wake):
+                return await self._rest(seconds, wake)
+            case Send(billable=True):
+                return await self._send_held(effect, held)
+            case Send():
+                return await self._line.send(effect)
+            case Resolve():
+                return await self._line.resolve(effect)
+            case Fetch():
+                return await self._line.fetch(effect)
+
+    async def _rest(self, seconds: float, wake: Wake | None) -> int | None:
+        if wake is None or self._callbacks is None:
+            await (self._sleep or asyncio.sleep)(seconds)
+            return None
+        wakeups = self._callbacks.wakeups
+        if self._sleep is None:
+            return await wakeups.wait_async(wake, seconds)
+        if wakeups.latest(wake) == wake.seen:
+            await self._sleep(seconds)
+        return wakeups.latest(wake)
+
+    async def _send_held(self, send: Send, held: list[BaseException]) -> object:
+        """Send in a task of its own, so that a first cancellation can wait for the reply.
+
+        A cancellation ends whatever future is waited for, so each wait has one of its own,
+        which the task itself wakes: `asyncio.shield` would need the loop once more.
+        """
+        loop = asyncio.get_running_loop()
+        outcome: list[tuple[object, BaseException | None]] = []
+
+        async def carry() -> None:
+            try:
+                outcome.append((await self._line.send(send), None))
+            except BaseException as exc:
+                outcome.append((None, exc))
+            if not waiter.done():
+                waiter.set_result(None)
+
+        waiter = loop.create_future()
+        task = loop.create_task(carry())
+        while not outcome:
+            try:
+                await waiter
+            except asyncio.CancelledError as exc:
+                if held:
+                    task.cancel()
+                    raise
+                held.append(exc)
+                waiter = loop.create_future()
+        reply, error = outcome[0]
+        if error is not None:
+            raise error
+        return reply

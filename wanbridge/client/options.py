@@ -1,0 +1,112 @@
+"""What the clients' calls take by name, and what becomes of it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypedDict
+from uuid import uuid4
+
+import attrs
+from attrs import evolve
+
+from wanbridge.engine.context import Event
+from wanbridge.errors import ConfigurationError, InvalidRequest, Problem
+from wanbridge.model.request import ImageRequest, InputImage, PaletteColor, Size
+from wanbridge.money.exchange_rates import Rates
+from wanbridge.routing.route import Route
+
+Progress = Callable[[Event], None]
+
+
+class Fields(TypedDict, total=False):
+    """Fields of `ImageRequest`."""
+
+    prompt: str
+    model: str
+    negative_prompt: str | None
+    images: Sequence[InputImage | str]
+    n: int
+    sequential: bool
+    size: Size | str
+    thinking: bool | None
+    color_palette: Sequence[PaletteColor]
+    seed: int | None
+    watermark: bool
+    output_format: str | None
+    inline: bool
+    callback_url: str | None
+    extra: Mapping[str, Mapping[str, Any]]
+
+
+class Call(Fields, total=False):
+    """What `generate` and `submit` take by name."""
+
+    provider: str | None
+    route: str | Route | None
+    may_drop: Collection[str]
+    check_limits: bool
+    deadline: float | None
+    key: str | None
+    on_progress: Progress | None
+
+
+class Rating(TypedDict, total=False):
+    """How prices are compared."""
+
+    rates: Rates | Mapping[str, Any] | None
+    currency: str | None
+    may_drop: Collection[str]
+    check_limits: bool
+
+
+class Comparing(Fields, Rating, total=False):
+    """What `compare` takes by name."""
+
+    live: bool
+
+
+# What is not a field of the request.
+CALL = tuple(Call.__annotations__.keys() - Fields.__annotations__.keys())
+COMPARING = tuple(Comparing.__annotations__.keys() - Fields.__annotations__.keys())
+
+_REQUEST_FIELDS = tuple(f.name for f in attrs.fields(ImageRequest))
+
+
+def new_key() -> str:
+    """A key for one logical call: a random UUID, version 4."""
+    return str(uuid4())
+
+
+def checked_key(key: object) -> str:
+    """A caller's own key; it goes into headers, receipts and the ledger."""
+    if not isinstance(key, str) or not key.strip() or not key.isprintable():
+        raise ConfigurationError(f"key={key!r}: printable text, as an order's number")
+    return key
+
+
+def sorted_out(
+    how: Mapping[str, Any], options: Collection[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of the request, and apart from them the *options* of the call."""
+    given = {name: how[name] for name in options if name in how}
+    return {name: value for name, value in how.items() if name not in given}, given
+
+
+def request_of(request: ImageRequest | str, fields: Mapping[str, Any]) -> ImageRequest:
+    """The request with *fields* changed, or one with that prompt.
+
+    Raises:
+        InvalidRequest: a field is unknown, or its value wrong.
+    """
+    problems = []
+    for name in fields:
+        if name not in _REQUEST_FIELDS:
+            near = difflib.get_close_matches(name, _REQUEST_FIELDS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            problems.append(Problem(f"$.{name}", f"unknown field{hint}"))
+    if problems:
+        raise InvalidRequest(tuple(problems))
+    if not isinstance(request, ImageRequest):
+        return ImageRequest(**{"prompt": request, **fields})
+    return evolve(request, **fields) if fields else request

@@ -1,0 +1,206 @@
+"""What a conversation is told and tells: its patience, its clock, its events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from datetime import datetime
+from typing import Protocol
+
+from attrs import define, field, frozen
+
+from wanbridge.adapters.base import Adapter, Cadence, Delivery
+from wanbridge.engine.rate_limits import Gates
+from wanbridge.model.request import ImageRequest, ImageResult, Job, Money, Receipt
+
+log = logging.getLogger("wanbridge")
+
+
+@frozen
+class Submitting:
+    """Told before the first byte of a submit, and again before the same key is sent again."""
+
+    receipt: Receipt
+
+
+@frozen
+class Accepted:
+    """Told once the provider has accepted."""
+
+    job: Job
+
+
+@frozen(kw_only=True)
+class Polled:
+    """Told after each poll.
+
+    Attributes:
+        polls: How many so far.
+        progress: 0.0 to 1.0, None if the provider does not say.
+        seconds: Since the wait began.
+        trouble: Why this poll said nothing of the job; None if it was answered.
+    """
+
+    job: Job
+    polls: int
+    progress: float | None
+    seconds: float
+    trouble: str | None = None
+
+
+@frozen(kw_only=True)
+class Retrying:
+    """Told before a wait to send again.
+
+    Attributes:
+        seconds: How long the wait is.
+        reason: The failure that caused it.
+    """
+
+    account: str
+    reason: str
+    seconds: float
+
+
+@frozen
+class Asking:
+    """Told before each attempt of a route.
+
+    Attributes:
+        account: Whose turn it is.
+        reason: Why it is.
+    """
+
+    account: str
+    reason: str
+
+
+Event = Submitting | Accepted | Polled | Retrying | Asking
+
+
+@frozen(kw_only=True)
+class Patience:
+    """How long to wait for what, in seconds.
+
+    Attributes:
+        connect_timeout: For a connection to stand.
+        read_timeout: For a reply to begin, and between its parts. An exchange that buys may take
+            5 s more in all, and the time that its bodies need at 64 KiB/s.
+        deadline: For a whole generation; also for each other call, and each exchange within one
+            that buys nothing.
+        cadence: How often to poll; None is each adapter's own, from its manual.
+    """
+
+    connect_timeout: float = 5.0
+    read_timeout: float = 30.0
+    deadline: float = 600.0
+    cadence: Cadence | None = None
+
+
+class Callbacks(Protocol):
+    """Who receives providers' callbacks, as a conversation sees it."""
+
+    def address(self, account: str, key: str) -> str | None:
+        """Where the provider of *account* is to call for the logical call *key*; None: nowhere."""
+
+    def expects(self, job: Job) -> bool:
+        """Whether the provider was given that address for *job*."""
+
+
+@define
+class Trail:
+    """How to go on from an interruption, kept up to date while a flow runs.
+
+    Attributes:
+        receipt: Set from just before a submit until its outcome is known.
+        job: Set once the provider has accepted.
+        result: Set once the pictures are named.
+    """
+
+    receipt: Receipt | None = None
+    job: Job | None = None
+    result: ImageResult | None = None
+
+    def mark(self, interruption: BaseException) -> None:
+        """Hang ``.job``, ``.receipt`` or ``.result`` on whatever ends the call from outside."""
+        for name in ("receipt", "job", "result"):
+            if (handle := getattr(self, name)) is not None:
+                with suppress(AttributeError, TypeError):  # not every exception takes more
+                    setattr(interruption, name, handle)
+
+
+def _no_price(adapter: Adapter, request: ImageRequest, delivery: Delivery | None) -> Money | None:
+    return None
+
+
+@frozen(kw_only=True)
+class Terms:
+    """What a conversation needs from outside, so that it holds no clock, socket or chance.
+
+    Attributes:
+        clock: Monotonic seconds, for waiting.
+        now: Wall time, aware, for what is stored.
+        chance: Numbers in [0, 1), for jitter.
+        tell: Told every `Event`.
+        gates: The account's rates.
+        price: What a request costs before (no delivery) or after; None if unknown.
+        origins: Origins of the configured base URLs, from which pictures may be fetched even
+            on this machine.
+        callbacks: Who is called when a job ends; None if nobody is.
+        may_drop, check_limits: As in `wanbridge.adapters.fitting.plan`.
+        ends_at: When, on `clock`, the whole call ends, whose part this is; None: by *patience*.
+        linger: Seconds that a submit may wait for its turn, or to be sent again to who is busy;
+            None: until the deadline. Set where another provider could be asked instead.
+        start_by: When, on `clock`, the first byte of a submit has to be under way; None: at
+            any time before the deadline. Of a hedged call.
+        answer_by: When, on `clock`, a submit has to be answered; None: within its read
+            timeout. Of a hedged call that may pay again.
+        trail: Of this one call.
+    """
+
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
+    chance: Callable[[], float] = lambda: 0.0
+    patience: Patience = Patience()
+    tell: Callable[[Event], None] = lambda event: None
+    gates: Gates = field(factory=Gates)
+    price: Callable[[Adapter, ImageRequest, Delivery | None], Money | None] = _no_price
+    origins: frozenset[str] = frozenset()
+    callbacks: Callbacks | None = None
+    may_drop: Collection[str] = ()
+    check_limits: bool = True
+    ends_at: float | None = None
+    linger: float | None = None
+    start_by: float | None = None
+    answer_by: float | None = None
+    trail: Trail = field(factory=Trail)
+
+    @property
+    def until(self) -> float:
+        """The deadline of a generation that begins now, on `clock`."""
+        return self.clock() + self.patience.deadline if self.ends_at is None else self.ends_at
+
+    def latest(self, until: float) -> float:
+        """Until when, on `clock`, a submit may wait before its first byte; *until* at most."""
+        bounds = [until]
+        if self.linger is not None:
+            bounds.append(self.clock() + self.linger)
+        if self.start_by is not None:
+            bounds.append(self.start_by)
+        return min(bounds)
+
+    def late(self, pause: float, until: float) -> bool:
+        """Whether *until*, on `clock`, has passed after a *pause*."""
+        return self.clock() + pause >= until
+
+    def jittered(self, seconds: float) -> float:
+        """*seconds* and up to a quarter more, so that many callers do not return at once."""
+        return seconds * (1 + 0.25 * self.chance())
+
+    def report(self, event: Event) -> None:
+        """Tell *event*; whoever fails to listen must not cost the job."""
+        try:
+            self.tell(event)
+        except Exception:
+            log.exception("wanbridge: on_progress failed; the job goes on")

@@ -1,0 +1,121 @@
+"""Playing one flow, and holding interruptions back while money is on the line."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Generic, Self, TypeVar, cast
+
+from wanbridge.engine.context import Terms
+from wanbridge.engine.effects import Effect, Flow, NotBegun, Send
+from wanbridge.errors import CallFailed
+
+T = TypeVar("T")
+
+
+class Conversation(Generic[T]):
+    """Plays one flow, one effect at a time; the same for both clients.
+
+    Attributes:
+        effect: To be carried out next; None once the flow has ended.
+    """
+
+    def __init__(self, play: Flow[T], terms: Terms) -> None:
+        self._play, self._trail = play, terms.trail
+        self._reply: object = None
+        self._error: BaseException | None = None
+        self._end: BaseException | None = None
+        self.effect: Effect | None = None
+        self.advance()
+
+    def reply(self, reply: object) -> None:
+        """What the effect brought."""
+        self._reply, self._error = reply, None
+
+    def fail(self, error: BaseException) -> None:
+        """What the effect raised."""
+        self._reply, self._error = None, error
+
+    def advance(self) -> None:
+        """Go on to the next effect, or to the end."""
+        try:
+            if self._error is not None:
+                self.effect = self._play.throw(self._error)
+            else:
+                self.effect = self._play.send(self._reply)
+        except BaseException as end:
+            self.effect, self._end = None, end
+
+    def interrupt(self, held: BaseException | None) -> None:
+        """Honour an interruption that was held back, now that the outcome is known."""
+        if held is None:
+            return
+        if self.effect is None:
+            if not isinstance(self._end, StopIteration):
+                held.__cause__ = self._end
+                if attempts := getattr(self._end, "attempts", ()):
+                    with suppress(AttributeError, TypeError):  # not every exception takes more
+                        held.attempts = attempts  # type: ignore[attr-defined]
+            self._end = held
+            return
+        unsent = isinstance(self.effect, Send) and self.effect.billable
+        self.fail(NotBegun(held) if unsent else held)
+        self.advance()
+
+    def result(self) -> T:
+        """What the flow returned, or what it raised."""
+        if isinstance(self._end, StopIteration):
+            return cast("T", self._end.value)
+        assert self._end is not None
+        self.mark(self._end)
+        raise self._end
+
+    def mark(self, exc: BaseException) -> None:
+        """Hang the way to go on on whatever is no answer of the flow, wherever it struck."""
+        if not isinstance(exc, CallFailed):
+            self._trail.mark(exc)
+
+    def close(self) -> None:
+        """Give back what the flow holds."""
+        try:
+            self._play.close()
+        except BaseException as exc:
+            self.mark(exc)
+            raise
+
+
+class Interrupts:
+    """Holds Ctrl-C back while a submit is on the line; a second one goes through.
+
+    Python raises KeyboardInterrupt wherever it is, also between sending and reading, where
+    nobody could tell any more what was bought. Other signals and threads are left alone.
+    """
+
+    def __init__(self) -> None:
+        self.caught: BaseException | None = None
+        self._signal: tuple[int, FrameType | None] | None = None
+
+    def __enter__(self) -> Self:
+        self._before = None
+        if threading.current_thread() is threading.main_thread():
+            before = signal.getsignal(signal.SIGINT)
+            if callable(before):
+                self._before = before
+                signal.signal(signal.SIGINT, self._first)
+        return self
+
+    def _first(self, number: int, frame: FrameType | None) -> None:
+        self._signal = (number, frame)
+        signal.signal(signal.SIGINT, cast("Any", self._before))
+
+    def __exit__(self, *exc: object) -> None:
+        if self._before is None:
+            return
+        signal.signal(signal.SIGINT, self._before)
+        if self._signal is not None:
+            try:
+                self._before(*self._signal)
+            except BaseException as interruption:
+                self.caught = interruption

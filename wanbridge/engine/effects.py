@@ -1,0 +1,155 @@
+"""What a conversation asks of the client that carries it out.
+
+A flow is a generator that yields one of these and is sent the reply, or has the transport
+error thrown in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator
+from typing import Protocol, Self, TypeVar
+
+from attrs import field, frozen
+
+from wanbridge.errors import TransportFailed
+from wanbridge.model.request import Job, brief_url
+from wanbridge.wire import HttpRequest
+
+T = TypeVar("T")
+
+# Replies are JSON of some kilobytes. A picture as base64 that was not asked for still fits, and
+# parsing what a hostile provider makes of it takes less than 100 MB.
+REPLY_MOST = 8 * 2**20
+
+
+@frozen(kw_only=True)
+class Send:
+    """Send *request* for *account*; the reply is sent in, `TransportFailed` thrown in.
+
+    Attributes:
+        billable: Buys something: an interruption is held back until the outcome is known.
+        connect: Seconds for a connection to stand, where they are fewer than the client's.
+        read: Seconds for a reply to begin, where they are fewer than the request's.
+        within: Seconds for all of the exchange, the last byte of the reply included; None: the
+            client's deadline. A billable one has its read timeout and a grace in any case.
+        most: Bytes that the body of the reply may have; more is `TransportFailed`.
+    """
+
+    account: str
+    request: HttpRequest
+    billable: bool = False
+    connect: float | None = None
+    read: float | None = None
+    within: float | None = None
+    most: int = REPLY_MOST
+
+
+@frozen(kw_only=True)
+class JobKey:
+    """What a callback and a client that waits both know a job by.
+
+    Attributes:
+        account: Where it was submitted.
+        call: The logical call, by a digest of its key: an address on the wire shows no key.
+        task: The provider's id.
+    """
+
+    account: str
+    call: str
+    task: str
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """That of *job*."""
+        return cls(account=job.account, call=call_of(job.key), task=job.id)
+
+
+def call_of(key: str) -> str:
+    """The logical call of *key*: 32 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+@frozen
+class Wake:
+    """News that end a sleep.
+
+    Attributes:
+        seen: Number of the latest news of *job* that are known; later ones end it.
+    """
+
+    job: JobKey
+    seen: int = 0
+
+
+@frozen
+class Sleep:
+    """Wait for *seconds*, or until there are news of a job.
+
+    The reply is the number of the latest news, greater than ``wake.seen`` if there were any;
+    None where nobody listens.
+    """
+
+    seconds: float
+    wake: Wake | None = None
+
+
+class NotBegun(BaseException):
+    """Thrown in where a billable `Send` was asked for and not begun: nothing has left.
+
+    Attributes:
+        interruption: What came between, for the flow to raise.
+    """
+
+    def __init__(self, interruption: BaseException) -> None:
+        super().__init__(interruption)
+        self.interruption = interruption
+
+
+class NoPicture(TransportFailed):
+    """A picture is longer than its limit, or its URL none; fetching again will not help."""
+
+
+class Sink(Protocol):
+    """Where the bytes of a picture go."""
+
+    def write(self, chunk: bytes, /) -> object:
+        """Take the next bytes."""
+
+    def restart(self) -> object:
+        """Forget what was written: the transfer begins anew."""
+
+
+@frozen(kw_only=True)
+class Resolve:
+    """Look a host up; the reply is a tuple of addresses as text."""
+
+    host: str
+    port: int
+
+
+@frozen(kw_only=True)
+class Fetch:
+    """GET a picture; the reply is an `HttpResponse`, its body empty where there is a *sink*.
+
+    Attributes:
+        sink: Where the bytes go; None: they are the body of the reply.
+        address: To connect to, whatever the host's name says; None is as the URL says.
+        limit: Bytes at most. More is `NoPicture`.
+        beginning: Only the first *limit* bytes are wanted; more is cut, not wrong.
+        within: Seconds for all of the exchange; None: the client's deadline.
+    """
+
+    account: str
+    url: str = field(repr=brief_url)
+    address: str | None
+    limit: int
+    sink: Sink | None = field(default=None, repr=False)
+    beginning: bool = False
+    within: float | None = None
+
+
+Effect = Send | Sleep | Resolve | Fetch
+# Replies: HttpResponse to Send and Fetch, a tuple of addresses to Resolve, a number or None to
+# Sleep.
+Flow = Generator[Effect, object, T]

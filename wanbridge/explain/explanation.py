@@ -1,0 +1,114 @@
+"""What each provider would be sent, field by field, without a call."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from attrs import evolve, frozen
+
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.fitting import Plan, fields_set, judge, refuse_digests
+from wanbridge.errors import UnsupportedFeature
+from wanbridge.model.request import ImageRequest
+from wanbridge.money.account_quotes import quoted
+from wanbridge.money.price_book import PriceBook, Quote
+from wanbridge.wire import HttpRequest
+
+Outcome = Literal["sent", "met", "adapted", "ignored", "dropped", "refused"]
+
+
+@frozen
+class FieldReport:
+    """How one canonical field fares.
+
+    Attributes:
+        outcome: ``sent``; ``met`` (not sent, the provider always does so); ``adapted`` (said
+            in other words with another effect); ``ignored``; ``dropped``; ``refused``.
+        detail: One sentence; empty for ``sent``.
+    """
+
+    outcome: Outcome
+    detail: str = ""
+
+
+@frozen(kw_only=True)
+class Explanation:
+    """What one account would make of a request.
+
+    Attributes:
+        ok: Whether it can be sent.
+        model: The provider's own name of the model; None if it does not sell it.
+        fields: A report for each field that is set, prompt and model first.
+        http: The exact message, the key as a placeholder; None if it cannot be sent.
+        quote: What it would cost.
+        problems: Why it cannot be sent, everything at once.
+        verified: False if the offer rests on guesses or third parties only.
+    """
+
+    ok: bool
+    model: str | None
+    fields: Mapping[str, FieldReport]
+    http: HttpRequest | None
+    quote: Quote
+    problems: tuple[UnsupportedFeature, ...]
+    verified: bool
+
+
+def explain(
+    adapter: Adapter,
+    request: ImageRequest,
+    *,
+    prices: PriceBook,
+    may_drop: Collection[str] = (),
+    check_limits: bool = True,
+) -> Explanation:
+    """What *adapter* would send for *request*.
+
+    Raises:
+        InvalidRequest: no provider could be sent this.
+    """
+    refuse_digests(request)
+    verdict = judge(adapter, request, may_drop=may_drop, check_limits=check_limits)
+    fitted = verdict.plan
+    quote = quoted(adapter, request, prices=prices)
+    return Explanation(
+        ok=not verdict.problems,
+        model=None if fitted is None else fitted.offer.alias,
+        fields=_fields(request, fitted, verdict.problems),
+        http=verdict.http,
+        quote=evolve(quote, refused=verdict.refused) if verdict.problems else quote,
+        problems=verdict.problems,
+        verified=fitted is None or fitted.offer.verified,
+    )
+
+
+def _fields(
+    request: ImageRequest, fitted: Plan | None, problems: tuple[UnsupportedFeature, ...]
+) -> dict[str, FieldReport]:
+    reports = {}
+    if fitted is not None:  # where the model is not sold, there is no more to say than that
+        reports = {name: FieldReport("sent") for name in ("prompt", "model", *fields_set(request))}
+        for note in fitted.notes:
+            outcome: Outcome = "met" if note.kind == "info" else note.kind
+            reports[note.field] = FieldReport(outcome, note.detail)
+    for problem in problems:
+        reports[problem.field] = FieldReport("refused", problem.reason)
+    return reports
+
+
+def explain_all(
+    adapters: Collection[Adapter],
+    request: ImageRequest,
+    *,
+    prices: PriceBook,
+    may_drop: Collection[str] = (),
+    check_limits: bool = True,
+) -> dict[str, Explanation]:
+    """`explain` for every account, by its name."""
+    return {
+        adapter.account: explain(
+            adapter, request, prices=prices, may_drop=may_drop, check_limits=check_limits
+        )
+        for adapter in adapters
+    }

@@ -1,0 +1,1 @@
+"""Where purchases and budgets are kept: the protocol, in memory, in SQLite."""

@@ -1,0 +1,1 @@
+"""Requests, results, jobs, receipts, money, sizes, pictures: plain values and their JSON. No I/O."""

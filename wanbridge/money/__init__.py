@@ -1,0 +1,1 @@
+"""Prices, quotes, comparisons, exchange rates and the spend guard. No I/O."""

@@ -1,0 +1,1 @@
+"""What calls report: log lines, OpenTelemetry traces and metrics."""

@@ -1,0 +1,1 @@
+"""Routes over several accounts: ranking, failover, hedging, health, and one purchase."""

@@ -1,0 +1,74 @@
+"""Quotes with what the providers themselves say, where they can be asked before buying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import evolve
+
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.fitting import plan
+from wanbridge.engine import conversation as flow
+from wanbridge.engine.context import Terms
+from wanbridge.engine.effects import Flow
+from wanbridge.errors import CallFailed, UnsupportedFeature
+from wanbridge.model.request import ImageRequest, Money
+from wanbridge.money.comparison import place
+from wanbridge.money.price_book import Quote
+
+# What an account charges, in the common currency, and what that rests on.
+Common = Callable[[Adapter, Money], tuple[Money | None, tuple[str, ...]]]
+
+
+def asked(
+    quotes: Sequence[Quote],
+    adapters: Mapping[str, Adapter],
+    request: ImageRequest,
+    *,
+    common: Common,
+    terms: Terms,
+) -> Flow[list[Quote]]:
+    """*quotes*, after asking every account that estimates and has not refused; buys nothing.
+
+    Args:
+        adapters: Who may be asked, by account.
+
+    Whoever cannot be asked, or does not answer, keeps the quote from the price file, which
+    says so.
+    """
+    found = []
+    for quote in quotes:
+        adapter = adapters.get(quote.provider)
+        if adapter is not None and quote.refused is None:
+            found.append((yield from _asked(quote, adapter, request, common, terms)))
+        else:
+            found.append(quote)
+    return sorted(found, key=place)
+
+
+def _asked(
+    quote: Quote, adapter: Adapter, request: ImageRequest, common: Common, terms: Terms
+) -> Flow[Quote]:
+    if type(adapter).estimate is Adapter.estimate:
+        return quote
+    if not adapter.api_key:
+        said = "it estimates only with a key"
+        return evolve(quote, assumes=(*quote.assumes, said))
+    fitted = plan(adapter, request, may_drop=terms.may_drop, check_limits=terms.check_limits)
+    try:
+        exchange = adapter.estimate(fitted.request, fitted.offer)
+        money = yield from flow.converse(adapter, exchange, terms=terms)
+    except (CallFailed, UnsupportedFeature) as exc:
+        return evolve(quote, assumes=(*quote.assumes, f"its live estimate failed: {exc}"))
+    in_currency, assumes = common(adapter, money)
+    return Quote(
+        provider=quote.provider,
+        model=quote.model,
+        amount=money.amount,
+        currency=money.currency,
+        in_currency=in_currency,
+        source=adapter.base_url,
+        read=terms.now().date(),
+        confidence="published",
+        assumes=("its live estimate for exactly this request", *assumes),
+    )

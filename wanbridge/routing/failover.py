@@ -1,0 +1,462 @@
+"""Asking the accounts of a route one after the other, and paying once.
+
+The next account is asked only after a failure that surely cost nothing and that another
+provider can help with. A submit whose outcome is unknown is looked up first; if that settles
+nothing, the route stops with the receipt, unless it says ``pay_again``.
+
+As in `wanbridge.engine.conversation`, these are generators: they decide, the clients carry out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Generic, NamedTuple, NoReturn, TypeVar, cast
+
+from attrs import define, evolve
+
+from wanbridge.adapters.base import Adapter, Found, NotAccepted, StillUnknown
+from wanbridge.engine import conversation as flow
+from wanbridge.engine.context import Asking, Terms, Trail
+from wanbridge.engine.effects import Flow, Sleep
+from wanbridge.errors import (
+    AllProvidersFailed,
+    BudgetExceeded,
+    CallFailed,
+    Charge,
+    ConfigurationError,
+    CreditExhausted,
+    JobCancelled,
+    ProviderUnavailable,
+    SubmissionUncertain,
+    UnsupportedFeature,
+)
+from wanbridge.model.request import Attempt, ImageRequest, ImageResult, Note, Receipt
+from wanbridge.money.spend_guard import Held, Unpriced
+from wanbridge.routing.health import Cooling
+from wanbridge.routing.hedge import Lane, race
+from wanbridge.routing.purchase import Errand, Shared, kept
+from wanbridge.routing.route import Candidate, Route
+
+T = TypeVar("T")
+log = logging.getLogger("wanbridge")
+
+# With another provider at hand nobody waits longer than this before anything was sent.
+LINGER = 2.0
+
+
+class Sequel(NamedTuple):
+    """What follows a failure.
+
+    Attributes:
+        on: Whether the next provider is asked.
+        why: The reason, as a clause.
+    """
+
+    on: bool
+    why: str
+
+
+def sequel(error: Exception, *, pays_again: bool) -> Sequel:
+    """What follows *error* in a route. Pure."""
+    if not isinstance(error, CallFailed):
+        return Sequel(True, "nothing was sent")
+    if isinstance(error, JobCancelled):
+        return Sequel(False, "it was cancelled")
+    if not _elsewhere(error):
+        return Sequel(False, "another provider would not help")
+    if error.charge is Charge.NO:
+        return Sequel(True, "nothing was charged")
+    said = "it was charged" if error.charge is Charge.YES else "it may have been charged"
+    if pays_again:
+        return Sequel(True, f"{said}, and the route pays again")
+    return Sequel(False, f"{said}, and the route does not pay again")
+
+
+def _elsewhere(error: CallFailed) -> bool:
+    """Whether another provider could help; for an uncertain submit, by what made it so."""
+    if isinstance(error, SubmissionUncertain):
+        return not isinstance(error.__cause__, CallFailed) or error.__cause__.elsewhere
+    return error.elsewhere
+
+
+def failover(
+    errand: Errand[T],
+    route: Route,
+    candidates: Sequence[Candidate],
+    request: ImageRequest,
+    *,
+    key: str,
+    terms: Terms,
+    shared: Shared,
+) -> Flow[T]:
+    """Ask *candidates*, as ranked, until one has done it.
+
+    Raises:
+        CallFailed: a failure that ends the route, with every attempt on it.
+        AllProvidersFailed: nobody could do it; each one's reason, in order.
+        BudgetExceeded: the budget alone stood in the way of everyone who could.
+    """
+    journey = _Journey(errand, route, request, key, terms, shared)
+    try:
+        return (yield from journey.run(candidates))
+    except BaseException as exc:
+        if not isinstance(exc, AllProvidersFailed | GeneratorExit):
+            with suppress(AttributeError, TypeError):  # not every exception takes more
+                exc.attempts = journey.attempts  # type: ignore[attr-defined]
+        raise
+
+
+@define
+class _Tried(Generic[T]):
+    """How one attempt ended: with a result, or with an error."""
+
+    candidate: Candidate
+    seconds: float
+    result: T | None = None
+    error: Exception | None = None
+
+    @property
+    def won(self) -> bool:
+        """Whether it brought what was wanted."""
+        return self.result is not None
+
+
+class _Journey(Generic[T]):
+    """One request on its way along a route.
+
+    Attributes:
+        trace: Attempts and skips, in order, with the error that each ended with.
+        open: Places in the trace whose end tells who is asked next.
+    """
+
+    def __init__(
+        self,
+        errand: Errand[T],
+        route: Route,
+        request: ImageRequest,
+        key: str,
+        terms: Terms,
+        shared: Shared,
+    ) -> None:
+        self.errand, self.route, self.request, self.key = errand, route, request, key
+        self.terms, self.shared, self.until = terms, shared, terms.until
+        self.adapters: dict[str, Adapter] = {}
+        self.queue: deque[Candidate] = deque()
+        self.cooling: list[tuple[float, Candidate]] = []
+        self.trace: list[tuple[Attempt, Exception | None]] = []
+        self.open: list[int] = []
+        self.tried, self.budget_only = 0, True
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """What was tried and skipped until now."""
+        return tuple(attempt for attempt, _ in self.trace)
+
+    def run(self, candidates: Sequence[Candidate]) -> Flow[T]:
+        for candidate in candidates:
+            if candidate.skipped is not None:
+                self._skip(candidate, candidate.skipped)
+        self.queue.extend(c for c in candidates if c.skipped is None)
+        self.adapters = {c.account: c.adapter for c in candidates}
+        following = self._next()
+        while following is not None:
+            ended = yield from self._ask(*following)
+            stops = [error for one in ended if (error := self._failed(one)) is not None]
+            if (winner := next((one for one in ended if one.won), None)) is not None:
+                return self._finished(winner)
+            if stops:
+                raise stops[0]
+            following = self._next()
+            self._tell_next(following)
+        self._nobody()
+
+    # -- who is next
+
+    def _next(self) -> tuple[Candidate, Held] | None:
+        """The next candidate that may be asked now, with its cost held; None if there is none."""
+        while self.queue:
+            candidate = self.queue.popleft()
+            if (held := self._admitted(candidate)) is not None:
+                return candidate, held
+        if self.cooling and not self.tried:
+            # Everyone who could do it is cooling down: rather ask who recovers first than nobody.
+            _, candidate = min(self.cooling, key=lambda pair: pair[0])
+            self.cooling.clear()
+            if (held := self._admitted(candidate, forced=True)) is not None:
+                return candidate, held
+        return None
+
+    def _admitted(self, candidate: Candidate, *, forced: bool = False) -> Held | None:
+        """Its cost, held; None if it is skipped."""
+        account, now, health = candidate.account, self.terms.clock(), self.shared.health
+        if now >= self.until:
+            late = "not asked: the deadline has passed"
+            self._skip(candidate, ProviderUnavailable(account, late, Charge.NO))
+            return None
+        cooling = None if forced else health.cooling(account, now)
+        if cooling is None:
+            try:
+                held = self.shared.guard.hold(
+                    self.route,
+                    candidate.quote,
+                    candidate.adapter,
+                    key=self.key,
+                    now=self.terms.now(),
+                )
+            except (BudgetExceeded, Unpriced) as exc:
+                self._skip(candidate, exc)
+                return None
+            if forced or (cooling := health.admit(account, now)) is None:
+                return held
+            held.free()
+        self.cooling.append((cooling.seconds, candidate))
+        self._skip(candidate, _cooled(account, cooling))
+        return None
+
+    def _others(self) -> bool:
+        """Whether somebody else could be asked instead of waiting."""
+        now, health = self.terms.clock(), self.shared.health
+        return any(health.cooling(c.account, now) is None for c in self.queue)
+
+    # -- asking
+
+    def _ask(self, candidate: Candidate, held: Held) -> Flow[list[_Tried[T]]]:
+        """One attempt, or two at once; how those that have ended did so."""
+        self.tried += 1
+        after, trail = self.route.hedge_after, self.terms.trail
+        if after is None or not self._others():
+            return [(yield from self._try(candidate, held, trail))]
+        at = self.terms.clock() + after
+        first = self._try(candidate, held, trail, hedge_at=at)
+        if not self._pays_again:
+            return [(yield from first)]
+        return (yield from self._both(candidate, first, at))
+
+    def _both(
+        self, candidate: Candidate, first: Flow[_Tried[T]], at: float
+    ) -> Flow[list[_Tried[T]]]:
+        """A second one from *at* on; the faster counts, and both are paid."""
+        clock, began = self.terms.clock, self.terms.clock()
+        asked = [(candidate, self.terms.trail, began)]
+
+        def second() -> Flow[_Tried[T]] | None:
+            try:
+                following = self._next()
+            except ConfigurationError:
+                log.exception("wanbridge: nobody else is asked; the first goes on")
+                return None
+            if following is None:
+                return None
+            self.tried += 1
+            asked.append((following[0], Trail(), clock()))
+            return self._try(*following, asked[-1][1])
+
+        lanes: list[Lane[_Tried[T]]] = []
+        why = "it was interrupted"
+        try:
+            ended = yield from race(lanes, first, second, at=at, clock=clock)
+            why = "another provider was faster"
+            return ended
+        except BaseException:
+            for lane in lanes:
+                if lane.ended is not None:
+                    self._failed(lane.ended)
+            raise
+        finally:
+            for lane, (who, trail, since) in zip(lanes, asked, strict=True):
+                if lane.ended is None:
+                    self._left(who, trail, clock() - since, why)
+
+    def _try(
+        self, candidate: Candidate, held: Held, trail: Trail, *, hedge_at: float | None = None
+    ) -> Flow[_Tried[T]]:
+        """One attempt. Whatever the provider does to it comes back as a value."""
+        adapter, began = candidate.adapter, self.terms.clock()
+        trail.receipt = trail.job = None
+        terms = evolve(
+            self.terms,
+            ends_at=self.until,
+            linger=LINGER if self._others() else None,
+            start_by=hedge_at,
+            answer_by=hedge_at if self._pays_again else None,
+            trail=trail,
+        )
+
+        def begin(terms: Terms) -> Flow[T]:
+            terms.report(Asking(candidate.account, candidate.reason))
+            return self.errand.begin(
+                adapter, self.request, key=self.key, terms=terms, fitted=candidate.fitted
+            )
+
+        result: T | None = None
+        error: Exception | None = None
+        try:
+            result = yield from self._kept(begin, adapter, terms, held)
+        except SubmissionUncertain as exc:
+            try:
+                result = yield from self._settled(exc, adapter, terms, held)
+            except CallFailed as settled:
+                error = settled
+        except (CallFailed, UnsupportedFeature) as exc:
+            error = exc
+        return _Tried(candidate, self.terms.clock() - began, result, error)
+
+    def _kept(
+        self, play: Callable[[Terms], Flow[T]], adapter: Adapter, terms: Terms, held: Held
+    ) -> Flow[T]:
+        return kept(play, adapter, self.request.model, terms, self.shared, held)
+
+    def _settled(
+        self, error: SubmissionUncertain, adapter: Adapter, terms: Terms, held: Held
+    ) -> Flow[T]:
+        """What an uncertain submit has come to.
+
+        Raises:
+            SubmissionUncertain: *error*; free of charge if it surely was not accepted.
+            CallFailed: it was accepted and failed.
+        """
+        assert error.receipt is not None
+        found = yield from self._look_up(error.receipt, adapter, terms)
+        if isinstance(found, NotAccepted):
+            held.free()
+            error.charge = Charge.NO
+            terms.trail.receipt = None
+            error.message += f"; looked up: not accepted ({found.detail})"
+        elif isinstance(found, StillUnknown):
+            error.message += f"; looked up: {found.detail}"
+        else:
+            terms.trail.job = job = found
+            terms.trail.receipt = None
+
+            def resume(terms: Terms) -> Flow[T]:
+                return self.errand.resume(adapter, job, terms=terms)
+
+            held.keep(job)
+            return (yield from self._kept(resume, adapter, terms, held))
+        raise error
+
+    def _look_up(self, receipt: Receipt, adapter: Adapter, terms: Terms) -> Flow[Found]:
+        """Look a submit up; again if waiting for it can settle it and is wanted."""
+        found = yield from flow.reconcile(adapter, receipt, terms=terms, until=self.until)
+        if isinstance(found, StillUnknown) and found.again_at is not None and not self._pays_again:
+            pause = max(0.0, (found.again_at - self.terms.now()).total_seconds())
+            if self.terms.clock() + pause < self.until:
+                yield Sleep(pause)
+                found = yield from flow.reconcile(adapter, receipt, terms=terms, until=self.until)
+        return found
+
+    # -- what came of it
+
+    @property
+    def _pays_again(self) -> bool:
+        # A job has no place for what else may have been bought; a result has.
+        return self.route.on_uncertain == "pay_again" and not self.errand.wants_job
+
+    def _finished(self, tried: _Tried[T]) -> T:
+        result = tried.result
+        assert result is not None
+        if not isinstance(result, ImageResult):
+            return result
+        attempt = evolve(result.attempts[-1], seconds=tried.seconds, detail=tried.candidate.reason)
+        result = evolve(
+            result,
+            attempts=(*self.attempts, attempt),
+            notes=(*result.notes, *map(self._paid_again, filter(_may_cost, self.attempts))),
+        )
+        self.terms.trail.result, self.terms.trail.receipt = result, None
+        return cast("T", result)
+
+    def _paid_again(self, attempt: Attempt) -> Note:
+        """What an attempt that brought nothing may cost beside the one that did."""
+        at_risk = self.terms.price(self.adapters[attempt.provider], self.request, None)
+        amount = f" {at_risk}" if at_risk is not None else ""
+        detail = f"paid again: {attempt.provider} may charge{amount} too ({attempt.detail})"
+        return Note("route", "info", detail)
+
+    def _failed(self, tried: _Tried[T]) -> Exception | None:
+        """Take note of a failure; the error if it ends the route."""
+        if (error := tried.error) is None:
+            return None
+        said = sequel(error, pays_again=self._pays_again)
+        job, receipt, charge = None, None, Charge.NO
+        if isinstance(error, CallFailed):
+            charge, job = error.charge, error.job
+            receipt = error.receipt if charge is Charge.MAYBE and job is None else None
+        if said.on:
+            self.open.append(len(self.trace))
+        attempt = Attempt(
+            provider=tried.candidate.account,
+            outcome=type(error).__name__,
+            charge=charge,
+            seconds=tried.seconds,
+            detail=f"{_message(error)}; {said.why}",
+            job=job,
+            receipt=receipt,
+        )
+        self.trace.append((attempt, error))
+        return None if said.on else error
+
+    def _left(self, candidate: Candidate, trail: Trail, seconds: float, why: str) -> None:
+        """Take note of an attempt that was given up while it ran."""
+        sent = trail.job is not None or trail.receipt is not None
+        attempt = Attempt(
+            provider=candidate.account,
+            outcome="left",
+            charge=Charge.MAYBE if sent else Charge.NO,
+            seconds=seconds,
+            detail=why,
+            job=trail.job,
+            receipt=None if trail.job else trail.receipt,
+        )
+        self.trace.append((attempt, None))
+
+    def _skip(self, candidate: Candidate, error: Exception) -> None:
+        """Take note of an account that is not asked."""
+        if candidate.skipped is None and not isinstance(error, BudgetExceeded):
+            self.budget_only = False
+        attempt = Attempt(
+            provider=candidate.account,
+            outcome="skipped",
+            charge=Charge.NO,
+            detail=candidate.reason if candidate.skipped else _message(error),
+        )
+        self.trace.append((attempt, error))
+
+    def _tell_next(self, following: tuple[Candidate, Held] | None) -> None:
+        """Complete the trace with who is asked next."""
+        what = f"so {following[0].account} was asked" if following else "and nobody was left to ask"
+        for place in self.open:
+            attempt, error = self.trace[place]
+            self.trace[place] = evolve(attempt, detail=f"{attempt.detail}, {what}"), error
+        self.open.clear()
+
+    def _nobody(self) -> NoReturn:
+        errors = []
+        for attempt, error in self.trace:
+            assert error is not None
+            error.attempts = (attempt,)  # type: ignore[attr-defined]
+            errors.append(error)
+        budget = [error for error in errors if isinstance(error, BudgetExceeded)]
+        if budget and self.budget_only and not self.tried:
+            raise min(budget, key=lambda e: e.needed.amount)
+        skipped = len(errors) - self.tried
+        raise AllProvidersFailed(
+            f"route {self.route.title}: {self.tried} tried, {skipped} not asked", errors
+        )
+
+
+def _may_cost(attempt: Attempt) -> bool:
+    return attempt.charge is not Charge.NO
+
+
+def _message(error: Exception) -> str:
+    return error.message if isinstance(error, CallFailed) else str(error)
+
+
+def _cooled(account: str, cooling: Cooling) -> CallFailed:
+    """An account that is not asked for now, as an error."""
+    kind = CreditExhausted if cooling.parked else ProviderUnavailable
+    return kind(account, str(cooling), Charge.NO)

@@ -1,0 +1,116 @@
+"""Two flows at once over one client: the first that ends well decides.
+
+One effect is carried out at a time; while one flow sleeps, the other goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from attrs import define
+
+from wanbridge.engine.effects import Flow, Sleep
+
+
+class Ended(Protocol):
+    """How a flow ended."""
+
+    @property
+    def won(self) -> bool:
+        """Whether that decides the race."""
+
+
+T = TypeVar("T", bound=Ended)
+
+
+@define(eq=False)
+class Lane(Generic[T]):
+    """One flow of a race.
+
+    Attributes:
+        sleep: What it last asked for; None before it has begun.
+        due: When that is over, on the clock.
+        ended: What it returned; None while it runs, and if it was left.
+    """
+
+    play: Flow[T]
+    sleep: Sleep | None = None
+    due: float = float("-inf")
+    ended: T | None = None
+
+
+def race(
+    lanes: list[Lane[T]],
+    first: Flow[T],
+    second: Callable[[], Flow[T] | None],
+    *,
+    at: float,
+    clock: Callable[[], float],
+) -> Flow[list[T]]:
+    """Play *first*; if it has not ended at *at*, play what *second* gives beside it.
+
+    Args:
+        lanes: Empty; the flows are put in, for whoever asks afterwards which was left.
+
+    Returns:
+        What the flows that have ended returned; others were closed.
+    """
+    lanes.append(Lane(first))
+    alone = True
+    try:
+        while running := [lane for lane in lanes if lane.ended is None]:
+            lane = min(running, key=lambda lane: lane.due)
+            over = lane.due
+            if alone and max(over, clock()) >= at:
+                over = at
+            news, error, woken = None, None, False
+            if lane.sleep is not None and (left := over - clock()) > 0:
+                try:
+                    news = yield Sleep(left, lane.sleep.wake)
+                    woken = _woken(lane.sleep, news)
+                except GeneratorExit:
+                    raise
+                except BaseException as exc:
+                    error = exc
+            if error is None and not woken and alone and clock() >= at:
+                alone = False
+                if (play := second()) is not None:
+                    lanes.append(Lane(play))
+                continue
+            if error is None and not woken and over < lane.due:
+                continue  # cut for the second one's sake, and ended a little early
+            yield from _advance(lane, news, error, clock)
+            if lane.ended is not None and lane.ended.won:
+                break
+        return [lane.ended for lane in lanes if lane.ended is not None]
+    finally:
+        for lane in lanes:
+            lane.play.close()
+
+
+def _woken(sleep: Sleep, reply: object) -> bool:
+    """Whether *reply* is news; without any, a client answers with the number seen already."""
+    return sleep.wake is not None and isinstance(reply, int) and reply > sleep.wake.seen
+
+
+def _advance(
+    lane: Lane[T], reply: object, error: BaseException | None, clock: Callable[[], float]
+) -> Flow[None]:
+    """Play one flow until it sleeps or ends."""
+    while True:
+        try:
+            effect = lane.play.send(reply) if error is None else lane.play.throw(error)
+        except StopIteration as stop:
+            lane.ended = stop.value
+            return
+        if isinstance(effect, Sleep):
+            lane.sleep, lane.due = effect, clock() + effect.seconds
+            return
+        reply, error = None, None
+        try:
+            reply = yield effect
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            error = exc

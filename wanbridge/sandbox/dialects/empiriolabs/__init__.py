@@ -1,0 +1,1 @@
+"""EmpirioLabs's server as its manual describes it: requests it takes, tasks, replies, switches."""

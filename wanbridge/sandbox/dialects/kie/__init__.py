@@ -1,0 +1,1 @@
+"""KIE's server as its manual describes it: requests it takes, tasks, replies, switches."""

@@ -1,0 +1,1 @@
+"""Files that pictures are saved in, and their names."""

@@ -1,0 +1,45 @@
+"""File names for pictures and documents, made of ids that come from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from wanbridge.model.pictures import ENDINGS
+from wanbridge.model.request import ImageResult
+
+
+def safe(name: str, limit: int = 80) -> str:
+    """*name* as part of a file name: ids come from elsewhere."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:limit].strip("_") or "x"
+
+
+def short(id: str) -> str:
+    """The beginning of an id, without a word like ``task_`` before it."""
+    return safe(safe(id).rpartition("_")[2], 8)
+
+
+def stem_of(account: str, id: str) -> str:
+    """``<provider>-<job id short>``, what names in a directory begin with."""
+    return f"{safe(account)}-{short(id)}"
+
+
+def free_paths(result: ImageResult, folder: Path, *, force: bool) -> Iterator[Path]:
+    """``<folder>/<provider>-<job id short>-<n>`` for one picture after the other, without end.
+
+    The ending is for whoever knows the content. Where the provider gave no id of the job, its id
+    of the call stands in, and ``picture`` for lack of both.
+
+    Args:
+        force: Whether numbers that are taken, under any ending, come too.
+    """
+    stem = stem_of(result.provider, result.job_id or result.request_id or "picture")
+    paths = (folder / f"{stem}-{number}" for number in count(1))
+    return (path for path in paths if force or not _is_taken(path))
+
+
+def _is_taken(path: Path) -> bool:
+    return any(os.path.lexists(f"{path}{ending}") for ending in ENDINGS)
