@@ -22,8 +22,8 @@ import pytest
 import vcr  # type: ignore[import-untyped]
 import yaml
 
+from cassette_scenarios import SCENES, Clock, Scene
 from record_cassettes import record, written
-from scenes import SCENES, Clock, Scene
 from wanbridge.adapters.base import Cancelled, StillUnknown
 from wanbridge.adapters.registry import Registry
 from wanbridge.errors import CallFailed

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from calling import SharedClock
+from sandbox_calls import SharedClock
 from wanbridge import AsyncClient, Client, ImageRequest, errors
 from wanbridge.errors import CallFailed, Charge
 from wanbridge.model.request import ImageResult

@@ -22,7 +22,7 @@ from typing import Any
 import attrs
 import pytest
 
-from calling import SharedClock
+from sandbox_calls import SharedClock
 from wanbridge import AsyncClient, Client, ImageRequest, config
 from wanbridge.engine.context import Event
 from wanbridge.errors import CallFailed, ConfigurationError

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from attrs import define
 
-from cli_process import MAIN, start
+from cli_processes import MAIN, start
 from wanbridge.model.request import Job, Receipt
 from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox, running

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cli_process import start
+from cli_processes import start
 from wanbridge.cli import files, signals
 from wanbridge.cli.signals import ending, interruptible
 from wanbridge.client.clients import Client

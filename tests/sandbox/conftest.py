@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from calling import Caller, Clock
+from sandbox_calls import Caller, Clock
 from wanbridge.sandbox import Sandbox
 
 

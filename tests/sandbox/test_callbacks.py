@@ -17,7 +17,7 @@ import httpx
 import pytest
 from attrs import define, evolve, field
 
-from calling import Caller, Clock
+from sandbox_calls import Caller, Clock
 from wanbridge.sandbox import Sandbox, running
 from wanbridge.sandbox.callbacks import Callback, Callbacks, Retries
 from wanbridge.sandbox.dialects.kie.server import Kie

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from calling import Caller, Clock
+from sandbox_calls import Caller, Clock
 from wanbridge.sandbox import KINDS, Fault, Reply, Sandbox
 
 WALK = {

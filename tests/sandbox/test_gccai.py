@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from calling import Caller, Clock
+from sandbox_calls import Caller, Clock
 from wanbridge.sandbox import Sandbox
 from wanbridge.wire import HttpRequest
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from calling import Caller, Clock
+from sandbox_calls import Caller, Clock
 from wanbridge.sandbox import Reply, Sandbox
 from wanbridge.sandbox.dialects.kie.callbacks import signature
 from wanbridge.wire import HttpRequest

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from calling import Caller
+from sandbox_calls import Caller
 
 KITE: dict[str, Any] = {"model": "wan2.7-image", "prompt": "a red kite"}
 PRO = {**KITE, "model": "wan2.7-image-pro"}

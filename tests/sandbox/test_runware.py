@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from calling import Caller
+from sandbox_calls import Caller
 from wanbridge.sandbox import Sandbox
 from wanbridge.wire import HttpRequest
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from calling import Caller, Clock
+from sandbox_calls import Caller, Clock
 from wanbridge.sandbox import Sandbox, SandboxTransport
 from wanbridge.transport.library import httpx
 
