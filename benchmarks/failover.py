@@ -28,10 +28,11 @@ from urllib.parse import urlsplit
 from attrs import evolve, field, frozen
 
 from wanbridge import CallbackReceiver, Client, ImageRequest, Registry, Route, __version__
+from wanbridge.adapters.registry import BUILTIN
 from wanbridge.client.base import sandboxed
 from wanbridge.errors import AllProvidersFailed, CallFailed, Charge, WanbridgeError
-from wanbridge.model.request import Attempt, ImageResult, Job, Receipt
-from wanbridge.providers import BUILTIN
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.result import Attempt, ImageResult
 from wanbridge.sandbox import Sandbox
 from wanbridge.wire import HttpRequest
 

@@ -35,13 +35,14 @@ from typing import Any
 from attrs import define, field, frozen
 
 from wanbridge import Client, __version__
-from wanbridge.adapters.base import Adapter, Cadence
-from wanbridge.adapters.registry import Registry
-from wanbridge.engine.context import Event, Patience, Submitting
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import PollInterval
+from wanbridge.adapters.registry import BUILTIN, Registry
+from wanbridge.engine.context import Timeouts
+from wanbridge.engine.events import Event, Submitting
 from wanbridge.ledger.protocol import Hold
 from wanbridge.ledger.sqlite import SqliteLedger
-from wanbridge.model.request import Job, Receipt
-from wanbridge.providers import BUILTIN
+from wanbridge.model.jobs import Job, Receipt
 from wanbridge.sandbox import Sandbox, running
 
 RESULTS = Path(__file__).parent / "results"
@@ -85,8 +86,8 @@ def adapters(bases: Mapping[str, Any]) -> list[Adapter]:
 
 def client_of(bases: Mapping[str, Any], ledger: SqliteLedger) -> Client:
     """A client that polls quickly."""
-    cadence = Cadence(first=0.05, factor=1.0, most=0.05)
-    return Client(adapters(bases), ledger=ledger, patience=Patience(cadence=cadence))
+    poll_interval = PollInterval(first=0.05, factor=1.0, most=0.05)
+    return Client(adapters(bases), ledger=ledger, timeouts=Timeouts(poll_interval=poll_interval))
 
 
 def buy(bases: Mapping[str, Any], folder: Path, first: int) -> None:

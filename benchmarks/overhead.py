@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import Any
 
 import wanbridge
-from wanbridge import AsyncClient, Client, ImageRequest, Patience, Registry
-from wanbridge.adapters.base import Adapter, Cadence
+from wanbridge import AsyncClient, Client, ImageRequest, Registry, Timeouts
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import PollInterval
 from wanbridge.transport.library import httpx
 
 RATIO_MOST = 1.35
@@ -45,7 +46,7 @@ DONE = {
     "error": None,
 }
 REQUEST = ImageRequest("a red kite over dunes", seed=7, size="1K")
-NO_WAIT = Patience(cadence=Cadence(first=0.0, factor=1.0, most=0.0))
+NO_WAIT = Timeouts(poll_interval=PollInterval(first=0.0, factor=1.0, most=0.0))
 
 
 # -- the server: answers from memory, optionally after a while ---------------------------------
@@ -150,7 +151,7 @@ def ratio_blocking(url: str, rounds: int) -> float:
     """`Client.generate` to the same exchanges with the bare client."""
     messages = _exchanges(url)
     with (
-        Client(accounts(url), patience=NO_WAIT, sleep=lambda s: None) as bridge,
+        Client(accounts(url), timeouts=NO_WAIT, sleep=lambda s: None) as bridge,
         httpx.Client() as bare,
     ):
 
@@ -171,7 +172,7 @@ def ratio_async(url: str, rounds: int) -> float:
     async def run() -> float:
         times: tuple[list[float], list[float]] = ([], [])
         async with (
-            AsyncClient(accounts(url), patience=NO_WAIT, sleep=no_wait) as bridge,
+            AsyncClient(accounts(url), timeouts=NO_WAIT, sleep=no_wait) as bridge,
             httpx.AsyncClient() as bare,
         ):
             for turn in range(rounds + 20):
@@ -197,8 +198,8 @@ def in_flight(count: int) -> tuple[float, float, int]:
     with served(2.0) as url:
 
         async def run() -> tuple[float, int]:
-            patience = Patience(read_timeout=60.0, cadence=Cadence(first=0.1, most=1.0))
-            async with AsyncClient(accounts(url), patience=patience) as bridge:
+            timeouts = Timeouts(read_timeout=60.0, poll_interval=PollInterval(first=0.1, most=1.0))
+            async with AsyncClient(accounts(url), timeouts=timeouts) as bridge:
                 began = time.perf_counter()
                 results = await asyncio.gather(
                     *(bridge.generate(REQUEST) for _ in range(count)), return_exceptions=True

@@ -23,7 +23,7 @@ from pathlib import Path
 from overhead import NO_WAIT, REQUEST, served
 
 from wanbridge import Client, ImageRequest, Registry, Route
-from wanbridge.model.request import ImageResult
+from wanbridge.model.result import ImageResult
 from wanbridge.routing.route import Order
 
 DOWN_MOST = 1.05
@@ -58,7 +58,7 @@ def down(rounds: int, generation: float) -> tuple[float, float]:
             )
         ]
         route = Route(("one", "two"))
-        with Client(accounts, patience=NO_WAIT) as client:
+        with Client(accounts, timeouts=NO_WAIT) as client:
 
             def by_route() -> ImageResult:
                 return client.generate(REQUEST, route=route)
@@ -93,11 +93,11 @@ def decision(order: Order, request: ImageRequest, *, repeats: int = 40, calls: i
     best = float("inf")
     with Client(accounts, rates=RATES) as client:
         route = Route("any", order=order)
-        terms = client._terms()
+        context = client._context()
         for _ in range(repeats):
             began = time.perf_counter()
             for _ in range(calls):
-                client._ranked(route, request, terms)
+                client._ranked(route, request, context)
             best = min(best, (time.perf_counter() - began) / calls)
     return best * 1e6
 

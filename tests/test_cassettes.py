@@ -2,7 +2,7 @@
 
 Matched on method, URI and body, played to the end, nothing else on the line. Most are kind
 *simulated*: they show that the adapters, the clients and the sandbox agree on something, and
-what a change of ours changes on the wire; not that the provider does. See ``scenes.py``.
+what a change of ours changes on the wire; not that the provider does. See ``scenarios.py``.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ import pytest
 import vcr  # type: ignore[import-untyped]
 import yaml
 
-from cassette_scenarios import SCENES, Clock, Scene
+from cassette_scenarios import SCENARIOS, Clock, Scenario
 from record_cassettes import record, written
-from wanbridge.adapters.base import Cancelled, StillUnknown
 from wanbridge.adapters.registry import Registry
+from wanbridge.adapters.steps import Cancelled, StillUnknown
 from wanbridge.errors import CallFailed
-from wanbridge.model.request import ImageResult, Money
+from wanbridge.model.money import Money
+from wanbridge.model.result import ImageResult
 from wanbridge.transport.library import httpx
 
 CASSETTES = Path(__file__).parents[1] / "cassettes"
@@ -83,20 +84,20 @@ EXPECTED: dict[str, str] = {
 
 
 @contextmanager
-def played(scene: Scene) -> Iterator[None]:
+def played(scenario: Scenario) -> Iterator[None]:
     """The cassette of *scene* in the place of the network; to its end."""
     recorder = vcr.VCR(record_mode="none", match_on=("method", "uri", "body"))
-    with recorder.use_cassette(str(CASSETTES / f"{scene.name}.yaml")) as cassette:
+    with recorder.use_cassette(str(CASSETTES / f"{scenario.name}.yaml")) as cassette:
         yield
-    assert cassette.all_played, f"{scene.name} holds exchanges that nothing asked for"
+    assert cassette.all_played, f"{scenario.name} holds exchanges that nothing asked for"
 
 
-def blocking(scene: Scene) -> Any:
-    return scene.play(clock=Clock())
+def blocking(scenario: Scenario) -> Any:
+    return scenario.play(clock=Clock())
 
 
-def awaiting(scene: Scene) -> Any:
-    return asyncio.run(scene.play_async(clock=Clock()))
+def awaiting(scenario: Scenario) -> Any:
+    return asyncio.run(scenario.play_async(clock=Clock()))
 
 
 def told(value: object) -> str:
@@ -118,16 +119,16 @@ def told(value: object) -> str:
 
 
 @pytest.mark.parametrize("play", [blocking, awaiting])
-@pytest.mark.parametrize("scene", SCENES, ids=[scene.name for scene in SCENES])
-def test_a_cassette_plays_to_its_end(scene: Scene, play: Callable[[Scene], Any]) -> None:
+@pytest.mark.parametrize("scene", SCENARIOS, ids=[scenario.name for scenario in SCENARIOS])
+def test_a_cassette_plays_to_its_end(scenario: Scenario, play: Callable[[Scenario], Any]) -> None:
     """The messages are those on the tape, and what they bring is what it shows."""
-    with played(scene):
+    with played(scenario):
         try:
-            value = play(scene)
+            value = play(scenario)
         except CallFailed as exc:
             value = exc
 
-    assert EXPECTED[scene.name] == told(value)
+    assert EXPECTED[scenario.name] == told(value)
     if isinstance(value, ImageResult):
         assert value == ImageResult.from_json(value.to_json())
 
@@ -160,28 +161,28 @@ def test_every_cassette_plays_with_the_other_library() -> None:
     )
 
     assert 0 == run.returncode, run.stdout + run.stderr
-    assert f"{2 * len(SCENES)} passed" in run.stdout
+    assert f"{2 * len(SCENARIOS)} passed" in run.stdout
 
 
 def test_every_cassette_is_a_scene_and_every_scene_expected() -> None:
     """No file that nothing plays; at least four for each provider."""
     names = [f"{file.parent.name}/{file.stem}" for file in FILES]
 
-    assert sorted(names) == sorted(scene.name for scene in SCENES)
+    assert sorted(names) == sorted(scenario.name for scenario in SCENARIOS)
     assert set(names) == set(EXPECTED)
-    for provider in {scene.provider for scene in SCENES}:
-        assert 4 <= sum(scene.provider == provider for scene in SCENES), provider
+    for provider in {scenario.provider for scenario in SCENARIOS}:
+        assert 4 <= sum(scenario.provider == provider for scenario in SCENARIOS), provider
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_a_cassette_says_where_it_comes_from(file: Path) -> None:
     """Its kind, the page that documents what it shows, and the day that was read."""
     source = yaml.safe_load(file.read_text("utf-8"))["source"]
-    scene = next(s for s in SCENES if s.name == f"{file.parent.name}/{file.stem}")
+    scenario = next(s for s in SCENARIOS if s.name == f"{file.parent.name}/{file.stem}")
 
     assert {"kind", "url", "read"} == source.keys()
-    assert ("simulated" if scene.simulated else "documented") == source["kind"]
-    assert scene.page == source["url"]
+    assert ("simulated" if scenario.simulated else "documented") == source["kind"]
+    assert scenario.page == source["url"]
     assert isinstance(source["read"], datetime.date)
 
 
@@ -203,11 +204,11 @@ def test_a_cassette_is_of_the_provider_and_of_nobody(file: Path) -> None:
         assert word not in text
 
 
-@pytest.mark.parametrize("provider", sorted({scene.provider for scene in SCENES}))
+@pytest.mark.parametrize("provider", sorted({scenario.provider for scenario in SCENARIOS}))
 def test_recording_again_gives_the_same_bytes(provider: str) -> None:
     """A cassette that differs from what would be recorded now is stale or was edited."""
-    scene = next(s for s in SCENES if s.provider == provider and s.simulated)
+    scenario = next(s for s in SCENARIOS if s.provider == provider and s.simulated)
 
-    recorded = written(record(scene))
+    recorded = written(record(scenario))
 
-    assert (CASSETTES / f"{scene.name}.yaml").read_text("utf-8") == recorded
+    assert (CASSETTES / f"{scenario.name}.yaml").read_text("utf-8") == recorded

@@ -23,7 +23,7 @@ from wanbridge.errors import (
 )
 from wanbridge.ledger.protocol import MemoryLedger
 from wanbridge.ledger.sqlite import SqliteLedger
-from wanbridge.model.request import Money
+from wanbridge.model.money import Money
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.sandbox import Sandbox
 from wanbridge.sandbox.transport import SandboxTransport

@@ -19,9 +19,9 @@ from attrs import frozen
 
 from sandbox_calls import SharedClock
 from wanbridge import AsyncClient, Client, ImageRequest, errors
+from wanbridge.adapters.registry import BUILTIN
 from wanbridge.errors import CallFailed, Charge
-from wanbridge.model.request import ImageResult
-from wanbridge.providers import BUILTIN
+from wanbridge.model.result import ImageResult
 from wanbridge.sandbox import Sandbox
 
 REQUEST = ImageRequest("a heron at dusk", n=2, size="1K")

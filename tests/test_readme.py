@@ -10,7 +10,7 @@ import pytest
 
 from wanbridge import Client, MemoryLedger, config
 from wanbridge.errors import SubmissionUncertain
-from wanbridge.model.request import Money
+from wanbridge.model.money import Money
 from wanbridge.sandbox import Sandbox
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text("utf-8")

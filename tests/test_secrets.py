@@ -24,10 +24,10 @@ import pytest
 
 from sandbox_calls import SharedClock
 from wanbridge import AsyncClient, Client, ImageRequest, config
-from wanbridge.engine.context import Event
+from wanbridge.adapters.registry import BUILTIN
+from wanbridge.engine.events import Event
 from wanbridge.errors import CallFailed, ConfigurationError
-from wanbridge.model.request import ImageResult
-from wanbridge.providers import BUILTIN
+from wanbridge.model.result import ImageResult
 from wanbridge.sandbox import Sandbox, running
 
 CASSETTES = Path(__file__).parents[1] / "cassettes"

@@ -11,29 +11,22 @@ from typing import TYPE_CHECKING, Any
 from wanbridge.version import __version__
 
 if TYPE_CHECKING:
-    from wanbridge.adapters.base import (
-        Adapter,
+    from wanbridge.adapters.base import Adapter
+    from wanbridge.adapters.offers import Offer, PollInterval
+    from wanbridge.adapters.registry import Registry
+    from wanbridge.adapters.steps import (
         Cancelled,
         Done,
         Missing,
         NotAccepted,
-        Offer,
         Pending,
         StillUnknown,
         TooLate,
     )
-    from wanbridge.adapters.registry import Registry
     from wanbridge.callbacks.receiver import CallbackReceiver
     from wanbridge.client.clients import AsyncClient, Client
-    from wanbridge.engine.context import (
-        Accepted,
-        Asking,
-        Event,
-        Patience,
-        Polled,
-        Retrying,
-        Submitting,
-    )
+    from wanbridge.engine.context import Timeouts
+    from wanbridge.engine.events import Accepted, Asking, Event, Polled, Retrying, Submitting
     from wanbridge.errors import (
         AllProvidersFailed,
         AuthenticationFailed,
@@ -66,21 +59,14 @@ if TYPE_CHECKING:
     from wanbridge.explain.explanation import Explanation, FieldReport
     from wanbridge.ledger.protocol import Ledger, MemoryLedger
     from wanbridge.ledger.sqlite import SqliteLedger
-    from wanbridge.model.request import (
-        Attempt,
-        Box,
-        Failure,
-        Image,
-        ImageRequest,
-        ImageResult,
-        InputImage,
-        Job,
-        Money,
-        Note,
-        PaletteColor,
-        Receipt,
-        Size,
-    )
+    from wanbridge.model.inputs import Box, InputImage
+    from wanbridge.model.jobs import Job, Receipt
+    from wanbridge.model.money import Money
+    from wanbridge.model.notes import Note
+    from wanbridge.model.palette import PaletteColor
+    from wanbridge.model.request import ImageRequest
+    from wanbridge.model.result import Attempt, Failure, Image, ImageResult
+    from wanbridge.model.size import Size
     from wanbridge.money.comparison import Total, Workload
     from wanbridge.money.exchange_rates import Rates
     from wanbridge.money.price_book import PriceBook, Quote
@@ -133,8 +119,8 @@ __all__ = [
     "Offer",
     "OpenTelemetry",
     "PaletteColor",
-    "Patience",
     "Pending",
+    "PollInterval",
     "Polled",
     "PriceBook",
     "Problem",
@@ -154,6 +140,7 @@ __all__ = [
     "SubmissionUncertain",
     "Submitting",
     "TaskLost",
+    "Timeouts",
     "TooLate",
     "Total",
     "TransportFailed",
@@ -167,13 +154,17 @@ __all__ = [
 # Where each name is, so that nothing is loaded before it is used: who only reads a stored
 # job needs no HTTP library, and a command line no client for its --help.
 _HOME = {
-    "adapters.base": "Adapter Cancelled Done Missing NotAccepted Offer Pending StillUnknown TooLate",
+    "adapters.base": "Adapter",
+    "adapters.offers": "Offer PollInterval",
+    "adapters.registry": "Registry",
+    "adapters.steps": "Cancelled Done Missing NotAccepted Pending StillUnknown TooLate",
     "callbacks.receiver": "CallbackReceiver",
     "client.clients": "AsyncClient Client",
-    "money.comparison": "Total Workload",
+    "engine.context": "Timeouts",
+    "engine.events": "Accepted Asking Event Polled Retrying Submitting",
     "errors": (
-        "AllProvidersFailed AuthenticationFailed BudgetExceeded CallbackRefused "
-        "CallFailed Charge ConfigurationError ContentRefused CreditExhausted "
+        "AllProvidersFailed AuthenticationFailed BudgetExceeded CallFailed "
+        "CallbackRefused Charge ConfigurationError ContentRefused CreditExhausted "
         "DeadlineExceeded DownloadFailed GenerationFailed InvalidRequest JobCancelled "
         "MalformedResponse MissingCredentials Problem ProviderError ProviderUnavailable "
         "RateLimited RequestRejected SubmissionUncertain TaskLost TransportFailed "
@@ -181,17 +172,20 @@ _HOME = {
     ),
     "explain.explanation": "Explanation FieldReport",
     "ledger.protocol": "Ledger MemoryLedger",
-    "model.request": (
-        "Attempt Box Failure Image ImageRequest ImageResult InputImage Job Money Note "
-        "PaletteColor Receipt Size"
-    ),
-    "observability.opentelemetry": "OpenTelemetry",
-    "money.price_book": "PriceBook Quote",
-    "money.exchange_rates": "Rates",
-    "adapters.registry": "Registry",
-    "routing.route": "Budget Route",
     "ledger.sqlite": "SqliteLedger",
-    "engine.context": "Accepted Asking Event Patience Polled Retrying Submitting",
+    "model.inputs": "Box InputImage",
+    "model.jobs": "Job Receipt",
+    "model.money": "Money",
+    "model.notes": "Note",
+    "model.palette": "PaletteColor",
+    "model.request": "ImageRequest",
+    "model.result": "Attempt Failure Image ImageResult",
+    "model.size": "Size",
+    "money.comparison": "Total Workload",
+    "money.exchange_rates": "Rates",
+    "money.price_book": "PriceBook Quote",
+    "observability.opentelemetry": "OpenTelemetry",
+    "routing.route": "Budget Route",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -20,9 +20,10 @@ from attrs import field, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.registry import Registry
-from wanbridge.engine.context import Patience
+from wanbridge.engine.context import Timeouts
 from wanbridge.errors import ConfigurationError, InvalidRequest
-from wanbridge.model.request import Money
+from wanbridge.model import schemas
+from wanbridge.model.money import Money
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook
 from wanbridge.routing.route import Budget, Route
@@ -56,7 +57,7 @@ class Settings:
     """
 
     adapters: tuple[Adapter, ...]
-    patience: Patience
+    timeouts: Timeouts
     callbacks: CallbackSettings | None = None
     routes: Mapping[str, Route] = field(factory=dict)
     rates: Rates | None = None
@@ -83,7 +84,7 @@ def from_env(
             adapters.append(registry.build(name, api_key=(key or "").strip(), base_url=url))
     url, secret = environ.get("WANBRIDGE_CALLBACK_URL"), environ.get("WANBRIDGE_CALLBACK_SECRET")
     callbacks = CallbackSettings(base_url=url, secret=secret or None) if url else None
-    return Settings(adapters=tuple(adapters), patience=Patience(), callbacks=callbacks)
+    return Settings(adapters=tuple(adapters), timeouts=Timeouts(), callbacks=callbacks)
 
 
 def load(
@@ -112,7 +113,7 @@ def load(
     ledger = document.get("ledger")
     return Settings(
         adapters=adapters,
-        patience=_patience(document.get("client", {})),
+        timeouts=_timeouts(document.get("client", {})),
         callbacks=_callbacks(name, document.get("callbacks"), environ),
         routes={
             title: _route(f"{name}: routes.{title}", title, given, adapters)
@@ -221,9 +222,9 @@ def _callbacks(
     return CallbackSettings(base_url=given["base_url"], secret=secret)
 
 
-def _patience(client: Mapping[str, float]) -> Patience:
+def _timeouts(client: Mapping[str, float]) -> Timeouts:
     seconds: dict[str, Any] = {name: float(value) for name, value in client.items()}
-    return Patience(**seconds)
+    return Timeouts(**seconds)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -255,9 +256,8 @@ def _holds_key(document: Mapping[str, Any]) -> bool:
 
 
 def _check(name: str, document: dict[str, Any]) -> None:
-    from wanbridge.model import codec
 
-    if problems := codec.problems(document, "config"):
+    if problems := schemas.problems(document, "config"):
         raise ConfigurationError(f"{name}: {'; '.join(map(str, problems))}")
 
 

@@ -43,7 +43,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from attrs import define, field, frozen
 
 if TYPE_CHECKING:
-    from wanbridge.model.request import Attempt, Image, Job, Money, Receipt
+    from wanbridge.model.jobs import Job, Receipt
+    from wanbridge.model.money import Money
+    from wanbridge.model.result import Attempt, Image
 
 
 class Charge(StrEnum):

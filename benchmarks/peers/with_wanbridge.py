@@ -14,7 +14,7 @@ import time
 from importlib.metadata import version
 from typing import Any
 
-from wanbridge import Client, Patience, Registry
+from wanbridge import Client, Registry, Timeouts
 from wanbridge.errors import CallFailed, WanbridgeError
 from wanbridge.routing.route import Route
 from wanbridge.transport.library import httpx
@@ -28,10 +28,10 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
         for name in ("one", "two")
     ]
     route = Route(("one", "two"), on_uncertain=given["on_uncertain"])
-    patience = Patience(connect_timeout=given["timeout"], read_timeout=given["timeout"])
+    timeouts = Timeouts(connect_timeout=given["timeout"], read_timeout=given["timeout"])
     urls: list[str | None] = []
     error: WanbridgeError | None = None
-    with Client(accounts, patience=patience) as client:
+    with Client(accounts, timeouts=timeouts) as client:
         began = time.perf_counter()
         try:
             result = client.generate("a red kite", route=route)

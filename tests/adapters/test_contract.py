@@ -18,22 +18,21 @@ from hypothesis import HealthCheck, given, note, settings
 
 from contract_bench import Bench, Variant, held, named, readings, sold, variants, variants_in_modes
 from random_requests import requests
-from wanbridge.adapters.base import Adapter, Delivery, Done, Offer, Op, Pending
+from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.offers import Offer
+from wanbridge.adapters.steps import Delivery, Done, Op, Pending
 from wanbridge.errors import (
     Charge,
     InvalidRequest,
     UnsupportedFeature,
     WanbridgeError,
 )
-from wanbridge.model.request import (
-    ImageRequest,
-    ImageResult,
-    Job,
-    Money,
-    Receipt,
-)
-from wanbridge.model.sizes import AREAS, ratio_of
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import ImageResult
+from wanbridge.model.size_rules import AREAS, ratio_of
 from wanbridge.sandbox.account import Task
 from wanbridge.sandbox.picture import Picture
 from wanbridge.testing.asking import KEY, PLAIN, SIZES, modes, plain

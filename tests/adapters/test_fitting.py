@@ -10,13 +10,16 @@ from attrs import evolve
 
 from example_provider import Halide
 from wanbridge import Client
-from wanbridge.adapters.base import Adapter, Limits, Offer, PictureLimits
+from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import DROPPABLE, KEY_SHOWN, _unfit, fields_set, plan
+from wanbridge.adapters.offers import Limits, Offer, PictureLimits
 from wanbridge.adapters.registry import Registry
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
 from wanbridge.explain.explanation import FieldReport
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.palette import PaletteColor
 from wanbridge.model.pictures import data_uri
-from wanbridge.model.request import ImageRequest, InputImage, PaletteColor
+from wanbridge.model.request import ImageRequest
 
 HALIDE = Halide(api_key="sk-test-1")
 PALETTE = tuple(PaletteColor(h, r) for h, r in (("#111111", 50), ("#222222", 30), ("#333333", 20)))

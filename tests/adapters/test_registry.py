@@ -12,9 +12,8 @@ import pytest
 
 from example_provider import Halide
 from wanbridge import Client, config
-from wanbridge.adapters.registry import Registry
+from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.errors import ConfigurationError, UnknownProvider
-from wanbridge.providers import BUILTIN
 
 
 def outside(monkeypatch: pytest.MonkeyPatch, **entries: str) -> Registry:
@@ -155,7 +154,7 @@ deadline = 90
 """
 
 
-def test_a_file_makes_accounts_and_patience(tmp_path: Path) -> None:
+def test_a_file_makes_accounts_and_timeouts(tmp_path: Path) -> None:
     """TOML, with a key from the environment and two names."""
     path = tmp_path / "wanbridge.toml"
     path.write_text(TOML)
@@ -171,11 +170,11 @@ def test_a_file_makes_accounts_and_patience(tmp_path: Path) -> None:
         ali.name,
     )
     assert ali.at_once
-    patience = settings.patience
+    timeouts = settings.timeouts
     assert (2.0, 20.5, 90.0) == (
-        patience.connect_timeout,
-        patience.read_timeout,
-        patience.deadline,
+        timeouts.connect_timeout,
+        timeouts.read_timeout,
+        timeouts.deadline,
     )
 
 

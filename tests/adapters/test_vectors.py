@@ -17,13 +17,16 @@ from typing import Any
 
 import pytest
 
-from wanbridge.adapters.base import Adapter, Done, Missing, Op, Pending, Step
+from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import Plan, fields_set, plan
-from wanbridge.adapters.registry import Registry
+from wanbridge.adapters.registry import BUILTIN, Registry
+from wanbridge.adapters.steps import Done, Missing, Op, Pending, Step
 from wanbridge.errors import CallFailed, InvalidRequest, ProviderError, UnsupportedFeature
 from wanbridge.model.codec import from_document
-from wanbridge.model.request import Image, ImageRequest, Job, Note
-from wanbridge.providers import BUILTIN
+from wanbridge.model.jobs import Job
+from wanbridge.model.notes import Note
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
 from wanbridge.wire import SECRET_HEADERS, HttpRequest, HttpResponse
 
 Document = dict[str, Any]

@@ -22,15 +22,18 @@ import uvicorn
 from attrs import evolve, field, frozen
 
 from example_provider import ACCEPTED, DONE, FIELDS, NOON, RUNNING, Halide, _Options, reply
-from flow_runner import Stage
+from flow_runner import FlowRunner
 from wanbridge import AsyncClient, CallbackReceiver, Client, config
-from wanbridge.adapters.base import Cadence, CallbackEvent, Offer
+from wanbridge.adapters.offers import Offer, PollInterval
+from wanbridge.adapters.steps import CallbackEvent
 from wanbridge.callbacks import receiver as callbacks
 from wanbridge.engine import conversation as flow
-from wanbridge.engine.context import Patience, Polled
+from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import JobKey, Send, Sleep, Wake, call_of
+from wanbridge.engine.events import Polled
 from wanbridge.errors import CallbackRefused, ConfigurationError, UnknownProvider
-from wanbridge.model.request import ImageRequest, Job
+from wanbridge.model.jobs import Job
+from wanbridge.model.request import ImageRequest
 from wanbridge.providers.runware import Runware
 from wanbridge.sandbox import Sandbox, running
 from wanbridge.transport.library import httpx
@@ -42,7 +45,7 @@ SECRET = "sixteen bytes and more"
 WEBHOOK_KEY = "whsec-halide-1"
 KITE = ImageRequest("a red kite", seed=7)
 # Never waited for: whoever is not woken fails by the count of polls or by the test's own timeout.
-SLOW = Patience(cadence=Cadence(first=30.0, factor=1.0, most=30.0), deadline=3600.0)
+SLOW = Timeouts(poll_interval=PollInterval(first=30.0, factor=1.0, most=30.0), deadline=3600.0)
 MOST_WAIT = 20.0
 
 
@@ -450,18 +453,18 @@ def test_a_job_that_calls_elsewhere_is_polled_as_ever() -> None:
 
 def test_who_says_how_often_to_poll_is_obeyed() -> None:
     """The caller's word stands before ours."""
-    patience = Patience(cadence=Cadence(first=1.0, factor=2.0, most=4.0))
+    timeouts = Timeouts(poll_interval=PollInterval(first=1.0, factor=2.0, most=4.0))
 
-    assert [1.0, 2.0, 4.0, 4.0, 4.0] == pauses(receiver(), patience=patience)
+    assert [1.0, 2.0, 4.0, 4.0, 4.0] == pauses(receiver(), timeouts=timeouts)
 
 
 def test_slow_is_never_slower_than_half_a_minute() -> None:
     """And never quicker than the provider's own slowest."""
-    lazy = {"cadence": Cadence(first=20.0, factor=2.0, most=40.0)}
+    lazy = {"poll_interval": PollInterval(first=20.0, factor=2.0, most=40.0)}
 
     assert [40.0] * 5 == pauses(receiver(), adapter=_paced(lazy))
     assert [30.0] * 5 == pauses(
-        receiver(), adapter=_paced({"cadence": Cadence(first=9.0, most=9.0)})
+        receiver(), adapter=_paced({"poll_interval": PollInterval(first=9.0, most=9.0)})
     )
 
 
@@ -476,11 +479,11 @@ def pauses(
     *,
     adapter: Ringing = HALIDE,
     collect_by: timedelta | None = None,
-    **terms: Any,
+    **context: Any,
 ) -> list[float]:
     """The waits before five polls that find it running, in seconds."""
-    stage = Stage(callbacks=to, **terms)
-    made = flow._called_back(adapter, request, KEY, stage.terms)
+    runner = FlowRunner(callbacks=to, **context)
+    made = flow._called_back(adapter, request, KEY, runner.context)
     going = Job(
         provider="halide",
         account="halide",
@@ -492,7 +495,7 @@ def pauses(
         collect_by=NOON + collect_by if collect_by else None,
     )
     replies = [reply(RUNNING)] * 5 + [reply(DONE)]
-    _, effects = stage.play(flow.wait(adapter, going, terms=stage.terms), *replies)
+    _, effects = runner.play(flow.wait(adapter, going, context=runner.context), *replies)
     return [e.seconds for e in effects if isinstance(e, Sleep)]
 
 
@@ -507,8 +510,8 @@ def test_polls_come_before_the_provider_forgets() -> None:
 def test_after_news_polls_are_quick_again() -> None:
     """One picture of several has come, or the news are ahead of what a poll sees."""
     to = receiver()
-    stage = Stage(callbacks=to)
-    play = flow.generate(HALIDE, KITE, key=KEY, terms=stage.terms)
+    runner = FlowRunner(callbacks=to)
+    play = flow.generate(HALIDE, KITE, key=KEY, context=runner.context)
     next(play)
     play.send(reply(ACCEPTED))
     waits = []
@@ -530,9 +533,9 @@ def test_after_news_polls_are_quick_again() -> None:
 
 def test_without_a_receiver_nothing_is_different() -> None:
     """No address, no listening."""
-    stage = Stage()
-    _, effects = stage.play(
-        flow.generate(HALIDE, KITE, key=KEY, terms=stage.terms), reply(ACCEPTED), reply(DONE)
+    runner = FlowRunner()
+    _, effects = runner.play(
+        flow.generate(HALIDE, KITE, key=KEY, context=runner.context), reply(ACCEPTED), reply(DONE)
     )
 
     sent = next(e for e in effects if isinstance(e, Send))
@@ -543,17 +546,17 @@ def test_without_a_receiver_nothing_is_different() -> None:
 def test_an_address_is_given_where_the_provider_calls_back() -> None:
     """Also on `submit`; never to one that knows no callbacks, has no job, or has one already."""
     to = receiver(HALIDE)
-    terms = Stage(callbacks=to).terms
+    context = FlowRunner(callbacks=to).context
     own = evolve(KITE, callback_url="https://mine.example/x")
     plain = Halide(api_key="k")
     at_once = evolve(HALIDE, options=_Keys(at_once=True))
 
-    assert to.url_for("halide", KEY) == flow._called_back(HALIDE, KITE, KEY, terms).callback_url
-    assert own == flow._called_back(HALIDE, own, KEY, terms)
-    assert KITE == flow._called_back(plain, KITE, KEY, terms)
-    assert KITE == flow._called_back(at_once, KITE, KEY, terms)
+    assert to.url_for("halide", KEY) == flow._called_back(HALIDE, KITE, KEY, context).callback_url
+    assert own == flow._called_back(HALIDE, own, KEY, context)
+    assert KITE == flow._called_back(plain, KITE, KEY, context)
+    assert KITE == flow._called_back(at_once, KITE, KEY, context)
     elsewhere = evolve(HALIDE, account="halide-eu")
-    assert KITE == flow._called_back(elsewhere, KITE, KEY, terms)
+    assert KITE == flow._called_back(elsewhere, KITE, KEY, context)
 
 
 # -- over real HTTP ------------------------------------------------------------------------
@@ -746,7 +749,7 @@ def test_a_waiting_client_wakes_up_at_once(early: bool, calls: int) -> None:
         provider = Provider(at, early=early, calls=calls)
         seen_waiting(to, provider)
         http = httpx.Client(transport=httpx.MockTransport(provider))
-        with http, Client([HALIDE], callbacks=to, http=http, patience=SLOW) as client:
+        with http, Client([HALIDE], callbacks=to, http=http, timeouts=SLOW) as client:
             result = in_time(lambda: client.generate(KITE))
         provider.caller.join(MOST_WAIT)
 
@@ -767,7 +770,7 @@ def test_a_waiting_async_client_wakes_up_at_once(early: bool) -> None:
         http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
         async with (
             http,
-            AsyncClient([HALIDE], callbacks=to, http=http, patience=SLOW) as client,
+            AsyncClient([HALIDE], callbacks=to, http=http, timeouts=SLOW) as client,
             asyncio.timeout(MOST_WAIT),
         ):
             return await client.generate(KITE)
@@ -867,7 +870,7 @@ def test_news_that_are_there_already_are_not_slept_over() -> None:
 def test_a_job_of_another_process_finds_its_news() -> None:
     """The address is the same there; who only polls learns it, too."""
     to, other = receiver(), receiver()
-    made = flow._called_back(HALIDE, KITE, KEY, Stage(callbacks=other).terms)
+    made = flow._called_back(HALIDE, KITE, KEY, FlowRunner(callbacks=other).context)
     stored = Job(
         provider="halide",
         account="halide",
@@ -894,7 +897,7 @@ def test_a_provider_of_the_sandbox_calls_a_client_awake(fault: str | None) -> No
     to = CallbackReceiver([Runware()], BASE)
     with served(to) as at, running(sandbox, deliver_to={"https://app.example.com": at}):
         account = Runware(api_key=sandbox.api_key("runware"), base_url=sandbox.base_url("runware"))
-        with Client([account], callbacks=to, patience=SLOW) as client:
+        with Client([account], callbacks=to, timeouts=SLOW) as client:
             events: list[Any] = []
             request = ImageRequest("a red kite", size="1K")
             result = in_time(lambda: client.generate(request, on_progress=events.append))

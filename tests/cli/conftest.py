@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 
-from wanbridge.adapters.base import Cadence
-from wanbridge.adapters.registry import Registry
+from wanbridge.adapters.offers import PollInterval
+from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.cli import main
-from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox, running
 
 
@@ -52,8 +51,8 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "120")
     for name in BUILTIN:
-        quick = Cadence(first=0.05, factor=1.2, most=0.2)
-        monkeypatch.setattr(Registry().adapter(name), "cadence", quick)
+        quick = PollInterval(first=0.05, factor=1.2, most=0.2)
+        monkeypatch.setattr(Registry().adapter(name), "poll_interval", quick)
 
 
 @pytest.fixture

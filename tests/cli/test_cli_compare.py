@@ -19,7 +19,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from wanbridge import config
 from wanbridge.cli.report.amounts import Column
 from wanbridge.cli.report.comparison import percent
-from wanbridge.model.request import ImageRequest, Money
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
 from wanbridge.money import comparison as compare
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.sandbox import Sandbox

@@ -18,9 +18,10 @@ from rich.console import Console
 from wanbridge.cli.progress import watching
 from wanbridge.cli.session import Session
 from wanbridge.cli.tracker import Tracker
-from wanbridge.engine.context import Accepted, Polled, Retrying, Submitting
+from wanbridge.engine.events import Accepted, Polled, Retrying, Submitting
+from wanbridge.model.jobs import Receipt
 from wanbridge.model.pictures import inspect
-from wanbridge.model.request import ImageRequest, Receipt
+from wanbridge.model.request import ImageRequest
 from wanbridge.sandbox import Sandbox
 
 PROVIDERS = ("crun", "dashscope", "empiriolabs", "gccai", "kie", "reapi", "runware")
@@ -242,7 +243,7 @@ def test_a_tracker_knows_what_an_interruption_must_not_lose(
 ) -> None:
     """A receipt while the outcome is open, then the job."""
     from wanbridge import Client
-    from wanbridge.model.request import Job
+    from wanbridge.model.jobs import Job
 
     events: list[Any] = []
     with Client.from_config(configure(world, "runware")) as client:

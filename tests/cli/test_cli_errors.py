@@ -15,15 +15,18 @@ from typing import Any
 import pytest
 
 from wanbridge import errors
+from wanbridge.adapters.registry import BUILTIN
 from wanbridge.cli import files, main
 from wanbridge.cli.codes import Exit, code_of
-from wanbridge.cli.handles import Handles
+from wanbridge.cli.handles import HandleFiles
 from wanbridge.cli.session import Session
 from wanbridge.cli.trouble import report
-from wanbridge.engine.context import Accepted, Submitting
+from wanbridge.engine.events import Accepted, Submitting
 from wanbridge.errors import Charge
-from wanbridge.model.request import ImageRequest, ImageResult, Job, Money, Receipt
-from wanbridge.providers import BUILTIN
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import ImageResult
 from wanbridge.sandbox import Sandbox
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -296,7 +299,7 @@ def _refuse(*_: object, **__: object) -> None:
 
 def test_a_directory_that_went_away_is_no_reason_to_lose_a_job(capsys: Any, the: Any) -> None:
     """It is left here instead."""
-    gone = Session(handles=Handles(folder=Path("gone")))
+    gone = Session(handles=HandleFiles(folder=Path("gone")))
 
     report(errors.DeadlineExceeded("runware", "late", Charge.MAYBE, JOB), gone)
 
@@ -311,7 +314,7 @@ def test_a_fault_of_ours_is_one_line_and_keeps_the_job(
 
     def broken(client: Any, *_: object, on_progress: Any, **__: object) -> None:
         if held:
-            from wanbridge.engine.context import Accepted
+            from wanbridge.engine.events import Accepted
 
             on_progress(Accepted(JOB))
         raise ZeroDivisionError("oh\x1b[31m no")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from wanbridge.model.pictures import inspect
-from wanbridge.model.request import ImageRequest, ImageResult
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import ImageResult
 from wanbridge.sandbox import Sandbox
 
 

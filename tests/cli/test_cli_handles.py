@@ -11,10 +11,11 @@ from attrs import evolve
 
 from wanbridge.cli import files
 from wanbridge.cli.files import DocumentTarget
-from wanbridge.cli.handles import Handles
+from wanbridge.cli.handles import HandleFiles
 from wanbridge.cli.usage import UsageError
-from wanbridge.engine.context import Accepted, Asking, Submitting
-from wanbridge.model.request import ImageRequest, Job, Receipt
+from wanbridge.engine.events import Accepted, Asking, Submitting
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.request import ImageRequest
 from wanbridge.sandbox import Sandbox
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -58,7 +59,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
 
 def test_a_receipt_gives_way_to_its_job() -> None:
     """One of them is there at any moment after the first byte."""
-    handles = Handles()
+    handles = HandleFiles()
 
     handles.told(Submitting(RECEIPT))
     assert [RECEIPT_FILE] == here()
@@ -70,7 +71,7 @@ def test_a_receipt_gives_way_to_its_job() -> None:
 
 def test_the_job_is_written_before_the_receipt_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill between the two finds both."""
-    handles = Handles()
+    handles = HandleFiles()
     handles.told(Submitting(RECEIPT))
     seen: list[list[str]] = []
     unlink = Path.unlink
@@ -88,7 +89,7 @@ def test_the_job_is_written_before_the_receipt_goes(monkeypatch: pytest.MonkeyPa
 
 def test_the_same_key_again_is_the_same_file() -> None:
     """A later state replaces an earlier one."""
-    handles = Handles()
+    handles = HandleFiles()
     later = evolve(RECEIPT, last_sent_at=NOON.replace(hour=13))
 
     handles.told(Submitting(RECEIPT))
@@ -104,12 +105,12 @@ def test_without_a_receipt_nothing_may_be_sent(monkeypatch: pytest.MonkeyPatch) 
     refusing(monkeypatch, "receipt")
 
     with pytest.raises(UsageError, match=r"the receipt cannot be written.*nothing was sent"):
-        Handles().told(Submitting(RECEIPT))
+        HandleFiles().told(Submitting(RECEIPT))
 
 
 def test_a_job_that_cannot_be_written_leaves_the_receipt(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the better of two evils, also when all else is taken away."""
-    handles = Handles()
+    handles = HandleFiles()
     handles.told(Submitting(RECEIPT))
     refusing(monkeypatch, ".job.")
 
@@ -121,7 +122,7 @@ def test_a_job_that_cannot_be_written_leaves_the_receipt(monkeypatch: pytest.Mon
 
 def test_a_job_goes_where_the_user_wants_it() -> None:
     """And elsewhere only if that has been taken since."""
-    handles = Handles(target=DocumentTarget.of("my.json", force=False))
+    handles = HandleFiles(target=DocumentTarget.of("my.json", force=False))
     handles.told(Submitting(RECEIPT))
     handles.told(Accepted(JOB))
     assert ["my.json"] == here()
@@ -134,7 +135,7 @@ def test_what_is_wanted_or_the_users_own_stays() -> None:
     """Of another attempt that may have to be paid for, and what the command was started with."""
     mine = Path("mine.json")
     mine.write_text("as it is")
-    handles = Handles()
+    handles = HandleFiles()
     handles.given(evolve(JOB, id="given"), mine)
     handles.told(Submitting(RECEIPT))
     other = evolve(JOB, account="kie", id="other")
@@ -295,7 +296,7 @@ def test_a_receipt_that_has_gone_stops_the_next_submit(
     monkeypatch: pytest.MonkeyPatch, gone: bool
 ) -> None:
     """An earlier state is good enough to go on from, and none at all is not."""
-    handles = Handles()
+    handles = HandleFiles()
     handles.told(Submitting(RECEIPT))
     if gone:
         Path(RECEIPT_FILE).unlink()

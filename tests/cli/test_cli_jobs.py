@@ -11,7 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from wanbridge.model.request import ImageRequest, Job, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.request import ImageRequest
 from wanbridge.sandbox import Sandbox
 
 

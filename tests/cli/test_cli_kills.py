@@ -17,8 +17,8 @@ import pytest
 from attrs import define
 
 from cli_processes import MAIN, start
-from wanbridge.model.request import Job, Receipt
-from wanbridge.providers import BUILTIN
+from wanbridge.adapters.registry import BUILTIN
+from wanbridge.model.jobs import Job, Receipt
 from wanbridge.sandbox import Sandbox, running
 
 DEAF = MAIN.replace("sys.exit", "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nsys.exit")

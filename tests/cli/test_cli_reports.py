@@ -9,13 +9,13 @@ from typing import Any
 import attrs
 import pytest
 
+from wanbridge.adapters.registry import BUILTIN
 from wanbridge.cli import screen
 from wanbridge.cli.commands.explain import _quoted, _title
 from wanbridge.explain.explanation import Explanation, FieldReport
 from wanbridge.explain.support_table import builtin
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.price_book import Quote
-from wanbridge.providers import BUILTIN
 from wanbridge.sandbox import Sandbox
 from wanbridge.storage.filenames import safe, short
 

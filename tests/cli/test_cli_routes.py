@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from wanbridge.model.request import ImageResult, Job, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.result import ImageResult
 from wanbridge.sandbox import Sandbox
 
 KITE = ("generate", "a red kite", "--size", "1K")

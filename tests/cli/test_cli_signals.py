@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from cli_processes import start
+from wanbridge.adapters.registry import BUILTIN
 from wanbridge.cli import files, signals
 from wanbridge.cli.signals import ending, interruptible
 from wanbridge.client.clients import Client
-from wanbridge.model.request import ImageResult, Job, Receipt
-from wanbridge.providers import BUILTIN
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.result import ImageResult
 from wanbridge.sandbox import Sandbox
 
 _CAUGHT = [getattr(signal, f"SIG{n}") for n in ("HUP", "INT", "QUIT", "TERM", "USR1", "XCPU")]

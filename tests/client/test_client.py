@@ -19,18 +19,13 @@ import pytest
 import wanbridge
 from example_provider import ACCEPTED, DONE, Halide, _Options, reply
 from wanbridge import AsyncClient, Client
-from wanbridge.adapters.base import (
-    Adapter,
-    Cadence,
-    Cancelled,
-    Done,
-    NotAccepted,
-    StillUnknown,
-    TooLate,
-)
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import PollInterval
 from wanbridge.adapters.registry import Registry
+from wanbridge.adapters.steps import Cancelled, Done, NotAccepted, StillUnknown, TooLate
 from wanbridge.engine import download as fetch
-from wanbridge.engine.context import Accepted, Event, Patience, Submitting
+from wanbridge.engine.context import Timeouts
+from wanbridge.engine.events import Accepted, Event, Submitting
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -44,12 +39,17 @@ from wanbridge.errors import (
     UnknownProvider,
     UnsupportedFeature,
 )
-from wanbridge.model.request import Image, ImageRequest, InputImage, Job, Receipt
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
 from wanbridge.sandbox import Sandbox, running
 from wanbridge.transport.library import httpx
 
-QUICK = Patience(
-    connect_timeout=2.0, read_timeout=1.0, cadence=Cadence(first=0.02, factor=1.5, most=0.1)
+QUICK = Timeouts(
+    connect_timeout=2.0,
+    read_timeout=1.0,
+    poll_interval=PollInterval(first=0.02, factor=1.5, most=0.1),
 )
 KITE = ImageRequest("a red kite over dunes", size="1K")
 KITE_1K = ImageRequest("a red kite", size="1:1@1K")
@@ -73,7 +73,7 @@ def adapters(sandbox: Sandbox, **keys: str) -> list[Adapter]:
 
 
 def client(sandbox: Sandbox, **options: Any) -> Client:
-    return Client(adapters(sandbox), **{"patience": QUICK, **options})
+    return Client(adapters(sandbox), **{"timeouts": QUICK, **options})
 
 
 def posts(sandbox: Sandbox) -> int:
@@ -101,7 +101,7 @@ def test_a_prompt_becomes_a_picture_on_disk_async(
     """The whole way over real HTTP, awaited."""
 
     async def run() -> Path:
-        async with AsyncClient(adapters(sandbox), patience=QUICK) as bridge:
+        async with AsyncClient(adapters(sandbox), timeouts=QUICK) as bridge:
             result = await bridge.generate(KITE, provider=provider, inline=True)
             assert (1024, 1024) == (result.images[0].width, result.images[0].height)
             return await bridge.save(result.images[0], tmp_path / "kite.jpg")
@@ -178,8 +178,8 @@ def test_dashscope_candidates_can_be_adopted(sandbox: Sandbox) -> None:
 def test_nobody_listening_is_surely_not_sent() -> None:
     """A refused connection costs nothing and says so."""
     nowhere = Halide(api_key="k", base_url="http://127.0.0.1:9/v1")
-    quick = Patience(connect_timeout=0.2, deadline=0.3)
-    with Client([nowhere], patience=quick) as bridge, pytest.raises(TransportFailed) as caught:
+    quick = Timeouts(connect_timeout=0.2, deadline=0.3)
+    with Client([nowhere], timeouts=quick) as bridge, pytest.raises(TransportFailed) as caught:
         bridge.generate(KITE)
 
     assert Charge.NO == caught.value.charge
@@ -248,7 +248,7 @@ def test_a_balance_is_told_where_there_is_one(sandbox: Sandbox) -> None:
 
 def test_a_wrong_key_is_one_message(sandbox: Sandbox) -> None:
     """It stops, costs nothing, and does not show the key."""
-    bridge = Client(adapters(sandbox, runware="sk-wrong-0001"), patience=QUICK)
+    bridge = Client(adapters(sandbox, runware="sk-wrong-0001"), timeouts=QUICK)
 
     with bridge, pytest.raises(AuthenticationFailed) as caught:
         bridge.generate(KITE, provider="runware")
@@ -316,8 +316,8 @@ def test_a_deadline_is_more_than_nothing(deadline: float) -> None:
 
 def test_threads_may_share_a_client(sandbox: Sandbox) -> None:
     """Forty calls at once, forty pictures, forty tasks."""
-    patient = Patience(cadence=QUICK.cadence)
-    with client(sandbox, patience=patient) as bridge, ThreadPoolExecutor(40) as pool:
+    patient = Timeouts(poll_interval=QUICK.poll_interval)
+    with client(sandbox, timeouts=patient) as bridge, ThreadPoolExecutor(40) as pool:
         results = list(pool.map(lambda _: bridge.generate(KITE, provider="reapi"), range(40)))
 
     assert 40 == len({r.job_id for r in results})
@@ -329,7 +329,7 @@ def test_tasks_may_share_an_async_client(sandbox: Sandbox) -> None:
 
     async def run() -> list[str | None]:
         async with AsyncClient(
-            adapters(sandbox), patience=Patience(cadence=QUICK.cadence)
+            adapters(sandbox), timeouts=Timeouts(poll_interval=QUICK.poll_interval)
         ) as bridge:
             calls = [bridge.generate(KITE, provider="reapi") for _ in range(60)]
             return [r.job_id for r in await asyncio.gather(*calls)]
@@ -347,7 +347,7 @@ def test_a_cancelled_task_in_the_submit_still_learns_its_job(sandbox: Sandbox) -
             if isinstance(event, Submitting):
                 submitting.set()
 
-        async with AsyncClient(adapters(sandbox), patience=QUICK) as bridge:
+        async with AsyncClient(adapters(sandbox), timeouts=QUICK) as bridge:
             task = asyncio.create_task(bridge.generate(KITE, provider="reapi", on_progress=tell))
             await submitting.wait()
             task.cancel()
@@ -371,7 +371,7 @@ def test_a_cancelled_task_in_a_hanging_submit_gets_a_receipt(sandbox: Sandbox) -
         def tell(event: Event) -> None:
             submitting.set()
 
-        async with AsyncClient(adapters(sandbox), patience=QUICK) as bridge:
+        async with AsyncClient(adapters(sandbox), timeouts=QUICK) as bridge:
             task = asyncio.create_task(bridge.generate(KITE, provider="reapi", on_progress=tell))
             await submitting.wait()
             for _ in range(times):
@@ -398,7 +398,7 @@ def test_a_cancelled_wait_carries_the_job(sandbox: Sandbox) -> None:
             if isinstance(event, Accepted):
                 accepted.set()
 
-        async with AsyncClient(adapters(served), patience=QUICK) as bridge:
+        async with AsyncClient(adapters(served), timeouts=QUICK) as bridge:
             task = asyncio.create_task(bridge.generate(KITE, provider="runware", on_progress=tell))
             await accepted.wait()
             await asyncio.sleep(0.01)
@@ -414,17 +414,17 @@ def test_a_cancelled_wait_carries_the_job(sandbox: Sandbox) -> None:
 _SCRIPT = """
 import sys
 from wanbridge import Client, Registry
-from wanbridge.adapter import Cadence
-from wanbridge.terms import Accepted, Patience, Submitting
+from wanbridge.adapters.offers import PollInterval
+from wanbridge import Accepted, Submitting, Timeouts
 
 url, key, stop_at = sys.argv[1:4]
-patience = Patience(read_timeout=1.0, cadence=Cadence(first=0.05, most=0.1))
+timeouts = Timeouts(read_timeout=1.0, poll_interval=PollInterval(first=0.05, most=0.1))
 
 def tell(event):
     if type(event).__name__ == stop_at:
         print("now", flush=True)
 
-with Client([Registry().build("reapi", api_key=key, base_url=url)], patience=patience) as bridge:
+with Client([Registry().build("reapi", api_key=key, base_url=url)], timeouts=timeouts) as bridge:
     try:
         bridge.generate("a red kite", size="1K", on_progress=tell)
     except KeyboardInterrupt as exc:
@@ -577,7 +577,7 @@ def test_the_async_client_does_everything_the_blocking_one_does(sandbox: Sandbox
     assert public == {n for n in dir(AsyncClient) if not n.startswith("_")}
 
     async def run() -> None:
-        async with AsyncClient(adapters(sandbox), patience=QUICK) as bridge:
+        async with AsyncClient(adapters(sandbox), timeouts=QUICK) as bridge:
             job = await bridge.submit(KITE, provider="dashscope")
             result = await bridge.wait(job)
             assert isinstance(await bridge.look(job), Done)
@@ -626,7 +626,7 @@ def test_models_estimates_and_new_links_where_a_provider_has_them(sandbox: Sandb
         assert 1 == len(bridge.refresh(job))
 
     async def run() -> None:
-        async with AsyncClient(adapters(sandbox), patience=QUICK) as bridge:
+        async with AsyncClient(adapters(sandbox), timeouts=QUICK) as bridge:
             assert await bridge.models("crun")
             assert (await bridge.estimate(KITE_1K, provider="crun")).amount > 0
             assert 1 == len(await bridge.refresh(job))

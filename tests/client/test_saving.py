@@ -20,21 +20,22 @@ from attrs import evolve
 
 from example_provider import NOON, Halide
 from wanbridge import AsyncClient, Client
-from wanbridge.adapters.base import Cadence
-from wanbridge.adapters.registry import Registry
+from wanbridge.adapters.offers import PollInterval
+from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.client.base import sandboxed
-from wanbridge.engine.context import Patience
+from wanbridge.engine.context import Timeouts
 from wanbridge.errors import ConfigurationError, DownloadFailed
 from wanbridge.ledger.protocol import MemoryLedger
 from wanbridge.ledger.sqlite import SqliteLedger
+from wanbridge.model.money import Money
 from wanbridge.model.pictures import data_uri
-from wanbridge.model.request import Image, ImageRequest, ImageResult, Money
-from wanbridge.providers import BUILTIN
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image, ImageResult
 from wanbridge.routing.route import Route
 from wanbridge.sandbox import Sandbox, running
 from wanbridge.storage.filenames import stem_of
 
-QUICK = Patience(cadence=Cadence(first=0.02, factor=1.5, most=0.1))
+QUICK = Timeouts(poll_interval=PollInterval(first=0.02, factor=1.5, most=0.1))
 KITE = ImageRequest("a red kite over dunes", size="1K")
 PROVIDERS = sorted(BUILTIN)
 # As much as tells what it is.
@@ -62,7 +63,7 @@ def play(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def opened(play: Any, sandbox: Sandbox, **options: Any) -> Any:
-    return play.kind(sandboxed(sandbox, Registry())[1], patience=QUICK, **options)
+    return play.kind(sandboxed(sandbox, Registry())[1], timeouts=QUICK, **options)
 
 
 def posts(sandbox: Sandbox) -> int:

@@ -8,12 +8,14 @@ import pytest
 from attrs import evolve
 
 from example_provider import reply
-from flow_runner import Stage
+from flow_runner import FlowRunner
 from wanbridge.engine import download as fetch
 from wanbridge.engine.effects import Effect, Fetch, NoPicture, Resolve, Sleep
 from wanbridge.errors import Charge, DownloadFailed, TransportFailed
+from wanbridge.model.inputs import InputImage
 from wanbridge.model.pictures import data_uri
-from wanbridge.model.request import Image, ImageRequest, InputImage
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
 
 PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x08\0\0\0\x04\0\x08\x02\0\0\0"
 HERE = Image(url="https://cdn.halide.example/a.png?sig=s3cret")
@@ -29,11 +31,11 @@ def pour(*chunks: bytes) -> Callable[[Effect], object]:
 
 
 def download(
-    image: Image, *replies: object, stage: Stage | None = None
+    image: Image, *replies: object, runner: FlowRunner | None = None
 ) -> tuple[Image, list[Effect]]:
-    stage = stage or Stage()
-    play = fetch.download_image("halide", image, terms=stage.terms)
-    return stage.play(play, *replies)
+    runner = runner or FlowRunner()
+    play = fetch.download_image("halide", image, context=runner.context)
+    return runner.play(play, *replies)
 
 
 def test_a_picture_is_fetched_from_the_address_that_was_checked() -> None:
@@ -82,16 +84,16 @@ def test_a_private_address_is_refused(address: str) -> None:
 
 def test_an_origin_of_the_configuration_may_be_on_this_machine() -> None:
     """The sandbox serves its pictures itself; scheme, host and port must match exactly."""
-    stage = Stage(origins=frozenset({"http://127.0.0.1:8080"}))
+    runner = FlowRunner(origins=frozenset({"http://127.0.0.1:8080"}))
 
     _, effects = download(
-        Image(url="http://127.0.0.1:8080/files/1.png"), pour(PICTURE), stage=stage
+        Image(url="http://127.0.0.1:8080/files/1.png"), pour(PICTURE), runner=runner
     )
 
     assert [Fetch] == [type(e) for e in effects]
     for near in ("http://127.0.0.1:8081/1.png", "https://127.0.0.1:8080/1.png"):
         with pytest.raises(DownloadFailed, match="not a public address"):
-            download(Image(url=near), ("127.0.0.1",), stage=stage)
+            download(Image(url=near), ("127.0.0.1",), runner=runner)
 
 
 def test_every_hop_of_a_redirect_is_checked_again() -> None:
@@ -192,7 +194,7 @@ def test_a_picture_in_the_reply_needs_no_call() -> None:
 
 def test_measure_learns_sizes_from_first_bytes_only() -> None:
     """A 20 MB reference need not be fetched for its header."""
-    stage = Stage()
+    runner = FlowRunner()
     known = InputImage("https://x.example/k.png", width=10, height=20)
     request = ImageRequest(
         "a kite",
@@ -205,7 +207,9 @@ def test_measure_learns_sizes_from_first_bytes_only() -> None:
         ),
     )
 
-    measured, effects = stage.play(fetch.measure(request, terms=stage.terms), PUBLIC, pour(PICTURE))
+    measured, effects = runner.play(
+        fetch.measure(request, context=runner.context), PUBLIC, pour(PICTURE)
+    )
 
     assert [10, 2048, 2048, None, None] == [i.width for i in measured.images]
     fetches = [e for e in effects if isinstance(e, Fetch)]
@@ -222,22 +226,22 @@ def test_measure_learns_sizes_from_first_bytes_only() -> None:
 )
 def test_what_cannot_be_measured_is_named(url: str, replies: list[object], said: str) -> None:
     """Nothing has been bought by then, and that is said."""
-    stage = Stage()
+    runner = FlowRunner()
     request = ImageRequest("a kite", images=(url,))
 
     with pytest.raises(DownloadFailed, match=said) as caught:
-        stage.play(fetch.measure(request, terms=stage.terms), *replies)
+        runner.play(fetch.measure(request, context=runner.context), *replies)
 
     assert Charge.NO == caught.value.charge
 
 
 def test_sizes_already_known_need_no_call() -> None:
     """Measuring twice costs nothing."""
-    stage = Stage()
+    runner = FlowRunner()
     image = InputImage("https://x.example/k.png", width=10, height=20)
     request = ImageRequest("a kite", images=(image,))
 
-    measured, effects = stage.play(fetch.measure(request, terms=stage.terms))
+    measured, effects = runner.play(fetch.measure(request, context=runner.context))
 
     assert (request, []) == (evolve(measured), effects)
 
@@ -252,21 +256,23 @@ def test_a_public_address_is_taken(address: str) -> None:
 
 def test_waits_between_downloads_double() -> None:
     """And four tries are all."""
-    stage = Stage()
+    runner = FlowRunner()
 
     with pytest.raises(DownloadFailed):
-        download(HERE, *[PUBLIC, reply(b"", 503)] * 4, stage=stage)
+        download(HERE, *[PUBLIC, reply(b"", 503)] * 4, runner=runner)
 
-    assert 1000.0 + 1 + 2 + 4 == stage.time.seconds
+    assert 1000.0 + 1 + 2 + 4 == runner.time.seconds
 
 
 def test_a_named_wait_is_bounded() -> None:
     """A file server that asks for an hour is asked again after half a minute."""
-    stage = Stage()
+    runner = FlowRunner()
 
-    download(HERE, PUBLIC, reply(b"", 429, retry_after="3600"), PUBLIC, pour(PICTURE), stage=stage)
+    download(
+        HERE, PUBLIC, reply(b"", 429, retry_after="3600"), PUBLIC, pour(PICTURE), runner=runner
+    )
 
-    assert 1030.0 == stage.time.seconds
+    assert 1030.0 == runner.time.seconds
 
 
 def test_five_redirects_are_followed() -> None:
@@ -290,10 +296,10 @@ def test_every_address_of_a_host_is_tried() -> None:
 
 def test_nothing_about_a_picture_costs_the_result() -> None:
     """It is paid for: whatever goes wrong with its bytes is a note."""
-    stage = Stage()
-    play = fetch.fetch_inline("halide", (HERE,), stage.terms, stage.terms.until)
+    runner = FlowRunner()
+    play = fetch.fetch_inline("halide", (HERE,), runner.context, runner.context.until)
 
-    (images, notes), _ = stage.play(play, ZeroDivisionError("sig=s3cret"))
+    (images, notes), _ = runner.play(play, ZeroDivisionError("sig=s3cret"))
 
     assert (HERE,) == images
     assert ["images[0] is not here: ZeroDivisionError"] == [n.detail for n in notes]

@@ -7,10 +7,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from wanbridge.adapters.registry import Registry
+from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.explain import support_table as support
 from wanbridge.model.request import ImageRequest
-from wanbridge.providers import BUILTIN
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -47,7 +47,7 @@ CRUN_TASKS = "https://docs.crun.ai/models/common/get-task-info"
 CRUN_BALANCE = "https://docs.crun.ai/common-api/get-account-credits"
 
 Play = Generator[tuple[str, tuple[Any, ...], dict[str, Any]], Any, Any]
-Story = Callable[[], Play]
+Script = Callable[[], Play]
 
 KITE = ImageRequest("a red kite over dunes", size="1K", n=2, seed=7)
 DOORS = ImageRequest(
@@ -80,13 +80,13 @@ class Clock(SharedClock):
         self.at = START
 
 
-def bought(request: ImageRequest) -> Story:
+def bought(request: ImageRequest) -> Script:
     """``generate``, by one submit and as many polls as it takes."""
 
-    def story() -> Play:
+    def script() -> Play:
         return (yield "generate", (request,), {"key": KEY})
 
-    return story
+    return script
 
 
 def cancelled() -> Play:
@@ -117,7 +117,7 @@ def looked_up() -> Play:
 
 
 @frozen(kw_only=True)
-class Scene:
+class Scenario:
     """One cassette.
 
     Attributes:
@@ -130,7 +130,7 @@ class Scene:
 
     name: str
     page: str
-    story: Story
+    script: Script
     simulated: bool = True
     options: Mapping[str, Any] = field(factory=dict)
     latency: float = 3.0
@@ -151,7 +151,7 @@ class Scene:
             sleep=clock.sleep,
             chance=lambda: 0.0,
         )
-        play = self.story()
+        play = self.script()
         with client:
             try:
                 method, given, named = next(play)
@@ -169,7 +169,7 @@ class Scene:
             sleep=clock.sleep_async,
             chance=lambda: 0.0,
         )
-        play = self.story()
+        play = self.script()
         async with client:
             try:
                 method, given, named = next(play)
@@ -184,35 +184,35 @@ class Scene:
         )
 
 
-def _runware(name: str, story: Story, page: str = RUNWARE, **more: Any) -> Scene:
-    return Scene(name=f"runware/{name}", story=story, page=page, latency=2.0, **more)
+def _runware(name: str, script: Script, page: str = RUNWARE, **more: Any) -> Scenario:
+    return Scenario(name=f"runware/{name}", script=script, page=page, latency=2.0, **more)
 
 
-def _reapi(name: str, story: Story, page: str = REAPI, **more: Any) -> Scene:
-    return Scene(name=f"reapi/{name}", story=story, page=page, **more)
+def _reapi(name: str, script: Script, page: str = REAPI, **more: Any) -> Scenario:
+    return Scenario(name=f"reapi/{name}", script=script, page=page, **more)
 
 
-def _dashscope(name: str, story: Story, page: str = DASHSCOPE, **more: Any) -> Scene:
-    return Scene(name=f"dashscope/{name}", story=story, page=page, **more)
+def _dashscope(name: str, script: Script, page: str = DASHSCOPE, **more: Any) -> Scenario:
+    return Scenario(name=f"dashscope/{name}", script=script, page=page, **more)
 
 
-def _gccai(name: str, story: Story, page: str = GCCAI, **more: Any) -> Scene:
-    return Scene(name=f"gccai/{name}", story=story, page=page, **more)
+def _gccai(name: str, script: Script, page: str = GCCAI, **more: Any) -> Scenario:
+    return Scenario(name=f"gccai/{name}", script=script, page=page, **more)
 
 
-def _kie(name: str, story: Story, page: str = KIE, **more: Any) -> Scene:
-    return Scene(name=f"kie/{name}", story=story, page=page, **more)
+def _kie(name: str, script: Script, page: str = KIE, **more: Any) -> Scenario:
+    return Scenario(name=f"kie/{name}", script=script, page=page, **more)
 
 
-def _empiriolabs(name: str, story: Story, page: str = EMPIRIOLABS, **more: Any) -> Scene:
-    return Scene(name=f"empiriolabs/{name}", story=story, page=page, **more)
+def _empiriolabs(name: str, script: Script, page: str = EMPIRIOLABS, **more: Any) -> Scenario:
+    return Scenario(name=f"empiriolabs/{name}", script=script, page=page, **more)
 
 
-def _crun(name: str, story: Story, page: str = CRUN, **more: Any) -> Scene:
-    return Scene(name=f"crun/{name}", story=story, page=page, **more)
+def _crun(name: str, script: Script, page: str = CRUN, **more: Any) -> Scenario:
+    return Scenario(name=f"crun/{name}", script=script, page=page, **more)
 
 
-SCENES: tuple[Scene, ...] = (
+SCENARIOS: tuple[Scenario, ...] = (
     _runware("submit_then_two_polls", bought(KITE)),
     _runware("two_regions_and_a_palette", bought(DOORS)),
     _runware("refused_prompt", bought(KITE), RUNWARE_ERRORS, faults=({"kind": "refuse_content"},)),

@@ -17,11 +17,15 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_h
 from attrs import evolve, frozen
 from PIL import Image as Pillow
 
-from wanbridge.adapters.base import Adapter, Done, Exchange, Offer, Op, Pending, Step
+from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import Plan, plan
-from wanbridge.adapters.registry import Registry
-from wanbridge.model.request import ImageRequest, InputImage, Job, Size
-from wanbridge.providers import BUILTIN
+from wanbridge.adapters.offers import Offer
+from wanbridge.adapters.registry import BUILTIN, Registry
+from wanbridge.adapters.steps import Done, Exchange, Op, Pending, Step
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.jobs import Job
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.size import Size
 from wanbridge.sandbox import Sandbox
 from wanbridge.testing.asking import KEY, PLAIN, A, modes
 from wanbridge.testing.replies import Reading

@@ -13,20 +13,17 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
-from wanbridge.adapters.base import (
-    Adapter,
-    Cadence,
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import Limits, Offer, PollInterval, RateLimits
+from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.steps import (
     Delivery,
     Done,
-    ErrorDetail,
     Exchange,
     Found,
-    Limits,
     Missing,
     NotAccepted,
-    Offer,
     Pending,
-    Rates,
     Resend,
     Step,
     StillUnknown,
@@ -38,8 +35,11 @@ from wanbridge.errors import (
     GenerationFailed,
     ProviderError,
 )
-from wanbridge.model.request import Image, ImageRequest, Job, Money, Receipt
-from wanbridge.model.sizes import SizeLimits
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
+from wanbridge.model.size_rules import SizeLimits
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
 SOURCE = "halide.example/docs, read 2026-08-22"
@@ -53,7 +53,7 @@ FIELDS = frozenset({"images", "regions", "n", "sequential", "size", "thinking", 
 @frozen
 class _Options:
     resend: Resend = Resend.NEVER
-    rates: Rates = Rates()
+    rates: RateLimits = RateLimits()
     at_once: bool = False
 
 
@@ -63,7 +63,7 @@ class Halide(Adapter):
 
     name: ClassVar[str] = "halide"
     default_url: ClassVar[str] = "https://api.halide.example/v1"
-    cadence: ClassVar[Cadence] = Cadence(first=2.0, factor=1.5, most=5.0)
+    poll_interval: ClassVar[PollInterval] = PollInterval(first=2.0, factor=1.5, most=5.0)
     Options: ClassVar[type[Any]] = _Options
     error_codes: ClassVar[Mapping[str, type[ProviderError]]] = {
         "NoCredit": CreditExhausted,

@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from example_provider import NOON
-from wanbridge.engine.context import Event, Terms
+from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Effect, Flow, Sleep
+from wanbridge.engine.events import Event
 from wanbridge.wire import HttpResponse
 
 T = TypeVar("T")
 
 
-class Time:
+class ManualTime:
     """Monotonic and wall time that move together, and only when told."""
 
     def __init__(self) -> None:
@@ -26,22 +27,22 @@ class Time:
     def now(self) -> datetime:
         return NOON + timedelta(seconds=self.seconds - 1000.0)
 
-    def pass_(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.seconds += seconds
 
 
-class Stage:
+class FlowRunner:
     """Terms for a test, with what was told kept in `events`."""
 
-    def __init__(self, **terms: Any) -> None:
-        self.time = Time()
+    def __init__(self, **context: Any) -> None:
+        self.time = ManualTime()
         self.events: list[Event] = []
-        self.terms = Terms(
+        self.context = CallContext(
             **{
                 "clock": self.time.clock,
                 "now": self.time.now,
                 "tell": self.events.append,
-                **terms,
+                **context,
             }
         )
 
@@ -61,7 +62,7 @@ class Stage:
             while True:
                 effects.append(effect)
                 if isinstance(effect, Sleep):
-                    self.time.pass_(effect.seconds)
+                    self.time.advance(effect.seconds)
                     effect = flow.send(None)
                     continue
                 assert waiting, f"nothing is left to answer {effect!r} with"

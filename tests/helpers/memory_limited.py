@@ -19,14 +19,17 @@ from typing import Any
 import attrs
 
 from wanbridge import AsyncClient, Client
-from wanbridge.adapters.base import Adapter, Cadence
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import PollInterval
 from wanbridge.adapters.registry import Registry
-from wanbridge.engine.context import Patience
-from wanbridge.model.request import Image, InputImage, Job
+from wanbridge.engine.context import Timeouts
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.jobs import Job
+from wanbridge.model.result import Image
 
 MOST = 100 * 10**6
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-PATIENCE = Patience(deadline=60.0, cadence=Cadence(first=0.01, factor=1.0, most=0.01))
+PATIENCE = Timeouts(deadline=60.0, poll_interval=PollInterval(first=0.01, factor=1.0, most=0.01))
 
 
 def memory(name: str) -> int:
@@ -74,11 +77,11 @@ def one(case: dict[str, Any]) -> str:
     """One case, over blocking or async sockets."""
     accounts = [adapter(case["provider"], case["url"])]
     if not case["awaited"]:
-        with Client(accounts, patience=PATIENCE) as client:
+        with Client(accounts, timeouts=PATIENCE) as client:
             return outcome(lambda: call(case, client))
 
     async def run() -> Any:
-        async with AsyncClient(accounts, patience=PATIENCE) as client:
+        async with AsyncClient(accounts, timeouts=PATIENCE) as client:
             return await call(case, client)
 
     return outcome(lambda: asyncio.run(run()))

@@ -12,16 +12,10 @@ from hypothesis import strategies as st
 
 from contract_bench import HELD_URL, picture_bytes
 from wanbridge.adapters.base import Adapter
-from wanbridge.model.request import (
-    FORMATS,
-    RESOLUTIONS,
-    SEED_MAX,
-    Box,
-    ImageRequest,
-    InputImage,
-    PaletteColor,
-    Size,
-)
+from wanbridge.model.inputs import Box, InputImage
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import FORMATS, SEED_MAX, ImageRequest
+from wanbridge.model.size import RESOLUTIONS, Size
 from wanbridge.testing.asking import modes
 
 # What a caller may put beside ours, by the provider's manual.

@@ -24,7 +24,7 @@ from typing import Any
 import vcr  # type: ignore[import-untyped]
 import yaml
 
-from cassette_scenarios import SCENES, Clock, Scene
+from cassette_scenarios import SCENARIOS, Clock, Scenario
 from wanbridge.adapters.registry import Registry
 from wanbridge.errors import WanbridgeError
 from wanbridge.sandbox import Sandbox, running
@@ -62,33 +62,33 @@ _Dumper.add_representer(
 )
 
 
-def record(scene: Scene) -> dict[str, Any]:
+def record(scenario: Scenario) -> dict[str, Any]:
     """The cassette of *scene*, fit to be kept."""
     clock = Clock()
-    sandbox = Sandbox([scene.provider], clock=clock, latency=scene.latency)
-    for fault in scene.faults:
+    sandbox = Sandbox([scenario.provider], clock=clock, latency=scenario.latency)
+    for fault in scenario.faults:
         sandbox.fault(**fault)
-    for name, value in scene.switches.items():
-        sandbox.switch(scene.provider, name, value)
-    if scene.balance is not None:
-        sandbox.set_balance(scene.provider, scene.balance)
+    for name, value in scenario.switches.items():
+        sandbox.switch(scenario.provider, name, value)
+    if scenario.balance is not None:
+        sandbox.set_balance(scenario.provider, scenario.balance)
     with tempfile.TemporaryDirectory() as folder, running(sandbox):
         file = Path(folder) / "raw.yaml"
-        base_url, key = sandbox.base_url(scene.provider), sandbox.api_key(scene.provider)
+        base_url, key = sandbox.base_url(scenario.provider), sandbox.api_key(scenario.provider)
         with (
             vcr.VCR(record_mode="all").use_cassette(str(file)),
             contextlib.suppress(WanbridgeError),
         ):
-            scene.play(base_url=base_url, key=key, clock=clock)
+            scenario.play(base_url=base_url, key=key, clock=clock)
         raw = yaml.safe_load(file.read_text("utf-8"))
-        real = Registry().adapter(scene.provider).default_url
+        real = Registry().adapter(scenario.provider).default_url
         renamed = {
             base_url: real,
-            f"{sandbox.origin}/{scene.provider}/files/": PICTURES[scene.provider],
+            f"{sandbox.origin}/{scenario.provider}/files/": PICTURES[scenario.provider],
             "LTAI5tSandbox": "LTAI",
         }
     return {
-        "source": {"kind": "simulated", "url": scene.page, "read": READ},
+        "source": {"kind": "simulated", "url": scenario.page, "read": READ},
         "version": 1,
         "interactions": [_kept(exchange, renamed) for exchange in raw["interactions"]],
     }
@@ -144,13 +144,13 @@ def written(cassette: Mapping[str, Any]) -> str:
 
 def main(names: Sequence[str]) -> None:
     """Record the scenes of these *names*; all that are simulated without any."""
-    if unknown := set(names) - {scene.name for scene in SCENES if scene.simulated}:
+    if unknown := set(names) - {scenario.name for scenario in SCENARIOS if scenario.simulated}:
         raise SystemExit(f"no simulated scene is called {', '.join(sorted(unknown))}")
-    for scene in SCENES:
-        if scene.simulated and (not names or scene.name in names):
-            file = CASSETTES / f"{scene.name}.yaml"
+    for scenario in SCENARIOS:
+        if scenario.simulated and (not names or scenario.name in names):
+            file = CASSETTES / f"{scenario.name}.yaml"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(written(record(scene)), "utf-8")
+            file.write_text(written(record(scenario)), "utf-8")
             print(file)
 
 

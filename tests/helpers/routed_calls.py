@@ -10,13 +10,17 @@ from typing import Any, Generic, TypeVar
 from attrs import define, evolve, field
 
 from example_provider import Halide, _Options, reply
-from flow_runner import Stage
-from wanbridge.adapters.base import Adapter, Delivery, Exchange, Found, StillUnknown
-from wanbridge.engine.context import Trail
+from flow_runner import FlowRunner
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.steps import Delivery, Exchange, Found, StillUnknown
+from wanbridge.engine.context import Handles
 from wanbridge.engine.effects import Effect, Flow, Send, Sleep
 from wanbridge.errors import Charge, ProviderError, TransportFailed
 from wanbridge.ledger.protocol import Ledger, MemoryLedger
-from wanbridge.model.request import Attempt, ImageRequest, ImageResult, Job, Money, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Attempt, ImageResult
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import Quote
 from wanbridge.money.spend_guard import Guard
@@ -33,7 +37,7 @@ KEY = "k-1"
 RATES = Rates.of({"base": "USD", "date": "2026-11-20", "CNY": "0.14"})
 
 
-class Frank(Halide):
+class ExplicitHalide(Halide):
     """Halide, but it says more: when to look again, and that a failed task was charged for."""
 
     def find(self, receipt: Receipt) -> Exchange[Found]:
@@ -98,7 +102,7 @@ def in_usd(adapter: Adapter, money: Money, currency: str) -> Money | None:
 
 
 @define
-class Played(Generic[T]):
+class PlayedCall(Generic[T]):
     """What a flow asked for, and how it ended.
 
     Attributes:
@@ -132,14 +136,14 @@ class Played(Generic[T]):
         return [(a.provider, a.outcome) for a in self.attempts]
 
 
-class Road:
+class RoutedCalls:
     """A client's side of a route: a stage, cool-downs, and a ledger.
 
     Args:
         prices: What each account asks for the request, in dollars; None is unknown. Accounts
             that are not named here are unknown.
         ledger: The caller's own, which takes note of everything.
-        terms: As `Stage` takes them.
+        terms: As `FlowRunner` takes them.
     """
 
     def __init__(
@@ -147,10 +151,10 @@ class Road:
         prices: Mapping[str, str | Money | None] | None = None,
         *,
         ledger: Ledger | None = None,
-        **terms: Any,
+        **context: Any,
     ) -> None:
         self.prices = dict(prices or {})
-        self.stage = Stage(**{"price": self._price, **terms})
+        self.runner = FlowRunner(**{"price": self._price, **context})
         self.ledger = ledger or MemoryLedger()
         self.health = Health()
         guard = Guard(self.ledger, in_usd, keeps_all=ledger is not None)
@@ -185,27 +189,27 @@ class Road:
         self,
         *adapters: Adapter,
         route: Route | None = None,
-        errand: Any = None,
+        operation: Any = None,
         candidates: Sequence[Candidate] | None = None,
         key: str = KEY,
-        **terms: Any,
+        **context: Any,
     ) -> Flow[Any]:
         """A call by *route*, which is a plain one by default."""
         return failover(
-            errand or Generate(),
+            operation or Generate(),
             route or Route(),
             self.candidates(adapters) if candidates is None else candidates,
             KITE,
             key=key,
-            terms=evolve(self.stage.terms, **{"trail": Trail(), **terms}),
+            context=evolve(self.runner.context, **{"handles": Handles(), **context}),
             shared=self.shared,
         )
 
-    def play(self, flow: Flow[T], *replies: object) -> Played[T]:
-        """Carry *flow* out; replies as `Stage.play` takes them. Whatever ends it is kept."""
-        played: Played[T] = Played()
+    def play(self, flow: Flow[T], *replies: object) -> PlayedCall[T]:
+        """Carry *flow* out; replies as `FlowRunner.play` takes them. Whatever ends it is kept."""
+        played: PlayedCall[T] = PlayedCall()
         try:
-            played.result, _ = self.stage.play(_watched(flow, played.effects), *replies)
+            played.result, _ = self.runner.play(_watched(flow, played.effects), *replies)
         except AssertionError:
             raise
         except BaseException as exc:
@@ -216,7 +220,7 @@ class Road:
 
     def ask(
         self, *adapters: Adapter, replies: Sequence[object], **options: Any
-    ) -> Played[ImageResult]:
+    ) -> PlayedCall[ImageResult]:
         """`flow`, played."""
         return self.play(self.flow(*adapters, **options), *replies)
 
@@ -228,7 +232,7 @@ class Road:
         """What is held or settled under the route's first budget."""
         budget = route.budgets[0]
         name = f"{route.scope}/{budget.limit.currency}/{budget.period or 'ever'}"
-        return self.ledger.spent(name, budget.bucket(self.stage.terms.now()))
+        return self.ledger.spent(name, budget.bucket(self.runner.context.now()))
 
 
 def _watched(flow: Flow[T], effects: list[Effect]) -> Flow[T]:

@@ -38,7 +38,8 @@ from ordinary_user import enterable
 from wanbridge.errors import ConfigurationError
 from wanbridge.ledger.protocol import KEEP_UNDATED, Hold, Ledger, MemoryLedger, Share, Shortage
 from wanbridge.ledger.sqlite import SqliteLedger
-from wanbridge.model.request import Image, ImageResult, Job
+from wanbridge.model.jobs import Job
+from wanbridge.model.result import Image, ImageResult
 
 SPAWN = multiprocessing.get_context("spawn")
 CHILD_SECONDS = 60

@@ -18,26 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wanbridge.errors import Charge, InvalidRequest, Problem
-from wanbridge.model import codec
-from wanbridge.model.request import (
-    FORMATS,
-    MODELS,
-    RESOLUTIONS,
-    SEED_MAX,
-    Attempt,
-    Box,
-    Failure,
-    Image,
-    ImageRequest,
-    ImageResult,
-    InputImage,
-    Job,
-    Money,
-    Note,
-    PaletteColor,
-    Receipt,
-    Size,
-)
+from wanbridge.model import codec, schemas, validation
+from wanbridge.model.inputs import Box, InputImage
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.notes import Note
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import FORMATS, MODELS, SEED_MAX, ImageRequest
+from wanbridge.model.result import Attempt, Failure, Image, ImageResult
+from wanbridge.model.size import RESOLUTIONS, Size
 
 FIXTURES = sorted((Path(__file__).parents[1] / "fixtures" / "requests").glob("*.json"))
 KITE = ImageRequest("a red kite", seed=7)
@@ -321,7 +310,7 @@ def test_a_bad_document_tells_everything_that_is_wrong_with_it(document: Any, sa
 
 def test_problems_are_in_the_order_of_places() -> None:
     """[10] comes after [9]."""
-    found = codec.problems({"prompt": "a", "images": [5] * 11}, "request")
+    found = schemas.problems({"prompt": "a", "images": [5] * 11}, "request")
 
     assert [f"$.images[{i}]" for i in range(11)] == [p.path for p in found][1:]
 
@@ -398,7 +387,7 @@ def test_values_that_json_cannot_hold_are_refused(value: Any, said: Any) -> None
     document = {"prompt": "a", "extra": {"kie": {"x": value}}}
 
     assert [said] == told(ImageRequest, document)
-    assert said == str(codec.problems(document, "request")[0])
+    assert said == str(schemas.problems(document, "request")[0])
 
 
 @pytest.mark.parametrize(
@@ -574,7 +563,7 @@ def test_a_paid_result_is_stored_whatever_the_provider_said() -> None:
     assert "…" in json.dumps(codec.to_document(evolve(RESULT, raw=deep)), ensure_ascii=False)
 
 
-ENGINES = {"jsonschema": codec._with_jsonschema, "jsonschema-rs": codec._with_jsonschema_rs}
+ENGINES = {"jsonschema": schemas._with_jsonschema, "jsonschema-rs": schemas._with_jsonschema_rs}
 
 
 ODD: list[Any] = [None, 7, 1.0, "x", True, [], {}, [{}]]
@@ -598,9 +587,9 @@ CORPUS: list[tuple[str, Any]] = [
     *(("request", bad) for path in FIXTURES for bad in broken(json.loads(path.read_text()))),
     *(("job", bad) for bad in broken(codec.to_document(JOB))),
     *(("receipt", bad) for bad in broken(codec.to_document(RECEIPT))),
-    *(("result", bad) for bad in broken(codec.schema("result")["examples"][0])),
-    *(("prices", bad) for bad in broken(codec.schema("prices")["examples"][0])),
-    *(("config", bad) for bad in broken(codec.schema("config")["examples"][0])),
+    *(("result", bad) for bad in broken(schemas.schema("result")["examples"][0])),
+    *(("prices", bad) for bad in broken(schemas.schema("prices")["examples"][0])),
+    *(("config", bad) for bad in broken(schemas.schema("config")["examples"][0])),
 ]
 
 
@@ -608,13 +597,13 @@ def test_both_validators_find_the_same_problems() -> None:
     """Installing an accelerator must not change a message."""
     pytest.importorskip("jsonschema_rs")
     checks = {
-        engine: {name: make(codec.schema(name)) for name in codec.SCHEMAS}
+        engine: {name: make(schemas.schema(name)) for name in schemas.SCHEMAS}
         for engine, make in ENGINES.items()
     }
 
     def found(engine: str, name: str, document: object) -> list[Problem]:
         faults = checks[engine][name](document)
-        return list(codec._sorted(p for f in faults for p in codec._explained(f, document)))
+        return list(validation.in_order(p for f in faults for p in schemas._explained(f, document)))
 
     seen = 0
     for name, document in CORPUS:
@@ -630,7 +619,7 @@ def test_a_rule_without_words_still_says_which_it_is() -> None:
     schema = {"type": "object", "properties": {"x": {"multipleOf": 5}, "y": {"maximum": 3}}}
 
     assert ["$.x: 7 breaks the schema's 'multipleOf'", "$.y: 9 is out of range; at most 3"] == list(
-        map(str, codec.problems({"x": 7, "y": 9}, schema))
+        map(str, schemas.problems({"x": 7, "y": 9}, schema))
     )
 
 
@@ -638,9 +627,9 @@ def test_without_the_accelerator_the_other_validator_serves() -> None:
     """jsonschema-rs is an extra."""
     script = (
         "import sys; sys.modules['jsonschema_rs'] = None\n"
-        "from wanbridge import codec; from wanbridge.model.request import ImageRequest\n"
-        "assert codec._make_checker() is codec._with_jsonschema\n"
-        "print(codec.problems({'n': 5, 'prompt': 'a'}, 'request')[0])"
+        "from wanbridge.model import schemas\n"
+        "assert schemas.make_checker() is schemas._with_jsonschema\n"
+        "print(schemas.problems({'n': 5, 'prompt': 'a'}, 'request')[0])"
     )
 
     done = subprocess.run(
@@ -816,7 +805,7 @@ results = st.builds(
 def test_every_request_comes_back_as_it_was(request: ImageRequest) -> None:
     """Text and back is nothing."""
     assert request == codec.load(ImageRequest, codec.dump(request))
-    assert () == codec.problems(codec.to_document(request), "request")
+    assert () == schemas.problems(codec.to_document(request), "request")
 
 
 @settings(max_examples=40, deadline=None)

@@ -20,9 +20,10 @@ from PIL import Image
 
 from ordinary_user import enterable, unprivileged
 from wanbridge.model import pictures as picture
-from wanbridge.model.pictures import Facts, PictureFile, data_uri, from_data_uri, inspect, save
-from wanbridge.model.request import Image as Delivered
-from wanbridge.model.request import InputImage
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.pictures import Facts, data_uri, from_data_uri, inspect
+from wanbridge.model.result import Image as Delivered
+from wanbridge.storage.files import PictureFile, save
 
 
 def drawn(size: tuple[int, int], form: str, mode: str = "RGB", **options: object) -> bytes:

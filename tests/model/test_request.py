@@ -34,22 +34,15 @@ from wanbridge.errors import (
     WanbridgeError,
     step,
 )
-from wanbridge.model.request import (
-    Attempt,
-    Box,
-    Failure,
-    Image,
-    ImageRequest,
-    ImageResult,
-    InputImage,
-    Job,
-    Money,
-    Note,
-    PaletteColor,
-    Receipt,
-    Size,
-    brief_url,
-)
+from wanbridge.model.brief import brief_url
+from wanbridge.model.inputs import Box, InputImage
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.notes import Note
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Attempt, Failure, Image, ImageResult
+from wanbridge.model.size import Size
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KITE = ImageRequest("a red kite", seed=7)

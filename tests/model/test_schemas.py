@@ -11,26 +11,20 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from wanbridge.errors import Charge, InvalidRequest
-from wanbridge.model import codec
+from wanbridge.model import codec, schemas, strict_json
 from wanbridge.model import request as model
-from wanbridge.model.request import (
-    Attempt,
-    Failure,
-    Image,
-    ImageRequest,
-    ImageResult,
-    InputImage,
-    Job,
-    Money,
-    Note,
-    PaletteColor,
-    Receipt,
-    Size,
-)
+from wanbridge.model.inputs import REGIONS_MAX, InputImage
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.notes import Note, NoteKind
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Attempt, Failure, Image, ImageResult
+from wanbridge.model.size import RESOLUTIONS, Size
 
 # prices.schema.json is tested where it is read.
 OURS = ("request", "result", "job", "receipt", "config")
-REQUEST, RESULT, JOB, RECEIPT, CONFIG = (codec.schema(name) for name in OURS)
+REQUEST, RESULT, JOB, RECEIPT, CONFIG = (schemas.schema(name) for name in OURS)
 META = "https://json-schema.org/draft/2020-12/schema"
 
 # Every attrs class beside the part of a schema that speaks of it.
@@ -78,7 +72,7 @@ def nodes(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize("name", OURS)
 def test_a_schema_is_valid_and_says_who_it_is(name: str) -> None:
     """Other languages read these files, not our code."""
-    schema = codec.schema(name)
+    schema = schemas.schema(name)
 
     jsonschema.Draft202012Validator.check_schema(schema)
     assert (META, f"https://wanbridge.dev/schemas/{name}.schema.json") == (
@@ -93,10 +87,10 @@ def test_a_schema_is_valid_and_says_who_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_the_examples_of_a_schema_keep_it(name: str) -> None:
     """An example that fails teaches the wrong thing."""
-    examples = codec.schema(name)["examples"]
+    examples = schemas.schema(name)["examples"]
 
     assert examples
-    assert [()] * len(examples) == [codec.problems(example, name) for example in examples]
+    assert [()] * len(examples) == [schemas.problems(example, name) for example in examples]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -104,10 +98,10 @@ def test_every_property_is_described(name: str) -> None:
     """The schema is also the reference that people read."""
     silent = [
         f"{path}/{key}"
-        for path, node in nodes(codec.schema(name))
+        for path, node in nodes(schemas.schema(name))
         for key, value in node.get("properties", {}).items()
         if "description" not in value
-        and "description" not in resolved(value, codec.schema(name))
+        and "description" not in resolved(value, schemas.schema(name))
         and not any(word in path for word in ("/if", "/then", "/else", "/anyOf", "/oneOf"))
         and value != {"const": path.rpartition("/")[2]}
     ]
@@ -127,7 +121,7 @@ def test_every_pattern_and_every_choice_of_rules_has_its_words(name: str) -> Non
     """Without a title the message would show a regular expression."""
     wordless = [
         path
-        for path, node in nodes(codec.schema(name))
+        for path, node in nodes(schemas.schema(name))
         if "title" not in node
         and ("pattern" in node or "anyOf" in node or "oneOf" in node)
         and not path.endswith("properties")
@@ -139,7 +133,7 @@ def test_every_pattern_and_every_choice_of_rules_has_its_words(name: str) -> Non
 @pytest.mark.parametrize("name", OURS)
 def test_patterns_mean_the_same_to_every_engine(name: str) -> None:
     r"""``\d``, ``\s`` and lookarounds differ between Python, Rust and JavaScript."""
-    patterns = [node["pattern"] for _, node in nodes(codec.schema(name)) if "pattern" in node]
+    patterns = [node["pattern"] for _, node in nodes(schemas.schema(name)) if "pattern" in node]
 
     assert [] == [p for p in patterns if "(?" in p or r"\d" in p or r"\s" in p or r"\w" in p]
 
@@ -186,8 +180,8 @@ def test_enums_are_the_same() -> None:
 
     assert list(model.MODELS) == properties["model"]["enum"]
     assert [*model.FORMATS, None] == properties["output_format"]["enum"]
-    assert [*model.RESOLUTIONS, None] == size["resolution"]["enum"]
-    assert list(get_args(model.NoteKind)) == RESULT["$defs"]["note"]["properties"]["kind"]["enum"]
+    assert [*RESOLUTIONS, None] == size["resolution"]["enum"]
+    assert list(get_args(NoteKind)) == RESULT["$defs"]["note"]["properties"]["kind"]["enum"]
     assert list(Charge) == RESULT["$defs"]["attempt"]["properties"]["charge"]["enum"]
     assert ["reply", "rule", None] == RESULT["properties"]["cost_source"]["enum"]
 
@@ -199,7 +193,7 @@ def test_bounds_are_the_same() -> None:
     assert model.PROMPT_MAX == properties["prompt"]["maxLength"]
     assert model.IMAGES_MAX == properties["images"]["maxItems"]
     assert (0, model.SEED_MAX) == (properties["seed"]["minimum"], properties["seed"]["maximum"])
-    assert model.REGIONS_MAX == defs["image"]["properties"]["regions"]["maxItems"]
+    assert REGIONS_MAX == defs["image"]["properties"]["regions"]["maxItems"]
     assert {"minItems": 3, "maxItems": 10} == properties["color_palette"]["then"]
     assert [{"minimum": 1, "maximum": 12}, {"minimum": 1, "maximum": 4}] == [
         REQUEST["allOf"][0][branch]["properties"]["n"] for branch in ("then", "else")
@@ -259,20 +253,20 @@ def test_schema_and_constructor_draw_every_line_at_the_same_place(
     """One step further both refuse; up to it both accept."""
     good, bad = {"prompt": "a", **good}, {"prompt": "a", **bad}
 
-    assert () == codec.problems(good, "request")
+    assert () == schemas.problems(good, "request")
     assert codec.from_document(ImageRequest, good) == ImageRequest(**good)
-    assert () != codec.problems(bad, "request")
+    assert () != schemas.problems(bad, "request")
     with pytest.raises(InvalidRequest):
         ImageRequest(**bad)
 
 
 def test_a_schema_is_handed_out_as_a_copy() -> None:
     """Configuration merges adapter options into its schema; the next reader gets a clean one."""
-    codec.schema("config")["$defs"].clear()
+    schemas.schema("config")["$defs"].clear()
 
-    assert "runware" in codec.schema("config")["$defs"]
+    assert "runware" in schemas.schema("config")["$defs"]
     with pytest.raises(ValueError, match="no schema 'offers'; there are request, result"):
-        codec.schema("offers")
+        schemas.schema("offers")
 
 
 def test_the_places_where_another_adapter_joins_agree() -> None:
@@ -351,7 +345,7 @@ def test_a_wrong_configuration_is_told_without_its_secrets(
     config: dict[str, Any], said: Any
 ) -> None:
     """Unknown keys come with the nearest known name; keys are never shown."""
-    assert said == list(map(str, codec.problems(config, "config")))
+    assert said == list(map(str, schemas.problems(config, "config")))
 
 
 @pytest.mark.parametrize(
@@ -374,14 +368,14 @@ def test_a_wrong_configuration_is_told_without_its_secrets(
 )
 def test_plain_http_is_for_this_machine_only(url: str, good: bool) -> None:
     """A key must not travel in the clear, nor to a host that only looks like loopback."""
-    found = codec.problems({"providers": {"x": {"base_url": url}}}, "config")
+    found = schemas.problems({"providers": {"x": {"base_url": url}}}, "config")
 
     assert good == (found == ())
 
 
 def test_a_merged_configuration_schema_can_be_checked() -> None:
     """Adapters of other packages bring their own options."""
-    merged = codec.schema("config")
+    merged = schemas.schema("config")
     merged["$defs"]["halide"] = {
         "type": "object",
         "additionalProperties": False,
@@ -389,7 +383,7 @@ def test_a_merged_configuration_schema_can_be_checked() -> None:
     }
     merged["properties"]["providers"]["properties"]["halide"] = {"$ref": "#/$defs/halide"}
 
-    found = codec.problems({"providers": {"halide": {"dark": 1, "api_key": ""}}}, merged)
+    found = schemas.problems({"providers": {"halide": {"dark": 1, "api_key": ""}}}, merged)
 
     assert [
         "$.providers.halide.api_key: 0 characters; at least 1",
@@ -402,4 +396,4 @@ def test_a_schema_file_has_no_key_twice(name: str) -> None:
     """`json.loads` would silently keep the last."""
     text = (Path(__file__).parents[2] / "schemas" / f"{name}.schema.json").read_text("utf-8")
 
-    assert codec.schema(name) == codec.parse(text)
+    assert schemas.schema(name) == strict_json.parse(text)

@@ -16,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from example_provider import Halide
-from wanbridge.adapters.base import Adapter, Offer
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import Offer
 from wanbridge.adapters.registry import Registry
 from wanbridge.errors import InvalidRequest
 from wanbridge.explain.explanation import explain
-from wanbridge.model.request import MODELS, ImageRequest, Money
+from wanbridge.model.money import Money
+from wanbridge.model.request import MODELS, ImageRequest
 from wanbridge.money.account_quotes import converted, quoted
 from wanbridge.money.comparison import OLD, Workload, compare, workload
 from wanbridge.money.exchange_rates import Rates

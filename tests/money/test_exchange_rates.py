@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wanbridge.errors import ConfigurationError
-from wanbridge.model.request import Money
+from wanbridge.model.money import Money
 from wanbridge.money.exchange_rates import Rates
 
 DAY = date(2026, 11, 20)

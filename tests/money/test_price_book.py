@@ -18,7 +18,8 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
 from wanbridge.errors import ConfigurationError
-from wanbridge.model.request import MODELS, ImageRequest, Money
+from wanbridge.model.money import Money
+from wanbridge.model.request import MODELS, ImageRequest
 from wanbridge.money.price_book import PriceBook, Quote
 
 ROOT = Path(__file__).parents[2]

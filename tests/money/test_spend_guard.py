@@ -29,11 +29,13 @@ from hypothesis.stateful import (
 from example_provider import JOB, NOON, RECEIPT, Halide
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.registry import Registry
-from wanbridge.engine.context import Trail
+from wanbridge.engine.context import Handles
 from wanbridge.errors import BudgetExceeded, ConfigurationError
 from wanbridge.ledger.protocol import Ledger, MemoryLedger
 from wanbridge.ledger.sqlite import SqliteLedger
-from wanbridge.model.request import Image, ImageRequest, ImageResult, Money
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image, ImageResult
 from wanbridge.money.account_quotes import converted, quoted
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook, Quote
@@ -150,7 +152,7 @@ def test_without_a_budget_nothing_is_held(guard: Guard) -> None:
         free.note(RECEIPT)
         free.paid(usd("0.30"))
         free.free()
-        free.interrupted(Trail(receipt=RECEIPT))
+        free.interrupted(Handles(receipt=RECEIPT))
 
     assert () == guard.ledger.open()
 
@@ -222,21 +224,21 @@ def test_a_purchase_is_settled_once(guard: Guard) -> None:
 @pytest.mark.parametrize(
     ("trail", "spent", "still_open"),
     [
-        (Trail(), "0", 0),
-        (Trail(receipt=RECEIPT), "0.30", 1),
-        (Trail(job=JOB), "0.30", 1),
-        (Trail(job=JOB, result=result(usd("0.10"))), "0.10", 0),
-        (Trail(result=result(None)), "0.30", 0),
+        (Handles(), "0", 0),
+        (Handles(receipt=RECEIPT), "0.30", 1),
+        (Handles(job=JOB), "0.30", 1),
+        (Handles(job=JOB, result=result(usd("0.10"))), "0.10", 0),
+        (Handles(result=result(None)), "0.30", 0),
     ],
     ids=["nothing sent", "sent", "accepted", "delivered", "delivered, cost unknown"],
 )
 def test_an_interruption_keeps_held_what_may_be_bought(
-    guard: Guard, trail: Trail, spent: str, still_open: int
+    guard: Guard, handles: Handles, spent: str, still_open: int
 ) -> None:
     """Ctrl-C, a closed generator: what nobody knows counts as spent until it is looked up."""
     frugal = route(DAY)
 
-    hold(guard, frugal, usd("0.30")).interrupted(trail)
+    hold(guard, frugal, usd("0.30")).interrupted(handles)
 
     assert (1 - Decimal(spent),) == left(guard, frugal)
     assert still_open == len(guard.ledger.open())
@@ -247,7 +249,7 @@ def test_what_was_left_held_is_settled_by_whoever_waits_for_it(guard: Guard) -> 
     frugal = route(DAY)
     begun = hold(guard, frugal, usd("0.30"))
     begun.keep(JOB)
-    begun.interrupted(Trail(job=JOB))
+    begun.interrupted(Handles(job=JOB))
     hold(guard, frugal, usd("0.20"), key="k-2")
     hold(guard, frugal, usd("0.10"), adapter=evolve(HALIDE, account="east"))
 
@@ -268,7 +270,7 @@ def test_a_look_up_settles_at_the_quote_or_gives_back(
     frugal = route(DAY)
     begun = hold(guard, frugal, usd("0.30"))
     begun.note(RECEIPT)
-    begun.interrupted(Trail(receipt=RECEIPT))
+    begun.interrupted(Handles(receipt=RECEIPT))
 
     guard.settle_all(HALIDE, RECEIPT, cost, bought=bought)
     guard.settle_all(HALIDE, RECEIPT, usd("0.99"), bought=True)
@@ -318,7 +320,7 @@ RENEWED = (Image(url="https://cdn.halide.example/1.png?new"),)
     "end",
     [
         lambda guard, held: held.delivered(CAME),
-        lambda guard, held: held.interrupted(Trail(job=JOB, result=CAME)),
+        lambda guard, held: held.interrupted(Handles(job=JOB, result=CAME)),
         lambda guard, held: guard.settle_all(
             HALIDE, JOB, CAME.cost, bought=True, images=CAME.images, at=CAME.finished_at
         ),
@@ -344,7 +346,7 @@ def test_what_is_delivered_is_settled_and_listed(keeping: Guard, end: Any) -> No
 def test_a_ledger_that_nobody_can_ask_lists_no_pictures(guard: Guard) -> None:
     """A client's own would fill for as long as it lives."""
     bought(guard).delivered(CAME)
-    bought(guard).interrupted(Trail(job=JOB, result=CAME))
+    bought(guard).interrupted(Handles(job=JOB, result=CAME))
     bought(guard)
     guard.settle_all(HALIDE, JOB, CAME.cost, bought=True, images=CAME.images, at=NOON)
     guard.saved(CAME.images[0])
@@ -852,7 +854,7 @@ class Spending(RuleBasedStateMachine):
 
     @rule(one=held)
     def ends_in_the_unknown(self, one: Any) -> None:
-        one[1].interrupted(Trail(receipt=RECEIPT))
+        one[1].interrupted(Handles(receipt=RECEIPT))
 
     @rule(one=consumes(held))
     def is_free(self, one: Any) -> None:

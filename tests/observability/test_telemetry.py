@@ -27,10 +27,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from example_provider import ACCEPTED, DONE, NOON, RUNNING, Halide, reply
-from flow_runner import Stage
+from flow_runner import FlowRunner
 from wanbridge.engine import conversation as flow
-from wanbridge.engine.context import Asking, Event, Polled, Retrying, Submitting, Terms
+from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Flow, Send
+from wanbridge.engine.events import Asking, Event, OperationName, Polled, Retrying, Submitting
 from wanbridge.errors import (
     AllProvidersFailed,
     Charge,
@@ -41,9 +42,12 @@ from wanbridge.errors import (
     SubmissionUncertain,
     TransportFailed,
 )
-from wanbridge.model.request import Attempt, ImageRequest, ImageResult, Job, Money
+from wanbridge.model.jobs import Job
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Attempt, ImageResult
 from wanbridge.observability.opentelemetry import OpenTelemetry
-from wanbridge.observability.telemetry import Operation, Watch, log_attempt, log_event, watched
+from wanbridge.observability.telemetry import Watch, log_attempt, log_event, watched
 from wanbridge.transport.redaction import RedactingFilter, protect
 
 KEY = "sk-0riole/flute+99=="
@@ -364,25 +368,25 @@ def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
 
 
 def generate(
-    stage: Stage,
+    runner: FlowRunner,
     *replies: object,
     telemetry: Any = None,
     request: ImageRequest = REQUEST,
     adapter: Halide = HALIDE,
 ) -> ImageResult:
     play = watched(
-        lambda terms: flow.generate(adapter, request, key="k-1", terms=terms),
-        stage.terms,
+        lambda context: flow.generate(adapter, request, key="k-1", context=context),
+        runner.context,
         telemetry,
         operation="generate",
         model=request.model,
         provider=adapter.account,
     )
-    return stage.play(play, *replies)[0]
+    return runner.play(play, *replies)[0]
 
 
-def priced() -> Stage:
-    return Stage(price=lambda adapter, request, delivery: Money("0.06", "USD"))
+def priced() -> FlowRunner:
+    return FlowRunner(price=lambda adapter, request, delivery: Money("0.06", "USD"))
 
 
 def test_a_delivery_is_one_line_and_its_steps_are_for_debugging(
@@ -405,7 +409,7 @@ def test_a_delivery_is_one_line_and_its_steps_are_for_debugging(
 
 def test_an_unknown_cost_is_said_to_be_unknown(told: pytest.LogCaptureFixture) -> None:
     """Unknown is not zero, in the log neither."""
-    generate(Stage(), reply(ACCEPTED), reply(DONE))
+    generate(FlowRunner(), reply(ACCEPTED), reply(DONE))
 
     assert "for an unknown cost in" in lines(told, logging.INFO)[0]
 
@@ -414,7 +418,7 @@ def test_sending_again_is_told(told: pytest.LogCaptureFixture) -> None:
     """Why a call takes longer: at INFO, with the reason."""
     busy = TransportFailed("halide", "no connection", Charge.NO)
 
-    generate(Stage(), busy, reply(ACCEPTED), reply(DONE))
+    generate(FlowRunner(), busy, reply(ACCEPTED), reply(DONE))
 
     assert "halide: again in 1.0 s, after: halide: no connection" == lines(told, logging.INFO)[0]
 
@@ -477,10 +481,10 @@ def test_a_call_that_is_walked_off_from_tells_what_it_leaves(
     told: pytest.LogCaptureFixture,
 ) -> None:
     """The generator is closed, nobody sees an error: the job is in the log at least."""
-    stage = Stage()
+    runner = FlowRunner()
     play = watched(
-        lambda terms: flow.generate(HALIDE, REQUEST, key="k-1", terms=terms),
-        stage.terms,
+        lambda context: flow.generate(HALIDE, REQUEST, key="k-1", context=context),
+        runner.context,
         None,
         operation="generate",
         model=REQUEST.model,
@@ -499,16 +503,16 @@ def test_going_on_to_another_provider_is_told(told: pytest.LogCaptureFixture) ->
     """A route's second choice costs another price, perhaps."""
     cyano = Halide(api_key="sk-cyano-1", account="cyano")
 
-    def both(terms: Terms) -> Flow[ImageResult]:
-        terms.report(Asking("halide", "first of those given"))
+    def both(context: CallContext) -> Flow[ImageResult]:
+        context.report(Asking("halide", "first of those given"))
         with suppress(CreditExhausted):
-            yield from flow.generate(HALIDE, REQUEST, key="k-1", terms=terms)
-        terms.report(Asking("cyano", "next of those given"))
-        return (yield from flow.generate(cyano, REQUEST, key="k-1", terms=terms))
+            yield from flow.generate(HALIDE, REQUEST, key="k-1", context=context)
+        context.report(Asking("cyano", "next of those given"))
+        return (yield from flow.generate(cyano, REQUEST, key="k-1", context=context))
 
-    stage = Stage()
-    play = watched(both, stage.terms, None, operation="generate", model=REQUEST.model)
-    stage.play(play, reply({"code": "NoCredit"}, status=402), reply(ACCEPTED), reply(DONE))
+    runner = FlowRunner()
+    play = watched(both, runner.context, None, operation="generate", model=REQUEST.model)
+    runner.play(play, reply({"code": "NoCredit"}, status=402), reply(ACCEPTED), reply(DONE))
 
     assert "halide: going on to cyano" == lines(told, logging.INFO)[0]
     assert "cyano: asked: next of those given" in lines(told, logging.DEBUG)
@@ -542,12 +546,12 @@ def test_nothing_is_made_for_a_log_that_is_off(
     monkeypatch.setattr(logging.Logger, "makeRecord", _never)
     monkeypatch.setattr("wanbridge.observability.telemetry._without_words", _never)
     monkeypatch.setattr("wanbridge.observability.telemetry.log_attempt", _never)
-    stage = Stage()
+    runner = FlowRunner()
     lost = TransportFailed("halide", "no connection", Charge.NO)
 
-    generate(stage, lost, reply(ACCEPTED), reply(RUNNING), reply(DONE))
+    generate(runner, lost, reply(ACCEPTED), reply(RUNNING), reply(DONE))
 
-    assert 6 == len(stage.events)
+    assert 6 == len(runner.events)
 
 
 def _never(*args: object, **kwargs: object) -> Any:
@@ -568,7 +572,7 @@ class Failing:
             raise RuntimeError(f"telemetry at {where}")
 
     def begin(
-        self, operation: Operation, *, model: str, route: str | None, provider: str | None
+        self, operation: OperationName, *, model: str, route: str | None, provider: str | None
     ) -> Watch:
         self._at("begin")
         return self
@@ -585,19 +589,19 @@ def test_telemetry_that_fails_does_not_lose_the_job(
     told: pytest.LogCaptureFixture, where: str
 ) -> None:
     """The pictures are paid for; the failure is logged, and the caller still told."""
-    stage = Stage()
+    runner = FlowRunner()
 
-    result = generate(stage, reply(ACCEPTED), reply(DONE), telemetry=Failing(where))
+    result = generate(runner, reply(ACCEPTED), reply(DONE), telemetry=Failing(where))
 
     assert 1 == len(result.images)
-    assert 3 == len(stage.events)
+    assert 3 == len(runner.events)
     assert "telemetry failed; the job goes on" in lines(told, logging.ERROR)[0]
 
 
 def test_telemetry_that_fails_does_not_hide_an_error() -> None:
     """The receipt is on the flow's own error."""
     with pytest.raises(SubmissionUncertain) as caught:
-        generate(Stage(), reply(b"", status=500), telemetry=Failing("end"))
+        generate(FlowRunner(), reply(b"", status=500), telemetry=Failing("end"))
 
     assert caught.value.receipt is not None
 
@@ -608,10 +612,10 @@ def test_who_cannot_take_note_still_stops_a_submit(told: pytest.LogCaptureFixtur
     def refuse(event: Event) -> None:
         raise OSError("the disk is full")
 
-    stage = Stage(tell=refuse)
+    runner = FlowRunner(tell=refuse)
 
     with pytest.raises(OSError, match="disk"):
-        generate(stage)
+        generate(runner)
 
     assert [] == lines(told, logging.WARNING)
     assert ["generate: OSError; nothing was sent"] == lines(told, logging.INFO)
@@ -624,7 +628,7 @@ def test_a_listener_that_fails_does_not_blind_the_watch(told: pytest.LogCaptureF
         if not isinstance(event, Submitting):
             raise RuntimeError("deaf")
 
-    generate(Stage(tell=partly), reply(ACCEPTED), reply(DONE))
+    generate(FlowRunner(tell=partly), reply(ACCEPTED), reply(DONE))
 
     assert "halide: accepted as job t-1" in lines(told, logging.DEBUG)
 
@@ -635,7 +639,7 @@ def test_a_listener_that_fails_does_not_blind_the_watch(told: pytest.LogCaptureF
 class Otel:
     """OpenTelemetry's own SDK, in memory, in a stage's time."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, runner: FlowRunner) -> None:
         self.exporter, self.reader = InMemorySpanExporter(), InMemoryMetricReader()
         self.tracers = TracerProvider(shutdown_on_exit=False)
         self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
@@ -643,7 +647,7 @@ class Otel:
         self.telemetry = OpenTelemetry(
             self.tracers,
             self.meters,
-            clock=lambda: round(stage.time.seconds * SECOND),
+            clock=lambda: round(runner.time.seconds * SECOND),
             now=lambda: NOON_NS,
         )
 
@@ -673,13 +677,13 @@ class Otel:
 
 
 @pytest.fixture
-def stage() -> Stage:
+def runner() -> FlowRunner:
     return priced()
 
 
 @pytest.fixture
-def otel(stage: Stage) -> Iterator[Otel]:
-    made = Otel(stage)
+def otel(runner: FlowRunner) -> Iterator[Otel]:
+    made = Otel(runner)
     yield made
     made.tracers.shutdown()
     made.meters.shutdown()
@@ -696,10 +700,10 @@ def about(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
 
-def test_a_delivery_is_a_span_with_one_for_its_attempt(stage: Stage, otel: Otel) -> None:
+def test_a_delivery_is_a_span_with_one_for_its_attempt(runner: FlowRunner, otel: Otel) -> None:
     """Within the caller's span: the call, and in it the generation at its provider."""
     with otel.tracers.get_tracer("caller").start_as_current_span("outer") as outer:
-        generate(stage, reply(ACCEPTED), reply(RUNNING), reply(DONE), telemetry=otel.telemetry)
+        generate(runner, reply(ACCEPTED), reply(RUNNING), reply(DONE), telemetry=otel.telemetry)
         inside = outer.get_span_context()
 
     call, (attempt,) = otel.call(), [s for s in otel.attempts() if s.name != "outer"]
@@ -747,9 +751,9 @@ def test_a_delivery_is_a_span_with_one_for_its_attempt(stage: Stage, otel: Otel)
     assert (0, 5) == seconds(attempt)
 
 
-def test_a_delivery_is_counted(stage: Stage, otel: Otel) -> None:
+def test_a_delivery_is_counted(runner: FlowRunner, otel: Otel) -> None:
     """Calls, attempts, pictures, money by currency, and how long it took."""
-    generate(stage, reply(ACCEPTED), reply(RUNNING), reply(DONE), telemetry=otel.telemetry)
+    generate(runner, reply(ACCEPTED), reply(RUNNING), reply(DONE), telemetry=otel.telemetry)
 
     found = otel.metrics()
     where = {"wanbridge.provider": "halide", "gen_ai.request.model": "wan2.7-image"}
@@ -777,11 +781,11 @@ def test_a_delivery_is_counted(stage: Stage, otel: Otel) -> None:
     assert (5.0, 0.01, 81.92) == (took.sum, took.explicit_bounds[0], took.explicit_bounds[-1])
 
 
-def test_a_failure_is_told_by_its_class_only(stage: Stage, otel: Otel) -> None:
+def test_a_failure_is_told_by_its_class_only(runner: FlowRunner, otel: Otel) -> None:
     """A provider's message may quote the prompt; request id and class lead to it."""
     with pytest.raises(ContentRefused):
         generate(
-            stage,
+            runner,
             reply({"code": "Moderated", "message": f"no {PROMPT} {KEY}"}, status=400),
             telemetry=otel.telemetry,
         )
@@ -802,10 +806,10 @@ def test_a_failure_is_told_by_its_class_only(stage: Stage, otel: Otel) -> None:
     assert "wanbridge.images" not in otel.metrics()
 
 
-def test_an_uncertain_submit_is_told_with_its_key(stage: Stage, otel: Otel) -> None:
+def test_an_uncertain_submit_is_told_with_its_key(runner: FlowRunner, otel: Otel) -> None:
     """Charge: maybe. The key is what the receipt is found by."""
     with pytest.raises(SubmissionUncertain):
-        generate(stage, reply(b"<html>", status=502), telemetry=otel.telemetry)
+        generate(runner, reply(b"<html>", status=502), telemetry=otel.telemetry)
 
     (attempt,) = otel.attempts()
     assert ("maybe", "k-1") == (
@@ -822,11 +826,11 @@ def test_an_uncertain_submit_is_told_with_its_key(stage: Stage, otel: Otel) -> N
     assert "wanbridge.cost" not in otel.metrics()
 
 
-def test_a_retry_is_an_event_without_its_reason(stage: Stage, otel: Otel) -> None:
+def test_a_retry_is_an_event_without_its_reason(runner: FlowRunner, otel: Otel) -> None:
     """One attempt with two submits; what the provider said stays out."""
     busy = RateLimited("halide", f"too much of {PROMPT}", Charge.NO)
 
-    generate(stage, busy, reply(ACCEPTED), reply(DONE), telemetry=otel.telemetry)
+    generate(runner, busy, reply(ACCEPTED), reply(DONE), telemetry=otel.telemetry)
 
     events = otel.call().events
     assert ["submitting", "retrying", "submitting", "accepted"] == [e.name[10:] for e in events]
@@ -837,7 +841,7 @@ def test_a_retry_is_an_event_without_its_reason(stage: Stage, otel: Otel) -> Non
     assert "oriole" not in otel.everything
 
 
-def test_an_error_without_attempts_is_one_attempt(stage: Stage, otel: Otel) -> None:
+def test_an_error_without_attempts_is_one_attempt(runner: FlowRunner, otel: Otel) -> None:
     """Whatever ends a call, its charge is told."""
     watch = otel.telemetry.begin("wait", model="wan2.7-image", route=None, provider="halide")
 
@@ -852,19 +856,19 @@ def test_an_error_without_attempts_is_one_attempt(stage: Stage, otel: Otel) -> N
 
 @pytest.mark.parametrize("how", [GeneratorExit, KeyboardInterrupt])
 def test_an_abandoned_call_is_no_error_and_keeps_its_job(
-    stage: Stage, otel: Otel, how: type[BaseException]
+    runner: FlowRunner, otel: Otel, how: type[BaseException]
 ) -> None:
     """The caller walked off; the span ends, and says what goes on without it."""
     play = watched(
-        lambda terms: flow.generate(HALIDE, REQUEST, key="k-1", terms=terms),
-        stage.terms,
+        lambda context: flow.generate(HALIDE, REQUEST, key="k-1", context=context),
+        runner.context,
         otel.telemetry,
         operation="generate",
         model=REQUEST.model,
     )
     next(play)
     play.send(reply(ACCEPTED))
-    stage.time.pass_(3.0)
+    runner.time.advance(3.0)
 
     with pytest.raises(how):
         play.throw(how)
@@ -880,23 +884,25 @@ def test_an_abandoned_call_is_no_error_and_keeps_its_job(
     assert (0, 3) == seconds(attempt)
 
 
-def test_a_submit_and_its_wait_are_two_calls_and_one_delivery(stage: Stage, otel: Otel) -> None:
+def test_a_submit_and_its_wait_are_two_calls_and_one_delivery(
+    runner: FlowRunner, otel: Otel
+) -> None:
     """Pictures and money are counted where they are known: once, by the wait."""
     options: Any = {"model": REQUEST.model, "provider": "halide"}
-    job, _ = stage.play(
+    job, _ = runner.play(
         watched(
-            lambda terms: flow.submit(HALIDE, REQUEST, key="k-1", terms=terms),
-            stage.terms,
+            lambda context: flow.submit(HALIDE, REQUEST, key="k-1", context=context),
+            runner.context,
             otel.telemetry,
             operation="submit",
             **options,
         ),
         reply(ACCEPTED),
     )
-    stage.play(
+    runner.play(
         watched(
-            lambda terms: flow.wait(HALIDE, job, terms=terms),
-            stage.terms,
+            lambda context: flow.wait(HALIDE, job, context=context),
+            runner.context,
             otel.telemetry,
             operation="wait",
             **options,
@@ -924,10 +930,10 @@ def attempt_of(provider: str, outcome: str, seconds: float, **fields: Any) -> At
     return Attempt(provider=provider, outcome=outcome, charge=charge, seconds=seconds, **fields)
 
 
-def test_attempts_of_a_route_stand_after_each_other(stage: Stage, otel: Otel) -> None:
+def test_attempts_of_a_route_stand_after_each_other(runner: FlowRunner, otel: Otel) -> None:
     """As they were: one begins where the one before ended; a skipped provider is an event."""
     watch = otel.telemetry.begin("generate", model="wan2.7-image", route="cheapest", provider=None)
-    stage.time.pass_(10.0)
+    runner.time.advance(10.0)
     refused = CreditExhausted("cyano", "empty", Charge.NO, code="e", request_id="req-7")
     refused.attempts = (attempt_of("cyano", "CreditExhausted", 4.0),)
     failed = GenerationFailed("halide", "broken", Charge.YES)
@@ -956,15 +962,17 @@ def test_attempts_of_a_route_stand_after_each_other(stage: Stage, otel: Otel) ->
     assert "oriole" not in otel.everything
 
 
-def test_a_hedged_attempt_begins_while_the_first_is_under_way(stage: Stage, otel: Otel) -> None:
+def test_a_hedged_attempt_begins_while_the_first_is_under_way(
+    runner: FlowRunner, otel: Otel
+) -> None:
     """Two at once are drawn as two at once: the second from its own turn on."""
     watch = otel.telemetry.begin("generate", model="wan2.7-image", route=None, provider=None)
-    result = generate(stage, reply(ACCEPTED), reply(RUNNING), reply(DONE))
-    receipts = [e.receipt for e in stage.events if isinstance(e, Submitting)]
+    result = generate(runner, reply(ACCEPTED), reply(RUNNING), reply(DONE))
+    receipts = [e.receipt for e in runner.events if isinstance(e, Submitting)]
     watch.tell(Asking("second", "the first is slow"))
-    stage.time.pass_(1.0)
+    runner.time.advance(1.0)
     watch.tell(Submitting(evolve(receipts[0], account="second")))
-    stage.time.pass_(1.0)
+    runner.time.advance(1.0)
     both = (
         attempt_of("first", "left", 7.0, charge=Charge.MAYBE),
         attempt_of("second", "delivered", 2.0, charge=Charge.YES),
@@ -975,7 +983,7 @@ def test_a_hedged_attempt_begins_while_the_first_is_under_way(stage: Stage, otel
     assert [(0, 7), (5, 7)] == [seconds(span) for span in otel.attempts()]
 
 
-def test_calls_of_many_threads_are_all_counted(stage: Stage, otel: Otel) -> None:
+def test_calls_of_many_threads_are_all_counted(runner: FlowRunner, otel: Otel) -> None:
     """A client is shared by threads; each call has a watch of its own."""
 
     def one(number: int) -> None:

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapters.base import CallbackEvent, Delivery, Done, Missing, Op, Pending, Resend
 from wanbridge.adapters.fitting import plan
 from wanbridge.adapters.registry import Registry
+from wanbridge.adapters.steps import CallbackEvent, Delivery, Done, Missing, Op, Pending, Resend
 from wanbridge.errors import (
     AuthenticationFailed,
     CallbackRefused,
@@ -35,15 +35,12 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model.request import (
-    Image,
-    ImageRequest,
-    InputImage,
-    Job,
-    Money,
-    PaletteColor,
-    Receipt,
-)
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
 from wanbridge.money.price_book import PriceBook
 from wanbridge.providers.crun import INPUT, Crun, Options, SchemaCheck, WireName, check_schema
 from wanbridge.wire import HttpRequest, HttpResponse
@@ -340,11 +337,11 @@ def test_a_mapping_with_pixels_takes_exact_sizes() -> None:
     mapping = {**INPUT, "pixels": WireName("size", verified=True)}
     knowing = evolve(BOLD, mapping=mapping)
 
-    exact = sent(evolve(OTTER, size="1000x800"), knowing).json()["input"]
+    _exact = sent(evolve(OTTER, size="1000x800"), knowing).json()["input"]
     shaped = sent(evolve(OTTER, size="16:9@1K", images=(TRAY,)), knowing).json()["input"]
 
-    assert "1000*800" == exact["size"]
-    assert not {"resolution", "aspect_ratio"} & (exact.keys() | shaped.keys())
+    assert "1000*800" == _exact["size"]
+    assert not {"resolution", "aspect_ratio"} & (_exact.keys() | shaped.keys())
     assert "1360*768" == shaped["size"]
     assert "size" in knowing.reserved
     with pytest.raises(InvalidRequest, match="size"):

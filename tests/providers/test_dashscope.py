@@ -20,8 +20,8 @@ from attrs import evolve
 from PIL import Image as Pillow
 
 from wanbridge import Client
-from wanbridge.adapters.base import Cancelled, Done, Missing, Op, Pending, StillUnknown, TooLate
 from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.steps import Cancelled, Done, Missing, Op, Pending, StillUnknown, TooLate
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -38,16 +38,13 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model.request import (
-    Image,
-    ImageRequest,
-    InputImage,
-    Job,
-    Note,
-    PaletteColor,
-    Receipt,
-    Size,
-)
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.notes import Note
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
+from wanbridge.model.size import Size
 from wanbridge.providers.dashscope import DashScope
 from wanbridge.sandbox import Sandbox
 from wanbridge.sandbox.transport import SandboxTransport
@@ -1460,7 +1457,7 @@ def test_the_rates_of_the_account_are_facts_of_the_offer() -> None:
 
     assert (5.0, 5, 20.0) == (limits.rates.creates, limits.rates.running, limits.rates.polls)
     assert 10 <= limits.missing_grace
-    assert TASKS.cadence.first >= 2.0
+    assert TASKS.poll_interval.first >= 2.0
 
 
 def test_a_fact_that_cannot_be_read_is_named_by_its_path() -> None:

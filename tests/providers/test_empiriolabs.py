@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapters.base import (
+from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.steps import (
     Cancelled,
     Delivery,
     Done,
@@ -26,7 +27,6 @@ from wanbridge.adapters.base import (
     StillUnknown,
     TooLate,
 )
-from wanbridge.adapters.fitting import plan
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -42,17 +42,13 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model.request import (
-    Box,
-    Image,
-    ImageRequest,
-    InputImage,
-    Job,
-    Money,
-    PaletteColor,
-    Receipt,
-    Size,
-)
+from wanbridge.model.inputs import Box, InputImage
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
+from wanbridge.model.size import Size
 from wanbridge.money.price_book import PriceBook
 from wanbridge.providers.empiriolabs import EmpirioLabs
 from wanbridge.wire import HttpRequest, HttpResponse
@@ -930,7 +926,7 @@ def test_creates_and_polls_share_fifty_requests_a_minute() -> None:
     assert rates.creates is not None
     assert rates.polls is not None
     assert 50 == pytest.approx(60 * (rates.creates + rates.polls))
-    assert (3.0, 10.0) == (LABS.cadence.first, LABS.cadence.most)
+    assert (3.0, 10.0) == (LABS.poll_interval.first, LABS.poll_interval.most)
 
 
 @pytest.mark.parametrize(("model", "amount"), [("wan2.7-image", "0.06"), (PRO, "0.15")])

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapters.base import Done, Missing, ModelInfo, Op, Pending, Resend
 from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.steps import Done, Missing, ModelInfo, Op, Pending, Resend
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -33,8 +33,13 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.jobs import Job
+from wanbridge.model.money import Money
+from wanbridge.model.palette import PaletteColor
 from wanbridge.model.pictures import data_bytes
-from wanbridge.model.request import Image, ImageRequest, InputImage, Job, Money, PaletteColor
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
 from wanbridge.money.price_book import PriceBook
 from wanbridge.providers.gccai import Gccai
 from wanbridge.wire import HttpRequest, HttpResponse

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapters.base import CallbackEvent, Done, Missing, Op, Pending, Resend
 from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.steps import CallbackEvent, Done, Missing, Op, Pending, Resend
 from wanbridge.config import load
 from wanbridge.errors import (
     AuthenticationFailed,
@@ -38,7 +38,12 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model.request import Image, ImageRequest, InputImage, Job, Money, PaletteColor
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.jobs import Job
+from wanbridge.model.money import Money
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
 from wanbridge.providers.kie import Kie, Options
 from wanbridge.wire import HttpRequest, HttpResponse
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapters.base import Done, Missing, Op, Pending, Resend, StillUnknown
 from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.steps import Done, Missing, Op, Pending, Resend, StillUnknown
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -32,15 +32,12 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model.request import (
-    Image,
-    ImageRequest,
-    InputImage,
-    Job,
-    Money,
-    PaletteColor,
-    Receipt,
-)
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
 from wanbridge.providers.reapi import ReApi
 from wanbridge.wire import HttpRequest, HttpResponse
 
@@ -763,4 +760,4 @@ def test_both_models_are_sold_with_refunded_failures() -> None:
     assert expected == [
         (o.model, o.alias, o.output, o.failure_charge, o.verified) for o in REAPI.offers
     ]
-    assert (2.0, 5.0) == (REAPI.cadence.first, REAPI.cadence.most)
+    assert (2.0, 5.0) == (REAPI.poll_interval.first, REAPI.poll_interval.most)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapters.base import (
+from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.steps import (
     CallbackEvent,
     Delivery,
     Done,
@@ -21,7 +22,6 @@ from wanbridge.adapters.base import (
     Resend,
     StillUnknown,
 )
-from wanbridge.adapters.fitting import plan
 from wanbridge.errors import (
     AuthenticationFailed,
     CallbackRefused,
@@ -38,17 +38,14 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model.request import (
-    Failure,
-    ImageRequest,
-    InputImage,
-    Job,
-    Money,
-    Note,
-    PaletteColor,
-    Receipt,
-    Size,
-)
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.notes import Note
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Failure
+from wanbridge.model.size import Size
 from wanbridge.providers.runware import Runware
 from wanbridge.wire import HttpRequest, HttpResponse
 

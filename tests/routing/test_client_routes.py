@@ -29,8 +29,8 @@ from example_provider import reply
 from routed_calls import ASH, ELM, account
 from sandbox_calls import SharedClock
 from wanbridge import AsyncClient, Budget, Client, ImageRequest, Route
-from wanbridge.adapters.base import Done, NotAccepted
-from wanbridge.engine.context import Asking, Event
+from wanbridge.adapters.steps import Done, NotAccepted
+from wanbridge.engine.events import Asking, Event, OperationName
 from wanbridge.errors import (
     AllProvidersFailed,
     BudgetExceeded,
@@ -45,8 +45,9 @@ from wanbridge.errors import (
 )
 from wanbridge.ledger.protocol import MemoryLedger
 from wanbridge.ledger.sqlite import SqliteLedger
-from wanbridge.model.request import ImageResult, Job, Money
-from wanbridge.observability.telemetry import Operation
+from wanbridge.model.jobs import Job
+from wanbridge.model.money import Money
+from wanbridge.model.result import ImageResult
 from wanbridge.sandbox import Sandbox
 from wanbridge.transport.library import httpx
 
@@ -634,7 +635,7 @@ class Recorder:
     calls: list[dict[str, Any]] = field(factory=list)
 
     def begin(
-        self, operation: Operation, *, model: str, route: str | None, provider: str | None
+        self, operation: OperationName, *, model: str, route: str | None, provider: str | None
     ) -> Recording:
         self.calls.append(
             {"operation": operation, "model": model, "route": route, "provider": provider}

@@ -13,13 +13,17 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from example_provider import Halide, reply
-from routed_calls import Frank, Road, account, broken, done, failed, refused
-from wanbridge.adapters.base import Rates, Resend
-from wanbridge.engine.context import Asking, Event, Patience
+from routed_calls import ExplicitHalide, RoutedCalls, account, broken, done, failed, refused
+from wanbridge.adapters.offers import RateLimits
+from wanbridge.adapters.steps import Resend
+from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import Effect, Flow, Send, Sleep
+from wanbridge.engine.events import Asking, Event
 from wanbridge.errors import CallFailed, Charge, WanbridgeError
 from wanbridge.ledger.protocol import MemoryLedger
-from wanbridge.model.request import Attempt, ImageResult, Job, Money
+from wanbridge.model.jobs import Job
+from wanbridge.model.money import Money
+from wanbridge.model.result import Attempt, ImageResult
 from wanbridge.routing.purchase import Generate, Submit
 from wanbridge.routing.route import Budget, Route
 
@@ -91,7 +95,7 @@ class World:
     """
 
     draw: Callable[[st.SearchStrategy[Any]], Any]
-    road: Road
+    routed: RoutedCalls
     pays_again: bool
     safe: frozenset[str]
     state: dict[str, str] = Factory(dict)
@@ -141,14 +145,16 @@ class World:
 
 
 @st.composite
-def routes(draw: Callable[[st.SearchStrategy[Any]], Any]) -> tuple[list[Halide], Road, Route]:
+def routes(
+    draw: Callable[[st.SearchStrategy[Any]], Any],
+) -> tuple[list[Halide], RoutedCalls, Route]:
     """Accounts, what a client knows of them, and a route over them."""
     names = NAMES[: draw(st.integers(1, 5))]
     adapters = []
     for name in names:
         safe = draw(st.sampled_from([Resend.NEVER, Resend.NEVER, Resend.SAME_KEY_IS_SAFE]))
-        rates = Rates(running=draw(st.sampled_from([None, None, 1])))
-        adapters.append(account(name, Frank, resend=safe, rates=rates))
+        rates = RateLimits(running=draw(st.sampled_from([None, None, 1])))
+        adapters.append(account(name, ExplicitHalide, resend=safe, rates=rates))
     prices = {n: draw(st.sampled_from(["0.02", "0.05", "0.11", None])) for n in names}
     chances = draw(st.sampled_from([0.0, 0.99]))
     deadline = draw(st.sampled_from([4.0, 20.0, 90.0]))
@@ -162,9 +168,13 @@ def routes(draw: Callable[[st.SearchStrategy[Any]], Any]) -> tuple[list[Halide],
         assume_cost=assumed,
         name="random",
     )
-    patience = Patience(deadline=deadline)
+    timeouts = Timeouts(deadline=deadline)
     ledger = MemoryLedger()
-    return adapters, Road(prices, ledger=ledger, patience=patience, chance=lambda: chances), route
+    return (
+        adapters,
+        RoutedCalls(prices, ledger=ledger, timeouts=timeouts, chance=lambda: chances),
+        route,
+    )
 
 
 @define
@@ -206,7 +216,7 @@ class Call:
             self.effect = effect
             if isinstance(effect, Sleep):
                 assert effect.seconds >= 0
-                self.due = self.world.road.stage.time.clock() + effect.seconds
+                self.due = self.world.routed.runner.time.clock() + effect.seconds
 
 
 def _again(error: BaseException) -> BaseException:
@@ -224,38 +234,38 @@ def play_together(calls: list[Call], watch: Callable[[], None]) -> None:
     while running := [call for call in calls if call.effect is not None]:
         watch()
         call = running[0] if len(running) == 1 else running[0].world.draw(st.sampled_from(running))
-        time, answer = call.world.road.stage.time, None
+        time, answer = call.world.routed.runner.time, None
         if isinstance(call.effect, Sleep):
-            time.pass_(max(0.0, call.due - time.clock()))
+            time.advance(max(0.0, call.due - time.clock()))
         elif call.effect is not None:
             answer = call.world.answer(call.effect)
-        time.pass_(call.world.draw(jumps))
+        time.advance(call.world.draw(jumps))
         call.step(answer)
     watch()
 
 
 def check_calls(
-    data: st.DataObject, adapters: list[Halide], road: Road, route: Route, keys: list[str]
+    data: st.DataObject, adapters: list[Halide], routed: RoutedCalls, route: Route, keys: list[str]
 ) -> None:
     """Calls at the same time, each held against what has really come of it."""
     safe = frozenset(a.account for a in adapters if a.resend is Resend.SAME_KEY_IS_SAFE)
     limit = route.budgets[0].limit.amount if route.budgets else None
     calls = []
     for key in keys:
-        errand: Any = data.draw(st.sampled_from([Generate(), Generate(), Generate(), Submit()]))
-        pays_again = route.on_uncertain == "pay_again" and not errand.wants_job
+        operation: Any = data.draw(st.sampled_from([Generate(), Generate(), Generate(), Submit()]))
+        pays_again = route.on_uncertain == "pay_again" and not operation.wants_job
         asked: list[str] = []
-        flow = road.flow(
-            *adapters, route=route, errand=errand, key=key, tell=partial(_asked, asked)
+        flow = routed.flow(
+            *adapters, route=route, operation=operation, key=key, tell=partial(_asked, asked)
         )
-        calls.append(Call(key, flow, World(data.draw, road, pays_again, safe), asked))
+        calls.append(Call(key, flow, World(data.draw, routed, pays_again, safe), asked))
 
     def within_budget() -> None:
-        assert limit is None or road.spent(route) <= limit
+        assert limit is None or routed.spent(route) <= limit
 
     play_together(calls, within_budget)
     for call in calls:
-        check_call(call, road)
+        check_call(call, routed)
 
 
 def _asked(asked: list[str], happened: Event) -> None:
@@ -263,14 +273,14 @@ def _asked(asked: list[str], happened: Event) -> None:
         asked.append(happened.account)
 
 
-def check_call(call: Call, road: Road) -> None:
+def check_call(call: Call, routed: RoutedCalls) -> None:
     """What it returned or raised, against what has really come of it."""
     world, asked, result, error = call.world, call.asked, call.result, call.error
     assert len(asked) == len(set(asked)), f"asked twice: {asked}"
     assert set(world.sends) <= set(asked)
     if isinstance(error, KeyboardInterrupt):
         event("interrupted")
-        _assert_still_held(road, world, call.key)
+        _assert_still_held(routed, world, call.key)
         return
     assert error is None or isinstance(error, WanbridgeError), repr(error)
     if isinstance(result, Job):
@@ -296,16 +306,16 @@ def check_call(call: Call, road: Road) -> None:
         others = [a for a in tried[:-1] if a.charge is not Charge.NO]
         assert len(others) == sum(note.field == "route" for note in result.notes)
     unsure = sorted(a.provider for a in tried if a.charge is Charge.MAYBE)
-    mine = [h for h in road.ledger.open() if h.key == call.key]
+    mine = [h for h in routed.ledger.open() if h.key == call.key]
     held = sorted(h.account for h in mine if h.state != "delivered")
     assert unsure == held, world.story
     here = [(h.account, h.images) for h in mine if h.state == "delivered"]
     assert here == ([(result.provider, result.images)] if result is not None else []), world.story
 
 
-def _assert_still_held(road: Road, world: World, key: str) -> None:
+def _assert_still_held(routed: RoutedCalls, world: World, key: str) -> None:
     """What may have been bought by an interrupted call is held, with the way to find it."""
-    held = {h.account: h for h in road.ledger.open() if h.key == key}
+    held = {h.account: h for h in routed.ledger.open() if h.key == key}
     assert held.keys() <= {who for who, came in world.state.items() if came != FREE}, world.story
     for who, came in world.state.items():
         if came == UNKNOWN:
@@ -323,12 +333,12 @@ def campaign(*, long: bool) -> None:
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(data=st.data(), made=routes())
-    def run(data: st.DataObject, made: tuple[list[Halide], Road, Route]) -> None:
-        adapters, road, route = made
+    def run(data: st.DataObject, made: tuple[list[Halide], RoutedCalls, Route]) -> None:
+        adapters, routed, route = made
         for number in range(data.draw(st.integers(1, 2))):
             keys = [f"k-{number}-{at}" for at in range(data.draw(st.sampled_from([1, 1, 2, 3])))]
-            check_calls(data, adapters, road, route, keys)
-            road.stage.time.pass_(data.draw(st.sampled_from([0.0, 20.0, 700.0])))
+            check_calls(data, adapters, routed, route, keys)
+            routed.runner.time.advance(data.draw(st.sampled_from([0.0, 20.0, 700.0])))
 
     logging.disable(logging.CRITICAL)  # it warns of every cool-down
     try:

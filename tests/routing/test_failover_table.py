@@ -14,8 +14,8 @@ import failover
 import pytest
 from failover import FAULTS, PROVIDERS, Row
 
+from wanbridge.adapters.registry import BUILTIN
 from wanbridge.errors import Charge
-from wanbridge.providers import BUILTIN
 from wanbridge.sandbox.faults import KINDS
 
 each_fault = pytest.mark.parametrize("fault", FAULTS, ids=failover.name_of)

@@ -12,10 +12,10 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flow_runner import Time
+from flow_runner import ManualTime
 from wanbridge.engine.effects import Effect, Flow, JobKey, Send, Sleep, Wake
 from wanbridge.errors import TransportFailed
-from wanbridge.routing.hedge import Lane, race
+from wanbridge.routing.hedge import HedgedFlow, hedge
 from wanbridge.wire import HttpRequest
 
 
@@ -67,12 +67,12 @@ class Field:
     """A race from 1000 on the clock, and what it asks for."""
 
     def __init__(self, first: Script, second: Script | None = None, *, at: float = 10.0) -> None:
-        self.time = Time()
-        self.lanes: list[Lane[End]] = []
+        self.time = ManualTime()
+        self.flows: list[HedgedFlow[End]] = []
         self.asked_at: list[float] = []
         self.effects: list[Effect] = []
         self._second = second
-        self.play = race(self.lanes, first.flow, self._give, at=1000.0 + at, clock=self.time.clock)
+        self.play = hedge(self.flows, first.flow, self._give, at=1000.0 + at, clock=self.time.clock)
 
     def _give(self) -> Flow[End] | None:
         self.asked_at.append(self.time.seconds - 1000.0)
@@ -93,7 +93,7 @@ class Field:
                 self.effects.append(effect)
                 reply = replies(effect)
                 if isinstance(effect, Sleep) and not isinstance(reply, BaseException):
-                    self.time.pass_(max(0.0, effect.seconds + late))
+                    self.time.advance(max(0.0, effect.seconds + late))
                 if isinstance(reply, BaseException):
                     step = partial(self.play.throw, reply)
                 else:
@@ -122,7 +122,7 @@ def test_who_ends_before_the_time_runs_alone() -> None:
     assert ["first", 4.0, "first", 5.0] == field.order
     assert [] == field.asked_at
     assert not second.begun
-    assert [End("first")] == [lane.ended for lane in field.lanes]
+    assert [End("first")] == [flow.ended for flow in field.flows]
 
 
 def test_who_fails_before_the_time_ends_the_race() -> None:
@@ -146,7 +146,7 @@ def test_the_second_begins_when_the_time_has_come() -> None:
     assert [10.0] == field.asked_at
     assert 38.0 == field.seconds
     assert [None, "closed"] == second.seen
-    assert [End("first"), None] == [lane.ended for lane in field.lanes]
+    assert [End("first"), None] == [flow.ended for flow in field.flows]
 
 
 def test_the_second_may_win_and_the_first_is_closed() -> None:
@@ -158,7 +158,7 @@ def test_the_second_may_win_and_the_first_is_closed() -> None:
 
     assert ["closed"] == first.seen
     assert 15.0 == field.seconds
-    assert [None, End("second")] == [lane.ended for lane in field.lanes]
+    assert [None, End("second")] == [flow.ended for flow in field.flows]
 
 
 def test_a_failure_leaves_the_other_running() -> None:
@@ -207,7 +207,7 @@ def test_without_a_second_the_first_goes_on_alone() -> None:
 
     assert [10.0] == field.asked_at
     assert [8.0, 2.0, 6.0, 8.0] == field.order
-    assert 1 == len(field.lanes)
+    assert 1 == len(field.flows)
 
 
 def test_a_first_that_was_on_the_line_over_the_time_is_joined_afterwards() -> None:
@@ -217,7 +217,7 @@ def test_a_first_that_was_on_the_line_over_the_time_is_joined_afterwards() -> No
 
     def slow(effect: Effect) -> None:
         if isinstance(effect, Send) and effect.account == "first":
-            field.time.pass_(25)
+            field.time.advance(25)
 
     assert [End("first")] == field.run(slow)
 
@@ -230,7 +230,7 @@ def test_a_first_that_ended_on_the_line_over_the_time_has_won() -> None:
     first, second = Script("first", send("first")), Script("second")
     field = Field(first, second)
 
-    assert [End("first")] == field.run(lambda effect: field.time.pass_(25))
+    assert [End("first")] == field.run(lambda effect: field.time.advance(25))
 
     assert [] == field.asked_at
 
@@ -292,7 +292,7 @@ def test_each_flow_sleeps_as_long_as_it_asked(
     assert len(field.asked_at) <= 1
     if not first_wins and field.asked_at:
         assert End("first", won=False) in ends or End("second") in ends
-    assert all(getgeneratorstate(lane.play) == GEN_CLOSED for lane in field.lanes)
+    assert all(getgeneratorstate(flow.play) == GEN_CLOSED for flow in field.flows)
 
 
 # Interruptions
@@ -314,7 +314,7 @@ def test_an_interrupted_sleep_reaches_who_slept_and_closes_the_other() -> None:
     assert caught.value is interruption
     assert [interruption] == second.seen
     assert ["closed"] == first.seen
-    assert [None, None] == [lane.ended for lane in field.lanes]
+    assert [None, None] == [flow.ended for flow in field.flows]
 
 
 @pytest.mark.parametrize("seconds", [3.0, 10.0, 11.0])
@@ -325,7 +325,7 @@ def test_an_interruption_while_the_first_is_alone_reaches_it(seconds: float) -> 
     interruption = Interruption()
 
     def late(effect: Effect) -> BaseException:
-        field.time.pass_(seconds)
+        field.time.advance(seconds)
         return interruption
 
     with pytest.raises(Interruption):
@@ -379,7 +379,7 @@ def test_a_race_that_is_closed_closes_both(effects: int) -> None:
 
     next(field.play)
     for _ in range(effects - 1):
-        field.time.pass_(10)
+        field.time.advance(10)
         field.play.send(None)
     field.play.close()
 
@@ -390,14 +390,14 @@ def test_a_race_that_is_closed_closes_both(effects: int) -> None:
 def test_a_second_that_cannot_be_made_closes_the_first() -> None:
     """The error travels; nothing is left hanging."""
     first = Script("first", 60)
-    time = Time()
+    time = ManualTime()
 
     def second() -> Flow[End] | None:
         raise OSError("the ledger's disk is full")
 
-    play = race([], first.flow, second, at=1010.0, clock=time.clock)
+    play = hedge([], first.flow, second, at=1010.0, clock=time.clock)
     next(play)
-    time.pass_(10)
+    time.advance(10)
 
     with pytest.raises(OSError, match="disk is full"):
         play.send(None)
@@ -426,7 +426,7 @@ def test_news_go_to_the_flow_at_once(seconds: float) -> None:
     field = Field(first, Script("second"))
 
     def early(effect: Effect) -> int:
-        field.time.pass_(seconds - 10.0)
+        field.time.advance(seconds - 10.0)
         return 7
 
     assert [End("first")] == field.run(early)
@@ -474,7 +474,7 @@ def test_a_sleep_that_ends_a_little_early_is_not_over() -> None:
     early = [0.001]
 
     def cut(effect: Effect) -> None:
-        field.time.pass_(-early.pop() if early else 0.0)
+        field.time.advance(-early.pop() if early else 0.0)
 
     assert [End("first")] == field.run(cut)
 
@@ -500,7 +500,7 @@ def test_a_flow_of_the_race_cannot_be_forgotten() -> None:
 
     field.run()
 
-    assert [first.flow, second.flow] == [lane.play for lane in field.lanes]
+    assert [first.flow, second.flow] == [flow.play for flow in field.flows]
 
 
 def test_what_a_flow_does_while_it_is_closed_is_done_before_the_race_ends() -> None:

@@ -29,7 +29,9 @@ from wanbridge.errors import (
     UnsupportedFeature,
 )
 from wanbridge.explain.explanation import explain
-from wanbridge.model.request import ImageRequest, InputImage, Money
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
 from wanbridge.money.account_quotes import quoted
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook, Quote

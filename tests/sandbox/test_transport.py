@@ -67,7 +67,7 @@ def test_an_asynchronous_client_is_served_as_well(reapi: Caller) -> None:
 
 @pytest.mark.parametrize(("patience", "times_out"), [(9, True), (11, False), (None, False)])
 def test_work_longer_than_the_read_timeout_times_out(
-    clock: Clock, patience: float | None, times_out: bool
+    clock: Clock, timeouts: float | None, times_out: bool
 ) -> None:
     """A sync generation takes ten seconds here, none of them slept."""
     sandbox = Sandbox(["runware"], clock=clock, latency=10)
@@ -82,7 +82,7 @@ def test_work_longer_than_the_read_timeout_times_out(
     client = httpx.Client(
         transport=SandboxTransport(sandbox),
         headers={"Authorization": f"Bearer {sandbox.api_key('runware')}"},
-        timeout=patience,
+        timeout=timeouts,
     )
 
     try:

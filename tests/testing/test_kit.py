@@ -22,10 +22,13 @@ import wanbridge
 from contract_bench import SECONDS, Bench, Variant, conversation, variants
 from halide_wanbridge import Halide
 from test_halide_wanbridge import TestHalide as Outside
-from wanbridge.adapters.base import Adapter, CallbackEvent, Done, Offer, Op, Pending, Resend, Step
+from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.offers import Offer
+from wanbridge.adapters.steps import CallbackEvent, Done, Op, Pending, Resend, Step
 from wanbridge.errors import Charge, ProviderError
-from wanbridge.model.request import ImageRequest, Job
+from wanbridge.model.jobs import Job
+from wanbridge.model.request import ImageRequest
 from wanbridge.testing import Samples, contract
 from wanbridge.wire import HttpRequest, HttpResponse, json_request
 

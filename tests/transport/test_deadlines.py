@@ -15,9 +15,11 @@ import hostile_servers
 from example_provider import NOON
 from hostile_servers import ENDLESS, Heard, Script, dripping_headers, proxying, serving
 from wanbridge import AsyncClient, Client
-from wanbridge.adapters.base import Adapter, Cadence, StillUnknown
-from wanbridge.adapters.registry import Registry
-from wanbridge.engine.context import Patience
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import PollInterval
+from wanbridge.adapters.registry import BUILTIN, Registry
+from wanbridge.adapters.steps import StillUnknown
+from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import Send
 from wanbridge.errors import (
     CallFailed,
@@ -27,8 +29,10 @@ from wanbridge.errors import (
     SubmissionUncertain,
     TransportFailed,
 )
-from wanbridge.model.request import Image, ImageRequest, InputImage, Receipt
-from wanbridge.providers import BUILTIN
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.jobs import Receipt
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
 from wanbridge.sandbox import Sandbox, running
 from wanbridge.transport import deadlines as bounds
 from wanbridge.transport import http as lines
@@ -38,8 +42,8 @@ from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest, HttpResponse
 
 # A read timeout that no drip exceeds, however busy the machine is; the bound is what ends it.
-SHORT = Patience(connect_timeout=5.0, read_timeout=5.0, deadline=0.4)
-QUICK = Cadence(first=0.01, factor=1.0, most=0.01)
+SHORT = Timeouts(connect_timeout=5.0, read_timeout=5.0, deadline=0.4)
+QUICK = PollInterval(first=0.01, factor=1.0, most=0.01)
 
 each_script = pytest.mark.parametrize("script", ENDLESS, ids=lambda script: script.__name__)
 each_provider = pytest.mark.parametrize("provider", [*BUILTIN, "dashscope-sync"])
@@ -209,11 +213,11 @@ def test_a_submit_without_an_answer_ends_with_its_receipt(provider: str, kind: t
 
 def generated(kind: type[Any], adapter: Adapter, **how: Any) -> Any:
     if kind is Client:
-        with Client([adapter], patience=SHORT) as client:
+        with Client([adapter], timeouts=SHORT) as client:
             return client.generate("a kite", **how)
 
     async def run() -> Any:
-        async with AsyncClient([adapter], patience=SHORT) as client:
+        async with AsyncClient([adapter], timeouts=SHORT) as client:
             return await client.generate("a kite", **how)
 
     return asyncio.run(run())
@@ -246,7 +250,7 @@ def test_a_timeout_around_an_async_call_fires_at_the_bound(
 
     async def run(server: hostile_servers.Hostile) -> None:
         async with (
-            AsyncClient([account("reapi", server.url)], patience=SHORT) as client,
+            AsyncClient([account("reapi", server.url)], timeouts=SHORT) as client,
             asyncio.timeout(None) as scope,
             asyncio.TaskGroup() as group,
         ):
@@ -311,8 +315,8 @@ def test_a_poll_without_an_answer_ends_at_the_deadline(
         path = world.base_url(provider).partition("//")[2].partition("/")[2]
         adapter = account(provider, f"{server.url}/{path}")
         adapter = evolve(adapter, api_key=world.api_key(provider))
-        patience = evolve(SHORT, cadence=QUICK)
-        with Client([adapter], patience=patience) as client:
+        timeouts = evolve(SHORT, poll_interval=QUICK)
+        with Client([adapter], timeouts=timeouts) as client:
             with pytest.raises(DeadlineExceeded) as caught:
                 client.generate("a kite")
             assert caught.value.job is not None
@@ -331,11 +335,11 @@ def test_a_download_without_an_end_is_given_up(script: Script, kind: str, tmp_pa
         adapter = account("reapi", server.url)
 
         async def run() -> None:
-            async with AsyncClient([adapter], patience=SHORT) as client:
+            async with AsyncClient([adapter], timeouts=SHORT) as client:
                 await client.save(image, tmp_path / "a")
 
         def save() -> None:
-            with Client([adapter], patience=SHORT) as client:
+            with Client([adapter], timeouts=SHORT) as client:
                 client.save(image, tmp_path / "a")
 
         with pytest.raises((DownloadFailed, ValueError)):
@@ -367,7 +371,7 @@ def test_a_look_up_without_an_answer_is_still_unknown() -> None:
     """Nothing is known, and the caller has an answer."""
     with serving(dripping_headers) as server:
         adapter = account("runware", server.url)
-        with Client([adapter], patience=SHORT) as client:
+        with Client([adapter], timeouts=SHORT) as client:
             with pytest.raises(SubmissionUncertain) as caught:
                 client.generate("a kite")
             assert caught.value.receipt is not None

@@ -17,8 +17,9 @@ import pytest
 
 import memory_limited
 from hostile_servers import Script, flood, serving, swelling, whole
-from wanbridge.model.request import ImageRequest, Job
-from wanbridge.providers import BUILTIN
+from wanbridge.adapters.registry import BUILTIN
+from wanbridge.model.jobs import Job
+from wanbridge.model.request import ImageRequest
 from wanbridge.transport.decoding import PIECE, Damaged, Undecodable, decoder
 from wanbridge.wire import VALUES_MOST, WIDE_MOST, HttpResponse, parse_json
 

@@ -12,8 +12,11 @@ from collections.abc import Collection, Iterator
 import attrs
 from attrs import evolve, frozen
 
-from wanbridge.adapters.base import Adapter, Limits, Offer, PictureLimits
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import Limits, Offer, PictureLimits
 from wanbridge.errors import InvalidRequest, Problem, UnsupportedFeature
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.notes import Note
 from wanbridge.model.pictures import (
     FORMATS_READ,
     TELLING_BYTES,
@@ -21,7 +24,7 @@ from wanbridge.model.pictures import (
     data_bytes,
     inspect,
 )
-from wanbridge.model.request import ImageRequest, InputImage, Note
+from wanbridge.model.request import ImageRequest
 from wanbridge.wire import HttpRequest
 
 # Prompt and model are always sent; extra is checked by the adapter.

@@ -31,11 +31,12 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from wanbridge.adapters.base import Adapter, CallbackEvent
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.steps import CallbackEvent
 from wanbridge.callbacks.notifications import Wakeups
 from wanbridge.engine.effects import JobKey, call_of
 from wanbridge.errors import CallbackRefused, ConfigurationError, UnknownProvider
-from wanbridge.model.request import Job
+from wanbridge.model.jobs import Job
 from wanbridge.wire import HttpRequest
 
 log = logging.getLogger("wanbridge")

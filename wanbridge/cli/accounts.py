@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import evolve
 
 from wanbridge import config
-from wanbridge.adapters.base import Adapter, Cadence
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import PollInterval
 from wanbridge.adapters.registry import Registry
 from wanbridge.cli.options import AccountOptions
 from wanbridge.cli.session import Session
@@ -21,7 +22,7 @@ from wanbridge.cli.usage import UsageError
 from wanbridge.client.base import sandboxed
 from wanbridge.client.clients import AsyncClient, Client
 from wanbridge.client.options import Call
-from wanbridge.engine.context import Patience
+from wanbridge.engine.context import Timeouts
 
 if TYPE_CHECKING:
     from wanbridge.sandbox import Sandbox
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", Client, AsyncClient)
 
 # The sandbox is on this machine and minds nothing.
-QUICK = Patience(cadence=Cadence(first=0.2, factor=1.3, most=1.0))
+QUICK = Timeouts(poll_interval=PollInterval(first=0.2, factor=1.3, most=1.0))
 SANDBOX_DEFAULT = "runware"
 
 
@@ -107,7 +108,7 @@ def sandbox_client(
 ) -> C:
     """A client with an account for every provider of *sandbox*, with *options* by name."""
     _, adapters = sandboxed(sandbox, Registry(), options)
-    return kind(adapters, patience=QUICK)
+    return kind(adapters, timeouts=QUICK)
 
 
 def read_settings(file: Path | None) -> config.Settings:

@@ -14,7 +14,7 @@ from wanbridge.cli.target import Saved, Target, result_stem, shown
 from wanbridge.client.clients import Client
 from wanbridge.errors import DownloadFailed
 from wanbridge.model import codec
-from wanbridge.model.request import Image, ImageResult
+from wanbridge.model.result import Image, ImageResult
 
 
 @define(slots=False, eq=False)

@@ -15,7 +15,8 @@ from attrs import frozen
 
 from wanbridge.cli.usage import UsageError, read_file
 from wanbridge.errors import InvalidRequest
-from wanbridge.model.request import ImageResult, Job, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.result import ImageResult
 from wanbridge.storage.filenames import safe, short
 
 Stored = Job | Receipt | ImageResult

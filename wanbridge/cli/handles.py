@@ -15,8 +15,9 @@ from attrs import Factory, define
 
 from wanbridge.cli.files import DocumentTarget, Stored, leave, write
 from wanbridge.cli.usage import UsageError
-from wanbridge.engine.context import Accepted, Event, Submitting
-from wanbridge.model.request import ImageResult, Job, Receipt
+from wanbridge.engine.events import Accepted, Event, Submitting
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.result import ImageResult
 
 _Name = tuple[str, ...]
 
@@ -33,7 +34,7 @@ def _name(value: Stored) -> _Name:
 
 
 @define
-class Handles:
+class HandleFiles:
     """Jobs, receipts and results of one command, each in one file.
 
     Attributes:

@@ -12,7 +12,8 @@ from wanbridge.cli.files import read
 from wanbridge.cli.options import RequestOptions
 from wanbridge.cli.usage import UsageError
 from wanbridge.errors import InvalidRequest
-from wanbridge.model.request import MODELS, ImageRequest, InputImage
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.request import MODELS, ImageRequest
 
 _MODELS = {"standard": MODELS[0], "pro": MODELS[1]}
 _URL = re.compile(r"(https?|oss)://|data:", re.IGNORECASE)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from attrs import Factory, define
 
-from wanbridge.cli.handles import Handles
+from wanbridge.cli.handles import HandleFiles
 from wanbridge.cli.tracker import Tracker
-from wanbridge.engine.context import Event
-from wanbridge.model.request import ImageResult
+from wanbridge.engine.events import Event
+from wanbridge.model.result import ImageResult
 
 _HIDDEN = "***"
 
@@ -29,7 +29,7 @@ class Session:
         trace: Whether every attempt is to be shown.
     """
 
-    handles: Handles = Factory(Handles)
+    handles: HandleFiles = Factory(HandleFiles)
     result: ImageResult | None = None
     config: Path | None = None
     sandbox: bool = False

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from wanbridge.cli.files import check_folder, exists
 from wanbridge.cli.usage import UsageError
-from wanbridge.model.request import Image, ImageResult
+from wanbridge.model.result import Image, ImageResult
 from wanbridge.storage.filenames import stem_of
 
 _ENDINGS = (".png", ".jpg", ".webp")

@@ -11,7 +11,8 @@ from attrs import frozen
 from wanbridge.cli.screen import err_console, table, tell
 from wanbridge.cli.session import Session
 from wanbridge.errors import Charge
-from wanbridge.model.request import Attempt, Job, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.result import Attempt
 
 _CHARGED = {Charge.NO: "nothing", Charge.MAYBE: "perhaps", Charge.YES: "yes"}
 _STYLES = {"delivered": "green", "skipped": "dim"}

@@ -6,8 +6,8 @@ import time
 
 from attrs import define, field
 
-from wanbridge.engine.context import Accepted, Asking, Event, Polled, Retrying, Submitting
-from wanbridge.model.request import Job, Receipt
+from wanbridge.engine.events import Accepted, Asking, Event, Polled, Retrying, Submitting
+from wanbridge.model.jobs import Job, Receipt
 from wanbridge.storage.filenames import short
 
 

@@ -35,7 +35,8 @@ from wanbridge.errors import (
     UnsupportedFeature,
     WanbridgeError,
 )
-from wanbridge.model.request import Attempt, ImageResult, Job, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.result import Attempt, ImageResult
 
 _CHARGED = {
     Charge.NO: "nothing was charged",

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 import attrs
 from attrs import evolve
 
-from wanbridge.adapters.base import Adapter, Cancelled, Delivery, Found, ModelInfo, Step, TooLate
+from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import plan, refuse_digests
 from wanbridge.adapters.registry import Registry
+from wanbridge.adapters.steps import Cancelled, Delivery, Found, ModelInfo, Step, TooLate
 from wanbridge.client.options import (
     CALL,
     COMPARING,
@@ -32,44 +33,41 @@ from wanbridge.client.options import (
 )
 from wanbridge.engine import conversation as flow
 from wanbridge.engine import download as fetch
-from wanbridge.engine.context import Patience, Terms
-from wanbridge.engine.driver import Conversation
+from wanbridge.engine.context import CallContext, Timeouts
+from wanbridge.engine.driver import Driver
 from wanbridge.engine.effects import Flow
-from wanbridge.engine.rate_limits import Gates
+from wanbridge.engine.events import OperationName
+from wanbridge.engine.rate_limits import RateLimiter
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem, UnknownProvider
 from wanbridge.explain.explanation import Explanation, explain_all
 from wanbridge.ledger.protocol import Ledger, MemoryLedger
-from wanbridge.model.pictures import PictureFile
-from wanbridge.model.request import (
-    Image,
-    ImageRequest,
-    ImageResult,
-    Job,
-    Money,
-    Receipt,
-)
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image, ImageResult
 from wanbridge.money.account_quotes import converted, quoted
 from wanbridge.money.comparison import Workload, compare, workload
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook, Quote
 from wanbridge.money.spend_guard import Guard
-from wanbridge.observability.telemetry import Operation, Telemetry, watched
+from wanbridge.observability.telemetry import Telemetry, watched
 from wanbridge.routing.estimates import asked
 from wanbridge.routing.failover import failover
 from wanbridge.routing.health import Health
 from wanbridge.routing.purchase import (
-    Errand,
     Generate,
+    Operation,
     Shared,
     Submit,
-    alone,
-    cancelled,
-    looked_at,
-    looked_up,
-    renewed,
-    resumed,
+    buy_from_account,
+    cancel_job,
+    poll_job,
+    reconcile_receipt,
+    refresh_job,
+    wait_for_job,
 )
 from wanbridge.routing.route import ORDERS, Candidate, Order, Route, rank
+from wanbridge.storage.files import PictureFile
 from wanbridge.transport import redaction
 from wanbridge.transport.http import utc_now
 
@@ -89,7 +87,7 @@ class Accounts:
         adapters: Sequence[Adapter],
         *,
         default: str | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         routes: Mapping[str, Route] | None = None,
         rates: Rates | Mapping[str, Any] | None = None,
         prices: PriceBook | None = None,
@@ -115,14 +113,14 @@ class Accounts:
             if route.providers != "any":
                 route.accounts(self._accounts)
         self._rates, self._telemetry = Rates.of(rates), telemetry
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._prices = prices or PriceBook.builtin()
         self._registry = registry or Registry()
         self._progress, self._callbacks = on_progress, callbacks
         self._clock, self._now, self._chance, self._new_key = clock, now, chance, new_key
         self._ledger = ledger
         self._own_ledger: Ledger | None = None
-        self._gates = Gates()
+        self._rate_limiter = RateLimiter()
         self._health = Health()
         guard = Guard(ledger or MemoryLedger(), self._in_currency, keeps_all=ledger is not None)
         self._shared = Shared(self._health, guard)
@@ -163,7 +161,7 @@ class Accounts:
     def of(cls, settings: Settings, **options: Any) -> Self:
         """A client from settings that `wanbridge.config` has read."""
         given = {
-            "patience": settings.patience,
+            "timeouts": settings.timeouts,
             "routes": settings.routes,
             "rates": settings.rates,
             "prices": settings.prices,
@@ -282,29 +280,29 @@ class Accounts:
             usd_per_credit=adapter.usd_per_credit,
         )
 
-    def _terms(
+    def _context(
         self,
         *,
         on_progress: Progress | None = None,
         deadline: float | None = None,
         may_drop: Collection[str] = (),
         check_limits: bool = True,
-    ) -> Terms:
-        patience = self._patience
+    ) -> CallContext:
+        timeouts = self._timeouts
         if deadline is not None:
             if not deadline > 0:
                 raise ConfigurationError(f"deadline={deadline!r}: seconds, more than 0")
-            patience = evolve(patience, deadline=float(deadline))
+            timeouts = evolve(timeouts, deadline=float(deadline))
         tell = on_progress or self._progress
         if inspect.iscoroutinefunction(tell):
             raise ConfigurationError("on_progress is a coroutine function; nobody would await it")
-        return Terms(
+        return CallContext(
             clock=self._clock,
             now=self._now,
             chance=self._chance,
-            patience=patience,
+            timeouts=timeouts,
             tell=tell or (lambda event: None),
-            gates=self._gates,
+            rate_limiter=self._rate_limiter,
             price=self._price,
             origins=self._origins,
             callbacks=self._callbacks,
@@ -312,15 +310,18 @@ class Accounts:
             check_limits=check_limits,
         )
 
-    def _generate(self, request: ImageRequest | str, how: Call) -> Conversation[ImageResult]:
-        return self._bought(Generate(), "generate", request, how)
+    def _generate(self, request: ImageRequest | str, how: Call) -> Driver[ImageResult]:
+        return self._bought(Generate(), request, how)
 
-    def _submit(self, request: ImageRequest | str, how: Call) -> Conversation[Job]:
-        return self._bought(Submit(), "submit", request, how)
+    def _submit(self, request: ImageRequest | str, how: Call) -> Driver[Job]:
+        return self._bought(Submit(), request, how)
 
     def _bought(
-        self, errand: Errand[B], operation: Operation, request: ImageRequest | str, how: Call
-    ) -> Conversation[B]:
+        self,
+        operation: Operation[B],
+        request: ImageRequest | str,
+        how: Call,
+    ) -> Driver[B]:
         """One purchase, of the account that is named or by a route."""
         fields, options = sorted_out(how, CALL)
         made = self._request(request, fields)
@@ -330,36 +331,38 @@ class Accounts:
         if not isinstance(who, Route):
             who.bearer()
             return self._watched(
-                lambda terms: alone(errand, who, made, key=key, terms=terms, shared=self._shared),
-                self._terms(**options),
-                operation,
+                lambda context: buy_from_account(
+                    operation, who, made, key=key, context=context, shared=self._shared
+                ),
+                self._context(**options),
+                operation.name,
                 made,
                 provider=who.account,
             )
-        terms = self._routed_terms(who, options)
-        ranked = self._ranked(who, made, terms, wants_job=errand.wants_job)
+        context = self._routed_context(who, options)
+        ranked = self._ranked(who, made, context, wants_job=operation.wants_job)
         return self._watched(
-            lambda terms: failover(
-                errand, who, ranked, made, key=key, terms=terms, shared=self._shared
+            lambda context: failover(
+                operation, who, ranked, made, key=key, context=context, shared=self._shared
             ),
-            terms,
-            operation,
+            context,
+            operation.name,
             made,
             route=who.title,
         )
 
     def _watched(
         self,
-        play: Callable[[Terms], Flow[B]],
-        terms: Terms,
-        operation: Operation,
+        play: Callable[[CallContext], Flow[B]],
+        context: CallContext,
+        operation: OperationName,
         request: ImageRequest,
         **named: str,
-    ) -> Conversation[B]:
+    ) -> Driver[B]:
         """A conversation that the log and the caller's telemetry watch."""
         model = request.model
-        flow = watched(play, terms, self._telemetry, operation=operation, model=model, **named)
-        return Conversation(flow, terms)
+        flow = watched(play, context, self._telemetry, operation=operation, model=model, **named)
+        return Driver(flow, context)
 
     def _whom(self, provider: str | None, route: str | Route | None) -> Adapter | Route:
         """Who is asked: the account or the route that is named, else the configured ones."""
@@ -386,18 +389,18 @@ class Accounts:
             f"no route is called {name!r}; {hint}there are: {', '.join(known)}"
         )
 
-    def _routed_terms(self, route: Route, options: dict[str, Any]) -> Terms:
+    def _routed_context(self, route: Route, options: dict[str, Any]) -> CallContext:
         """The terms of a call by *route*, which may have a deadline and drop fields itself."""
         deadline = options.pop("deadline", None)
         may_drop = options.pop("may_drop", ())
         if not isinstance(may_drop, str):  # which the plan refuses
             may_drop = (*route.may_drop, *may_drop)
-        return self._terms(
+        return self._context(
             deadline=route.deadline if deadline is None else deadline, may_drop=may_drop, **options
         )
 
     def _ranked(
-        self, route: Route, request: ImageRequest, terms: Terms, *, wants_job: bool = False
+        self, route: Route, request: ImageRequest, context: CallContext, *, wants_job: bool = False
     ) -> list[Candidate]:
         """The accounts of *route*, as it would ask them for *request* now."""
         adapters = route.accounts(self._accounts)
@@ -414,8 +417,8 @@ class Accounts:
             if route.order == "fastest"
             else None,
             draws=[self._chance() for _ in adapters] if route.order == "spread" else (),
-            may_drop=terms.may_drop,
-            check_limits=terms.check_limits,
+            may_drop=context.may_drop,
+            check_limits=context.check_limits,
             with_job=wants_job,
         )
 
@@ -425,12 +428,12 @@ class Accounts:
         )
         return found
 
-    def _compare(self, request: ImageRequest | str, how: Comparing) -> Conversation[list[Quote]]:
+    def _compare(self, request: ImageRequest | str, how: Comparing) -> Driver[list[Quote]]:
         fields, options = sorted_out(how, COMPARING)
         made = self._request(request, fields)
         live = options.pop("live", False)
         rating = self._rating(**options)
-        terms = self._terms(may_drop=rating["may_drop"], check_limits=rating["check_limits"])
+        context = self._context(may_drop=rating["may_drop"], check_limits=rating["check_limits"])
         quotes = compare(self._accounts.values(), made, **rating)
 
         def common(adapter: Adapter, money: Money) -> tuple[Money | None, tuple[str, ...]]:
@@ -438,7 +441,7 @@ class Accounts:
             return converted(adapter, money, prices=self._prices, rates=rates, currency=currency)
 
         adapters = self._accounts if live else {}
-        return Conversation(asked(quotes, adapters, made, common=common, terms=terms), terms)
+        return Driver(asked(quotes, adapters, made, common=common, context=context), context)
 
     def _workload(self, requests: Iterable[ImageRequest], how: Rating) -> Workload:
         return workload(self._accounts.values(), requests, **self._rating(**how))
@@ -462,66 +465,72 @@ class Accounts:
 
     def _wait(
         self, job: Job, deadline: float | None, on_progress: Progress | None
-    ) -> Conversation[ImageResult]:
+    ) -> Driver[ImageResult]:
         adapter = self._at(job.account, job.provider, job.base_url)
-        terms = self._terms(deadline=deadline, on_progress=on_progress)
+        context = self._context(deadline=deadline, on_progress=on_progress)
         return self._watched(
-            lambda terms: resumed(adapter, job, terms=terms, shared=self._shared),
-            terms,
+            lambda context: wait_for_job(adapter, job, context=context, shared=self._shared),
+            context,
             "wait",
             job.request,
             provider=job.account,
         )
 
-    def _look(self, job: Job) -> Conversation[Step]:
-        adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
-        return Conversation(looked_at(adapter, job, terms=terms, shared=self._shared), terms)
+    def _look(self, job: Job) -> Driver[Step]:
+        adapter, context = self._at(job.account, job.provider, job.base_url), self._context()
+        return Driver(poll_job(adapter, job, context=context, shared=self._shared), context)
 
-    def _reconcile(self, receipt: Receipt) -> Conversation[Found]:
+    def _reconcile(self, receipt: Receipt) -> Driver[Found]:
         adapter = self._at(receipt.account, receipt.provider, receipt.base_url)
-        terms = self._terms()
-        return Conversation(looked_up(adapter, receipt, terms=terms, shared=self._shared), terms)
+        context = self._context()
+        return Driver(
+            reconcile_receipt(adapter, receipt, context=context, shared=self._shared), context
+        )
 
-    def _cancel(self, job: Job) -> Conversation[Cancelled | TooLate]:
-        adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
-        return Conversation(cancelled(adapter, job, terms=terms, shared=self._shared), terms)
+    def _cancel(self, job: Job) -> Driver[Cancelled | TooLate]:
+        adapter, context = self._at(job.account, job.provider, job.base_url), self._context()
+        return Driver(cancel_job(adapter, job, context=context, shared=self._shared), context)
 
-    def _balance(self, provider: str | None) -> Conversation[Money]:
-        adapter, terms = self._choose(provider), self._terms()
-        return Conversation(flow.converse(adapter, adapter.balance(), terms=terms), terms)
+    def _balance(self, provider: str | None) -> Driver[Money]:
+        adapter, context = self._choose(provider), self._context()
+        return Driver(flow.converse(adapter, adapter.balance(), context=context), context)
 
-    def _models(self, provider: str | None) -> Conversation[tuple[ModelInfo, ...]]:
-        adapter, terms = self._choose(provider), self._terms()
-        return Conversation(flow.converse(adapter, adapter.models(), terms=terms), terms)
+    def _models(self, provider: str | None) -> Driver[tuple[ModelInfo, ...]]:
+        adapter, context = self._choose(provider), self._context()
+        return Driver(flow.converse(adapter, adapter.models(), context=context), context)
 
     def _estimate(
         self, request: ImageRequest | str, provider: str | None, fields: dict[str, Any]
-    ) -> Conversation[Money]:
-        made, adapter, terms = self._request(request, fields), self._choose(provider), self._terms()
+    ) -> Driver[Money]:
+        made, adapter, context = (
+            self._request(request, fields),
+            self._choose(provider),
+            self._context(),
+        )
         fitted = plan(adapter, made).settle()
         exchange = adapter.estimate(fitted.request, fitted.offer)
-        return Conversation(flow.converse(adapter, exchange, terms=terms), terms)
+        return Driver(flow.converse(adapter, exchange, context=context), context)
 
-    def _refresh(self, job: Job) -> Conversation[tuple[Image, ...]]:
-        adapter, terms = self._at(job.account, job.provider, job.base_url), self._terms()
-        return Conversation(renewed(adapter, job, terms=terms, shared=self._shared), terms)
+    def _refresh(self, job: Job) -> Driver[tuple[Image, ...]]:
+        adapter, context = self._at(job.account, job.provider, job.base_url), self._context()
+        return Driver(refresh_job(adapter, job, context=context, shared=self._shared), context)
 
-    def _measure(self, request: ImageRequest) -> Conversation[ImageRequest]:
-        terms = self._terms()
-        return Conversation(fetch.measure(request, terms=terms), terms)
+    def _measure(self, request: ImageRequest) -> Driver[ImageRequest]:
+        context = self._context()
+        return Driver(fetch.measure(request, context=context), context)
 
-    def _download(self, image: Image) -> Conversation[Image]:
-        terms = self._terms()
-        return Conversation(fetch.download_image("download", image, terms=terms), terms)
+    def _download(self, image: Image) -> Driver[Image]:
+        context = self._context()
+        return Driver(fetch.download_image("download", image, context=context), context)
 
     def _saved(self, image: Image, path: Path) -> Path:
         """*path*, where *image* is now, which a ledger of the caller's own is told."""
         self._shared.guard.saved(image)
         return path
 
-    def _save(self, image: Image, file: PictureFile) -> Conversation[None]:
-        terms = self._terms()
-        return Conversation(fetch.download("download", image, file, terms=terms), terms)
+    def _save(self, image: Image, file: PictureFile) -> Driver[None]:
+        context = self._context()
+        return Driver(fetch.download("download", image, file, context=context), context)
 
 
 def is_here(image: Image) -> bool:

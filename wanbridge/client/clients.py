@@ -15,18 +15,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from wanbridge.adapters.base import Adapter, Cancelled, Found, ModelInfo, Step, TooLate
+from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.registry import Registry
+from wanbridge.adapters.steps import Cancelled, Found, ModelInfo, Step, TooLate
 from wanbridge.client.base import Accounts, is_here, sandboxed
 from wanbridge.client.options import Call, Comparing, Progress, Rating
-from wanbridge.engine.driver import Conversation, Interrupts
+from wanbridge.engine.driver import Driver
 from wanbridge.engine.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
-from wanbridge.model.pictures import PictureFile
-from wanbridge.model.request import Image, ImageRequest, ImageResult, Job, Money, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image, ImageResult
 from wanbridge.money.comparison import Workload
 from wanbridge.money.price_book import Quote
 from wanbridge.storage.filenames import free_paths
+from wanbridge.storage.files import PictureFile
 from wanbridge.transport.http import AsyncLine, Line
+from wanbridge.transport.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from wanbridge.sandbox import Sandbox
@@ -41,7 +46,7 @@ class Client(Accounts):
     Args:
         adapters: The accounts; see also `from_env`, `from_config` and `sandbox`.
         default: The account for calls that name none.
-        patience: Timeouts and cadence; by default those of `Patience`.
+        timeouts: How long to wait for what; by default as in `Timeouts`.
         routes: Routes by name; ``default`` is used where a call names nobody.
         rates: Exchange rates, to compare prices and to count under budgets.
         prices: Instead of those that come with wanbridge.
@@ -49,7 +54,7 @@ class Client(Accounts):
             for later processes; by default budgets hold within this client. It stays the
             caller's to close.
         telemetry: Watches every call; see `wanbridge.observability.opentelemetry.OpenTelemetry`.
-        on_progress: Told every event of every call; see `wanbridge.engine.context.Event`.
+        on_progress: Told every event of every call; see `wanbridge.engine.events.Event`.
         callbacks: Receives providers' callbacks in this process: jobs are given an address
             where the provider has callbacks, and a call ends the wait for the next poll.
         http: An ``httpx.Client`` of one's own, which must not retry or follow redirects. The
@@ -68,7 +73,7 @@ class Client(Accounts):
     ) -> None:
         super().__init__(adapters, **options)
         self._sleep = sleep
-        self._line = Line(self._patience, http=http, now=self._now)
+        self._line = Line(self._timeouts, http=http, now=self._now)
 
     @classmethod
     def sandbox(cls, sandbox: Sandbox | None = None, **options: Any) -> Client:
@@ -277,28 +282,28 @@ class Client(Accounts):
 
     # -- inner ------------------------------------------------------------------------------
 
-    def _run(self, talk: Conversation[T]) -> T:
+    def _run(self, driver: Driver[T]) -> T:
         try:
-            while (effect := talk.effect) is not None:
+            while (effect := driver.effect) is not None:
                 if isinstance(effect, Send) and effect.billable:
                     with Interrupts() as interrupts:
-                        self._carry_out(effect, talk)
-                    talk.interrupt(interrupts.caught)
+                        self._carry_out(effect, driver)
+                    driver.interrupt(interrupts.caught)
                 else:
-                    self._carry_out(effect, talk)
-            return talk.result()
+                    self._carry_out(effect, driver)
+            return driver.result()
         except BaseException as exc:
-            talk.mark(exc)
+            driver.mark(exc)
             raise
         finally:
-            talk.close()
+            driver.close()
 
-    def _carry_out(self, effect: Effect, talk: Conversation[Any]) -> None:
+    def _carry_out(self, effect: Effect, driver: Driver[Any]) -> None:
         try:
-            talk.reply(self._perform(effect))
+            driver.reply(self._perform(effect))
         except BaseException as exc:
-            talk.fail(exc)
-        talk.advance()
+            driver.fail(exc)
+        driver.advance()
 
     def _perform(self, effect: Effect) -> object:
         match effect:
@@ -342,7 +347,7 @@ class AsyncClient(Accounts):
     ) -> None:
         super().__init__(adapters, **options)
         self._sleep = sleep
-        self._line = AsyncLine(self._patience, http=http, now=self._now)
+        self._line = AsyncLine(self._timeouts, http=http, now=self._now)
 
     @classmethod
     def sandbox(cls, sandbox: Sandbox | None = None, **options: Any) -> AsyncClient:
@@ -477,23 +482,23 @@ class AsyncClient(Accounts):
 
     # -- inner ------------------------------------------------------------------------------
 
-    async def _run(self, talk: Conversation[T]) -> T:
+    async def _run(self, driver: Driver[T]) -> T:
         try:
-            while (effect := talk.effect) is not None:
+            while (effect := driver.effect) is not None:
                 held: list[BaseException] = []
                 try:
-                    talk.reply(await self._perform(effect, held))
+                    driver.reply(await self._perform(effect, held))
                 except BaseException as exc:
-                    talk.fail(exc)
-                talk.advance()
+                    driver.fail(exc)
+                driver.advance()
                 if held:
-                    talk.interrupt(held[0])
-            return talk.result()
+                    driver.interrupt(held[0])
+            return driver.result()
         except BaseException as exc:
-            talk.mark(exc)
+            driver.mark(exc)
             raise
         finally:
-            talk.close()
+            driver.close()
 
     async def _perform(self, effect: Effect, held: list[BaseException]) -> object:
         match effect:

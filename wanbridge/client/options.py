@@ -10,9 +10,12 @@ from uuid import uuid4
 import attrs
 from attrs import evolve
 
-from wanbridge.engine.context import Event
+from wanbridge.engine.events import Event
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem
-from wanbridge.model.request import ImageRequest, InputImage, PaletteColor, Size
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.size import Size
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.routing.route import Route
 

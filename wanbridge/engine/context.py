@@ -10,77 +10,21 @@ from typing import Protocol
 
 from attrs import define, field, frozen
 
-from wanbridge.adapters.base import Adapter, Cadence, Delivery
-from wanbridge.engine.rate_limits import Gates
-from wanbridge.model.request import ImageRequest, ImageResult, Job, Money, Receipt
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import PollInterval
+from wanbridge.adapters.steps import Delivery
+from wanbridge.engine.events import Event
+from wanbridge.engine.rate_limits import RateLimiter
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import ImageResult
 
 log = logging.getLogger("wanbridge")
 
 
-@frozen
-class Submitting:
-    """Told before the first byte of a submit, and again before the same key is sent again."""
-
-    receipt: Receipt
-
-
-@frozen
-class Accepted:
-    """Told once the provider has accepted."""
-
-    job: Job
-
-
 @frozen(kw_only=True)
-class Polled:
-    """Told after each poll.
-
-    Attributes:
-        polls: How many so far.
-        progress: 0.0 to 1.0, None if the provider does not say.
-        seconds: Since the wait began.
-        trouble: Why this poll said nothing of the job; None if it was answered.
-    """
-
-    job: Job
-    polls: int
-    progress: float | None
-    seconds: float
-    trouble: str | None = None
-
-
-@frozen(kw_only=True)
-class Retrying:
-    """Told before a wait to send again.
-
-    Attributes:
-        seconds: How long the wait is.
-        reason: The failure that caused it.
-    """
-
-    account: str
-    reason: str
-    seconds: float
-
-
-@frozen
-class Asking:
-    """Told before each attempt of a route.
-
-    Attributes:
-        account: Whose turn it is.
-        reason: Why it is.
-    """
-
-    account: str
-    reason: str
-
-
-Event = Submitting | Accepted | Polled | Retrying | Asking
-
-
-@frozen(kw_only=True)
-class Patience:
+class Timeouts:
     """How long to wait for what, in seconds.
 
     Attributes:
@@ -89,13 +33,13 @@ class Patience:
             5 s more in all, and the time that its bodies need at 64 KiB/s.
         deadline: For a whole generation; also for each other call, and each exchange within one
             that buys nothing.
-        cadence: How often to poll; None is each adapter's own, from its manual.
+        poll_interval: How often to poll; None is each adapter's own, from its manual.
     """
 
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
     deadline: float = 600.0
-    cadence: Cadence | None = None
+    poll_interval: PollInterval | None = None
 
 
 class Callbacks(Protocol):
@@ -109,7 +53,7 @@ class Callbacks(Protocol):
 
 
 @define
-class Trail:
+class Handles:
     """How to go on from an interruption, kept up to date while a flow runs.
 
     Attributes:
@@ -135,7 +79,7 @@ def _no_price(adapter: Adapter, request: ImageRequest, delivery: Delivery | None
 
 
 @frozen(kw_only=True)
-class Terms:
+class CallContext:
     """What a conversation needs from outside, so that it holds no clock, socket or chance.
 
     Attributes:
@@ -162,9 +106,9 @@ class Terms:
     clock: Callable[[], float]
     now: Callable[[], datetime]
     chance: Callable[[], float] = lambda: 0.0
-    patience: Patience = Patience()
+    timeouts: Timeouts = Timeouts()
     tell: Callable[[Event], None] = lambda event: None
-    gates: Gates = field(factory=Gates)
+    rate_limiter: RateLimiter = field(factory=RateLimiter)
     price: Callable[[Adapter, ImageRequest, Delivery | None], Money | None] = _no_price
     origins: frozenset[str] = frozenset()
     callbacks: Callbacks | None = None
@@ -174,12 +118,12 @@ class Terms:
     linger: float | None = None
     start_by: float | None = None
     answer_by: float | None = None
-    trail: Trail = field(factory=Trail)
+    handles: Handles = field(factory=Handles)
 
     @property
     def until(self) -> float:
         """The deadline of a generation that begins now, on `clock`."""
-        return self.clock() + self.patience.deadline if self.ends_at is None else self.ends_at
+        return self.clock() + self.timeouts.deadline if self.ends_at is None else self.ends_at
 
     def latest(self, until: float) -> float:
         """Until when, on `clock`, a submit may wait before its first byte; *until* at most."""

@@ -24,8 +24,9 @@ from typing import Literal, NoReturn, TypeVar, cast
 
 from attrs import evolve
 
-from wanbridge.adapters.base import (
-    Adapter,
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.fitting import DROPPABLE, Plan, plan, refuse_digests
+from wanbridge.adapters.steps import (
     Delivery,
     Done,
     Exchange,
@@ -38,11 +39,11 @@ from wanbridge.adapters.base import (
     Step,
     StillUnknown,
 )
-from wanbridge.adapters.fitting import DROPPABLE, Plan, plan, refuse_digests
-from wanbridge.engine.context import Accepted, Polled, Retrying, Submitting, Terms
+from wanbridge.engine.context import CallContext
 from wanbridge.engine.download import fetch_inline
 from wanbridge.engine.effects import REPLY_MOST, Flow, JobKey, NotBegun, Send, Sleep, Wake
-from wanbridge.engine.rate_limits import Place
+from wanbridge.engine.events import Accepted, Polled, Retrying, Submitting
+from wanbridge.engine.rate_limits import Slot
 from wanbridge.errors import (
     AuthenticationFailed,
     CallFailed,
@@ -59,7 +60,11 @@ from wanbridge.errors import (
     TransportFailed,
     WanbridgeError,
 )
-from wanbridge.model.request import Attempt, ImageRequest, ImageResult, Job, Money, Note, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.notes import Note
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Attempt, ImageResult
 from wanbridge.wire import HttpRequest, HttpResponse
 
 T = TypeVar("T")
@@ -93,30 +98,40 @@ BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 
 def generate(
-    adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms, fitted: Plan | None = None
+    adapter: Adapter,
+    request: ImageRequest,
+    *,
+    key: str,
+    context: CallContext,
+    fitted: Plan | None = None,
 ) -> Flow[ImageResult]:
     """Buy pictures and wait for them.
 
     Args:
         fitted: The plan for *request* by these terms, where it was made already.
     """
-    began, until = terms.clock(), terms.until
-    with _traced(adapter, terms):
-        request, fitted = _fit(adapter, request, key, terms, fitted)
-        quoted = terms.price(adapter, request, None)
-        with terms.gates.place(adapter.account, fitted.offer) as place:
-            yield from _queue(place, adapter, terms, until)
-            submitted_at = terms.now()
-            step, _ = yield from _submit(adapter, request, fitted, quoted, key, terms, until)
-            delivery, job = yield from finish(adapter, step, terms=terms, until=until)
+    began, until = context.clock(), context.until
+    with _traced(adapter, context):
+        request, fitted = _fit(adapter, request, key, context, fitted)
+        quoted = context.price(adapter, request, None)
+        with context.rate_limiter.slot(adapter.account, fitted.offer) as slot:
+            yield from _wait_for_slot(slot, adapter, context, until)
+            submitted_at = context.now()
+            step, _ = yield from _submit(adapter, request, fitted, quoted, key, context, until)
+            delivery, job = yield from finish(adapter, step, context=context, until=until)
         result = _result(
-            adapter, request, delivery, job, terms, fitted.notes, submitted_at, began, quoted
+            adapter, request, delivery, job, context, fitted.notes, submitted_at, began, quoted
         )
-        return (yield from _with_bytes(result, request, terms, until))
+        return (yield from _with_bytes(result, request, context, until))
 
 
 def submit(
-    adapter: Adapter, request: ImageRequest, *, key: str, terms: Terms, fitted: Plan | None = None
+    adapter: Adapter,
+    request: ImageRequest,
+    *,
+    key: str,
+    context: CallContext,
+    fitted: Plan | None = None,
 ) -> Flow[Job]:
     """Buy pictures and come back with the job; arguments as `generate`.
 
@@ -126,37 +141,37 @@ def submit(
     if adapter.at_once:
         reason = "this mode answers with the pictures at once, there is no job; use generate"
         raise adapter.unsupported("submit", reason)
-    with _traced(adapter, terms):
-        request, fitted = _fit(adapter, request, key, terms, fitted)
-        quoted = terms.price(adapter, request, None)
+    with _traced(adapter, context):
+        request, fitted = _fit(adapter, request, key, context, fitted)
+        quoted = context.price(adapter, request, None)
         step, response = yield from _submit(
-            adapter, request, fitted, quoted, key, terms, terms.until
+            adapter, request, fitted, quoted, key, context, context.until
         )
         if isinstance(step, Pending):
             return step.job
         # It answered with the pictures although it need not have. The job keeps that reply.
         reply = {"status": response.status, "body": response.body.decode("utf-8", "replace")}
         job = adapter.job(response, request, key, key=key, state={_REPLY: reply})
-        terms.trail.job, terms.trail.receipt = job, None
-        terms.report(Accepted(job))
+        context.handles.job, context.handles.receipt = job, None
+        context.report(Accepted(job))
         return job
 
 
-def wait(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[ImageResult]:
+def wait(adapter: Adapter, job: Job, *, context: CallContext) -> Flow[ImageResult]:
     """Go on with an accepted job until it has ended."""
-    began, until = terms.clock(), terms.until
-    with _traced(adapter, terms, job=job):
-        step, _ = yield from _look(adapter, job, terms, until)
-        delivery, _ = yield from finish(adapter, step, terms=terms, until=until, job=job)
+    began, until = context.clock(), context.until
+    with _traced(adapter, context, job=job):
+        step, _ = yield from _look(adapter, job, context, until)
+        delivery, _ = yield from finish(adapter, step, context=context, until=until, job=job)
         notes = _notes_again(adapter, job.request)
-        quoted = terms.price(adapter, job.request, None)
+        quoted = context.price(adapter, job.request, None)
         result = _result(
-            adapter, job.request, delivery, job, terms, notes, job.submitted_at, began, quoted
+            adapter, job.request, delivery, job, context, notes, job.submitted_at, began, quoted
         )
-        return (yield from _with_bytes(result, job.request, terms, until))
+        return (yield from _with_bytes(result, job.request, context, until))
 
 
-def look(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[Step]:
+def look(adapter: Adapter, job: Job, *, context: CallContext) -> Flow[Step]:
     """Poll once.
 
     A poll that is refused, unreadable or cannot get through says nothing of the job, which
@@ -166,38 +181,41 @@ def look(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[Step]:
         AuthenticationFailed: the key is not good for polling; with ``.job``.
         CallFailed: the job has ended without a picture; with ``.job``.
     """
-    with _traced(adapter, terms, job=job):
-        step, _ = yield from _look(adapter, job, terms, terms.until)
+    with _traced(adapter, context, job=job):
+        step, _ = yield from _look(adapter, job, context, context.until)
         return step
 
 
 def finish(
-    adapter: Adapter, step: Step, *, terms: Terms, until: float, job: Job | None = None
+    adapter: Adapter, step: Step, *, context: CallContext, until: float, job: Job | None = None
 ) -> Flow[tuple[Delivery, Job | None]]:
     """Poll until the job has ended or *until* has passed; news of it bring the next poll on."""
-    began, polls, misses = terms.clock(), 0, 0
-    rhythm, trouble = _Rhythm(adapter, terms), None
+    began, polls, misses = context.clock(), 0, 0
+    rhythm, trouble = _Rhythm(adapter, context), None
     while not isinstance(step, Done):
         if isinstance(step, Pending):
             job, misses, asked = step.job, 0, step.retry_after
         else:
             misses, asked = misses + 1, None
         assert job is not None  # only a poll, which needs a job, says Missing
-        if misses >= 2 and _age(job, terms) > adapter.offer(job.request.model).limits.missing_grace:
+        if (
+            misses >= 2
+            and _age(job, context) > adapter.offer(job.request.model).limits.missing_grace
+        ):
             assert isinstance(step, Missing)
             raise TaskLost(adapter.account, f"job {job.id}: {step.message}", Charge.MAYBE, job)
-        if (left := until - terms.clock()) <= 0:
+        if (left := until - context.clock()) <= 0:
             message = f"job {job.id} is still pending; wait for error.job to go on"
             raise DeadlineExceeded(adapter.account, message, Charge.MAYBE, job) from trouble
         yield from rhythm.rest(job, asked, left)
-        step, trouble = yield from _look(adapter, job, terms, until)
+        step, trouble = yield from _look(adapter, job, context, until)
         polls += 1
-        terms.report(
+        context.report(
             Polled(
                 job=step.job if isinstance(step, Pending) else job,
                 polls=polls,
                 progress=step.progress if isinstance(step, Pending) else None,
-                seconds=terms.clock() - began,
+                seconds=context.clock() - began,
                 trouble=str(trouble) if trouble else None,
             )
         )
@@ -209,7 +227,7 @@ def finish(
 
 
 def reconcile(
-    adapter: Adapter, receipt: Receipt, *, terms: Terms, until: float | None = None
+    adapter: Adapter, receipt: Receipt, *, context: CallContext, until: float | None = None
 ) -> Flow[Found]:
     """Look an uncertain submit up. Nothing is sent again.
 
@@ -223,14 +241,16 @@ def reconcile(
     """
     found: Found = StillUnknown(detail="not looked up yet")
     if until is None:
-        until = max(terms.until, terms.clock() + LOOK_LEAST)
+        until = max(context.until, context.clock() + LOOK_LEAST)
     for turn in range(2):
-        if turn and terms.late(LOOK_AGAIN, until):
+        if turn and context.late(LOOK_AGAIN, until):
             return StillUnknown(detail="there was no time for a second look")
         if turn:
             yield Sleep(LOOK_AGAIN)
         try:
-            found = yield from converse(adapter, adapter.find(receipt), terms=terms, until=until)
+            found = yield from converse(
+                adapter, adapter.find(receipt), context=context, until=until
+            )
         except CallFailed as exc:
             return StillUnknown(detail=f"the look-up failed: {exc}")
         if not isinstance(found, NotAccepted):
@@ -242,7 +262,7 @@ def converse(
     adapter: Adapter,
     exchange: Exchange[T],
     *,
-    terms: Terms,
+    context: CallContext,
     busy: frozenset[int] = frozenset(),
     until: float | None = None,
 ) -> Flow[T]:
@@ -252,11 +272,11 @@ def converse(
         busy: Statuses after which a message is sent again, as after a broken line.
         until: When, on the clock, to give up; None: at the deadline of *terms*.
     """
-    until = terms.until if until is None else until
+    until = context.until if until is None else until
     try:
         message = next(exchange)
         while True:
-            response = yield from _free(adapter, message, terms, busy, until)
+            response = yield from _free(adapter, message, context, busy, until)
             message = exchange.send(response)
     except StopIteration as stop:
         return cast("T", stop.value)
@@ -268,13 +288,13 @@ _REPLY = "wanbridge.reply"
 
 
 def _fit(
-    adapter: Adapter, request: ImageRequest, key: str, terms: Terms, fitted: Plan | None
+    adapter: Adapter, request: ImageRequest, key: str, context: CallContext, fitted: Plan | None
 ) -> tuple[ImageRequest, Plan]:
     """The request as it is asked here, and its plan."""
-    asked = _called_back(adapter, request, key, terms)
+    asked = _called_back(adapter, request, key, context)
     if fitted is None or asked is not request:
         refuse_digests(asked)
-        fitted = plan(adapter, asked, may_drop=terms.may_drop, check_limits=terms.check_limits)
+        fitted = plan(adapter, asked, may_drop=context.may_drop, check_limits=context.check_limits)
     return asked, fitted.settle()
 
 
@@ -286,20 +306,24 @@ def _notes_again(adapter: Adapter, request: ImageRequest) -> tuple[Note, ...]:
         return (Note("request", "info", f"it would not be sent like this any more: {exc}"),)
 
 
-def _called_back(adapter: Adapter, request: ImageRequest, key: str, terms: Terms) -> ImageRequest:
+def _called_back(
+    adapter: Adapter, request: ImageRequest, key: str, context: CallContext
+) -> ImageRequest:
     """*request* with the address that callbacks are received at, where it names none itself."""
-    if terms.callbacks is None or request.callback_url is not None or adapter.at_once:
+    if context.callbacks is None or request.callback_url is not None or adapter.at_once:
         return request
     if "callback_url" not in adapter.offer(request.model).fields:
         return request
-    return evolve(request, callback_url=terms.callbacks.address(adapter.account, key))
+    return evolve(request, callback_url=context.callbacks.address(adapter.account, key))
 
 
-def _prepared(adapter: Adapter, fitted: Plan, terms: Terms, until: float) -> Flow[ImageRequest]:
+def _prepared(
+    adapter: Adapter, fitted: Plan, context: CallContext, until: float
+) -> Flow[ImageRequest]:
     """The request with its uploads done; whatever fails here has bought nothing."""
     try:
         exchange = adapter.prepare(fitted.request, fitted.offer)
-        return (yield from converse(adapter, exchange, terms=terms, busy=BUSY, until=until))
+        return (yield from converse(adapter, exchange, context=context, busy=BUSY, until=until))
     except CallFailed as exc:
         exc.charge = Charge.NO
         raise
@@ -311,21 +335,21 @@ def _submit(
     fitted: Plan,
     quoted: Money | None,
     key: str,
-    terms: Terms,
+    context: CallContext,
     until: float,
 ) -> Flow[tuple[Step, HttpResponse]]:
-    prepared = yield from _prepared(adapter, fitted, terms, until)
+    prepared = yield from _prepared(adapter, fitted, context, until)
     message = adapter.submit(prepared, fitted.offer, key=key)
     rates = fitted.offer.limits.rates
-    yield from _pace(adapter, "creates", rates.creates, terms, terms.latest(until))
+    yield from _pace(adapter, "creates", rates.creates, context, context.latest(until))
     step, response = yield from _Submission(
-        adapter, request, message, quoted, key=key, terms=terms, until=until
+        adapter, request, message, quoted, key=key, context=context, until=until
     ).run()
     if isinstance(step, Pending):
         # In this order: an interruption between the two still finds one of them.
-        terms.trail.job = step.job
-        terms.trail.receipt = None
-        terms.report(Accepted(step.job))
+        context.handles.job = step.job
+        context.handles.receipt = None
+        context.report(Accepted(step.job))
     return step, response
 
 
@@ -340,15 +364,15 @@ class _Submission:
         quoted: Money | None,
         *,
         key: str,
-        terms: Terms,
+        context: CallContext,
         until: float,
     ) -> None:
         self.adapter, self.request, self.message = adapter, request, message
-        self.key, self.terms, self.until = key, terms, until
+        self.key, self.context, self.until = key, context, until
         self.op = Op.SUBMIT
         self.backoff = FIRST_BACKOFF
-        self.first_sent = terms.clock()
-        sent_at = terms.now()
+        self.first_sent = context.clock()
+        sent_at = context.now()
         self.receipt = Receipt(
             provider=adapter.name,
             account=adapter.account,
@@ -371,35 +395,35 @@ class _Submission:
             pause = self._pause(error, last=turn == SUBMIT_RETRIES)
             if pause is None:
                 self._give_up(error)
-            self.terms.report(
+            self.context.report(
                 Retrying(account=self.adapter.account, reason=str(error), seconds=pause)
             )
             if self.op is Op.SUBMIT:
-                self.terms.trail.receipt = None
+                self.context.handles.receipt = None
             yield Sleep(pause)
         raise AssertionError("unreachable")  # pragma: no cover
 
     def _announce(self, *, again: bool) -> None:
         """Tell, before the first byte. Who cannot take note stops it: nothing was sent yet."""
         if self.op is Op.RESEND:
-            self.receipt = evolve(self.receipt, last_sent_at=self.terms.now())
-            self.terms.report(Submitting(self.receipt))
+            self.receipt = evolve(self.receipt, last_sent_at=self.context.now())
+            self.context.report(Submitting(self.receipt))
             return
         if again:
-            self.first_sent, now = self.terms.clock(), self.terms.now()
+            self.first_sent, now = self.context.clock(), self.context.now()
             self.receipt = evolve(self.receipt, first_sent_at=now, last_sent_at=now)
-        self.terms.tell(Submitting(self.receipt))
+        self.context.tell(Submitting(self.receipt))
 
     def _send(self) -> Flow[tuple[Step, HttpResponse]]:
         adapter = self.adapter
         send = self._message()
-        self.terms.trail.receipt = self.receipt
+        self.context.handles.receipt = self.receipt
         try:
             response = cast("HttpResponse", (yield send))
         except (NotBegun, ConfigurationError) as exc:
             # Neither an interruption that came first nor a line that refuses has sent a byte.
             if self.op is Op.SUBMIT:
-                self.terms.trail.receipt = None
+                self.context.handles.receipt = None
             if isinstance(exc, NotBegun):
                 raise exc.interruption from None
             raise
@@ -414,9 +438,9 @@ class _Submission:
 
     def _message(self) -> Send:
         """What goes out, within what is left of a hedged call."""
-        terms, now = self.terms, self.terms.clock()
+        context, now = self.context, self.context.clock()
         # A key that is sent again has been on its way before: nothing is to be withdrawn any more.
-        start_by = terms.start_by if self.op is Op.SUBMIT else None
+        start_by = context.start_by if self.op is Op.SUBMIT else None
         if start_by is not None and start_by <= now:
             message = "its time to begin has passed; nothing was sent"
             raise TransportFailed(self.adapter.account, message, Charge.NO)
@@ -425,7 +449,7 @@ class _Submission:
             request=self.message,
             billable=True,
             connect=None if start_by is None else start_by - now,
-            read=None if terms.answer_by is None else max(terms.answer_by - now, SOONEST),
+            read=None if context.answer_by is None else max(context.answer_by - now, SOONEST),
             within=max(self.until - now, SOONEST),
             most=_reply_most(self.adapter, self.request),
         )
@@ -435,37 +459,37 @@ class _Submission:
         if isinstance(error, ProviderError) and error.final:
             return None  # it was accepted and has ended: another one would be another purchase
         again = False
-        pause = self.terms.jittered(self.backoff)
+        pause = self.context.jittered(self.backoff)
         self.backoff = min(self.backoff * 2, MOST_BACKOFF)
         if isinstance(error, ProviderError) and error.retry_after is not None:
             pause = max(pause, error.retry_after)
         latest = self.until
         if self.op is Op.SUBMIT and error.charge is Charge.NO:
-            if isinstance(error, TransportFailed) and self.terms.linger is not None:
+            if isinstance(error, TransportFailed) and self.context.linger is not None:
                 return None  # somebody else may be there at once
             again = isinstance(error, RateLimited | ProviderUnavailable | TransportFailed)
-            latest = self.terms.latest(self.until)
+            latest = self.context.latest(self.until)
         elif self.adapter.resend is Resend.SAME_KEY_IS_SAFE and error.elsewhere:
             # The key makes it one purchase, however often it arrives.
             self.op = Op.RESEND
-            age = self.terms.clock() - self.first_sent
+            age = self.context.clock() - self.first_sent
             again = age + pause < RESEND_BEFORE
             # Beside another provider that is paid again, nobody waits for this one.
-            latest = latest if self.terms.answer_by is None else self.terms.answer_by
-        if last or not again or self.terms.clock() + pause >= latest:
+            latest = latest if self.context.answer_by is None else self.context.answer_by
+        if last or not again or self.context.clock() + pause >= latest:
             return None
         return pause
 
     def _give_up(self, error: CallFailed) -> NoReturn:
         """Raise what a failed submit is to the caller: surely free, or uncertain."""
         if error.charge is Charge.NO and self.op is Op.SUBMIT:
-            self.terms.trail.receipt = None
+            self.context.handles.receipt = None
             error.receipt = self.receipt
             raise error
         # Its outcome is never earlier than its sending, which may have queued for a connection:
         # a look-up counts from here.
-        self.receipt = evolve(self.receipt, last_sent_at=self.terms.now())
-        self.terms.trail.receipt = self.receipt
+        self.receipt = evolve(self.receipt, last_sent_at=self.context.now())
+        self.context.handles.receipt = self.receipt
         message = f"nobody knows whether this was accepted ({error.message})"
         raise SubmissionUncertain(
             self.adapter.account, message, Charge.MAYBE, None, self.receipt
@@ -482,10 +506,10 @@ class _Rhythm:
     ahead of what a poll sees.
     """
 
-    def __init__(self, adapter: Adapter, terms: Terms) -> None:
-        self._terms = terms
-        self._cadence = terms.patience.cadence or adapter.cadence
-        self._pace, self._most = self._cadence.first, self._cadence.most
+    def __init__(self, adapter: Adapter, context: CallContext) -> None:
+        self._context = context
+        self._interval = context.timeouts.poll_interval or adapter.poll_interval
+        self._pace, self._most = self._interval.first, self._interval.most
         self._seen = 0
         self._fresh = True
 
@@ -494,16 +518,16 @@ class _Rhythm:
         if self._fresh:
             self._begin(job)
         pause = max(self._before_it_goes(job), asked or 0.0)
-        self._pace = min(self._pace * self._cadence.factor, self._most)
-        wake = Wake(JobKey.of(job), self._seen) if self._terms.callbacks is not None else None
+        self._pace = min(self._pace * self._interval.factor, self._most)
+        wake = Wake(JobKey.of(job), self._seen) if self._context.callbacks is not None else None
         news = cast("int | None", (yield Sleep(min(pause, left), wake)))
         if news is not None and news > self._seen:
-            self._seen, self._pace = news, self._cadence.first
+            self._seen, self._pace = news, self._interval.first
 
     def _begin(self, job: Job) -> None:
         """Slow down if a callback is to come, unless the caller said how often to poll."""
         self._fresh = False
-        callbacks, own = self._terms.callbacks, self._terms.patience.cadence
+        callbacks, own = self._context.callbacks, self._context.timeouts.poll_interval
         if callbacks is None or own is not None or not callbacks.expects(job):
             return
         self._most = max(self._most, min(self._most * SLOWER, SLOW_MOST))
@@ -511,27 +535,27 @@ class _Rhythm:
 
     def _before_it_goes(self, job: Job) -> float:
         """The pause, shorter where the provider will have forgotten the job by then."""
-        pause = self._terms.jittered(self._pace)
+        pause = self._context.jittered(self._pace)
         if job.collect_by is None:
             return pause
-        half = (job.collect_by - self._terms.now()).total_seconds() / 2
-        return pause if half <= 0 else min(pause, max(half, self._cadence.first))
+        half = (job.collect_by - self._context.now()).total_seconds() / 2
+        return pause if half <= 0 else min(pause, max(half, self._interval.first))
 
 
 def _look(
-    adapter: Adapter, job: Job, terms: Terms, until: float
+    adapter: Adapter, job: Job, context: CallContext, until: float
 ) -> Flow[tuple[Step, CallFailed | None]]:
     """One poll: the step, and the trouble if it says nothing of the job."""
     if (reply := job.state.get(_REPLY)) is not None:
         return _replay(adapter, job, reply), None
     rate = adapter.offer(job.request.model).limits.rates.polls
     try:
-        yield from _pace(adapter, "polls", rate, terms, until)
+        yield from _pace(adapter, "polls", rate, context, until)
         message = _read(adapter, lambda: adapter.poll(job))
         send = Send(
             account=adapter.account,
             request=message,
-            within=max(until - terms.clock(), LAST_POLL),
+            within=max(until - context.clock(), LAST_POLL),
             most=_reply_most(adapter, job.request),
         )
         response = cast("HttpResponse", (yield send))
@@ -567,30 +591,30 @@ def _replay(adapter: Adapter, job: Job, reply: dict[str, object]) -> Step:
 def _free(
     adapter: Adapter,
     message: HttpRequest,
-    terms: Terms,
+    context: CallContext,
     busy: frozenset[int],
     until: float,
 ) -> Flow[HttpResponse]:
     """Send a message that buys nothing, again if the line breaks or the status is *busy*."""
     backoff = FIRST_BACKOFF
     for turn in range(FREE_RETRIES + 1):
-        pause = terms.jittered(backoff)
-        within = max(until - terms.clock(), SOONEST)
+        pause = context.jittered(backoff)
+        within = max(until - context.clock(), SOONEST)
         last = turn == FREE_RETRIES
         try:
             send = Send(account=adapter.account, request=message, within=within)
             response = cast("HttpResponse", (yield send))
             if response.retry_after is not None:
                 pause = min(response.retry_after, MOST_BACKOFF)
-            if response.status not in busy or last or terms.late(pause, until):
+            if response.status not in busy or last or context.late(pause, until):
                 return response
             reason = f"{adapter.account}: HTTP {response.status}"
         except TransportFailed as exc:
-            if last or terms.late(pause, until):
+            if last or context.late(pause, until):
                 raise
             reason = str(exc)
         backoff = min(backoff * 2, MOST_BACKOFF)
-        terms.report(Retrying(account=adapter.account, reason=reason, seconds=pause))
+        context.report(Retrying(account=adapter.account, reason=reason, seconds=pause))
         yield Sleep(pause)
     raise AssertionError("unreachable")  # pragma: no cover
 
@@ -607,24 +631,24 @@ def _read(adapter: Adapter, read: Callable[[], T]) -> T:
 
 
 def _pace(
-    adapter: Adapter, what: str, rate: float | None, terms: Terms, until: float
+    adapter: Adapter, what: str, rate: float | None, context: CallContext, until: float
 ) -> Flow[None]:
     """Wait for this call's place in the account's rate."""
     if rate is None:
         return
-    pause = terms.gates.reserve((adapter.account, what), rate, terms.clock(), until)
+    pause = context.rate_limiter.reserve((adapter.account, what), rate, context.clock(), until)
     if pause is None:
         raise _too_busy(adapter, f"the account's {what} ({rate:g}/s) are taken for too long")
     if pause > 0:
         yield Sleep(pause)
 
 
-def _queue(place: Place, adapter: Adapter, terms: Terms, until: float) -> Flow[None]:
+def _wait_for_slot(slot: Slot, adapter: Adapter, context: CallContext, until: float) -> Flow[None]:
     """Wait until one more generation may run on this account."""
-    until = terms.latest(until)
-    while (pause := place.enter()) is not None:
-        if (left := until - terms.clock()) <= 0:
-            raise _too_busy(adapter, f"{place.limit} generations run already")
+    until = context.latest(until)
+    while (pause := slot.enter()) is not None:
+        if (left := until - context.clock()) <= 0:
+            raise _too_busy(adapter, f"{slot.limit} generations run already")
         yield Sleep(min(pause, left))
 
 
@@ -639,9 +663,9 @@ def _reply_most(adapter: Adapter, request: ImageRequest) -> int:
     return REPLY_MOST + request.n * PICTURE_IN_REPLY
 
 
-def _age(job: Job, terms: Terms) -> float:
+def _age(job: Job, context: CallContext) -> float:
     """Seconds since the job was accepted, by wall time: it may have been another process."""
-    return (terms.now() - job.submitted_at).total_seconds()
+    return (context.now() - job.submitted_at).total_seconds()
 
 
 # -- results and traces --------------------------------------------------------------------
@@ -652,13 +676,13 @@ def _result(
     request: ImageRequest,
     delivery: Delivery,
     job: Job | None,
-    terms: Terms,
+    context: CallContext,
     notes: tuple[Note, ...],
     submitted_at: datetime,
     began: float,
     quoted: Money | None,
 ) -> ImageResult:
-    cost, source = cost_of(adapter, request, delivery, terms)
+    cost, source = cost_of(adapter, request, delivery, context)
     return ImageResult(
         provider=adapter.account,
         model=request.model,
@@ -676,14 +700,14 @@ def _result(
         ),
         request_id=delivery.request_id,
         submitted_at=submitted_at,
-        finished_at=terms.now(),
+        finished_at=context.now(),
         attempts=(
             Attempt(
                 provider=adapter.account,
                 outcome="delivered",
                 charge=Charge.YES,
                 cost=cost,
-                seconds=terms.clock() - began,
+                seconds=context.clock() - began,
             ),
         ),
         raw=delivery.raw,
@@ -691,27 +715,27 @@ def _result(
 
 
 def _with_bytes(
-    result: ImageResult, request: ImageRequest, terms: Terms, until: float
+    result: ImageResult, request: ImageRequest, context: CallContext, until: float
 ) -> Flow[ImageResult]:
     """The result, with the bytes of its pictures if they were asked for."""
-    terms.trail.result = result
-    terms.trail.receipt = None
+    context.handles.result = result
+    context.handles.receipt = None
     if not request.inline:
         return result
     # A result that comes at the last moment has its pictures all the same.
-    until = max(until, terms.clock() + terms.patience.read_timeout)
-    images, missing = yield from fetch_inline(result.provider, result.images, terms, until)
+    until = max(until, context.clock() + context.timeouts.read_timeout)
+    images, missing = yield from fetch_inline(result.provider, result.images, context, until)
     return evolve(result, images=images, notes=(*result.notes, *missing))
 
 
 def cost_of(
-    adapter: Adapter, request: ImageRequest, delivery: Delivery, terms: Terms
+    adapter: Adapter, request: ImageRequest, delivery: Delivery, context: CallContext
 ) -> tuple[Money | None, Literal["reply", "rule"] | None]:
     """What a delivery cost, and who says so; None if that is unknown."""
     if delivery.cost is not None:
         return delivery.cost, "reply"
     try:
-        cost = terms.price(adapter, request, delivery)
+        cost = context.price(adapter, request, delivery)
     except Exception:
         log.exception("wanbridge: no price could be made; the pictures are delivered")
         cost = None
@@ -731,12 +755,12 @@ def _cost_notes(cost: Money | None, quoted: Money | None) -> tuple[Note, ...]:
 class _traced:  # noqa: N801 - a context manager, read like a word
     """Whatever leaves carries what is known: errors the attempt, interruptions the trail."""
 
-    __slots__ = ("adapter", "began", "terms")
+    __slots__ = ("adapter", "began", "context")
 
-    def __init__(self, adapter: Adapter, terms: Terms, job: Job | None = None) -> None:
-        self.adapter, self.terms = adapter, terms
-        self.began = terms.clock()
-        terms.trail.job = job
+    def __init__(self, adapter: Adapter, context: CallContext, job: Job | None = None) -> None:
+        self.adapter, self.context = adapter, context
+        self.began = context.clock()
+        context.handles.job = job
 
     def __enter__(self) -> None:
         pass
@@ -745,18 +769,18 @@ class _traced:  # noqa: N801 - a context manager, read like a word
         if exc is None or isinstance(exc, GeneratorExit):
             return
         if not isinstance(exc, CallFailed):
-            self.terms.trail.mark(exc)
+            self.context.handles.mark(exc)
             return
-        trail = self.terms.trail
-        exc.job = exc.job or trail.job
+        handles = self.context.handles
+        exc.job = exc.job or handles.job
         if exc.job is None and exc.receipt is None and exc.charge is not Charge.NO:
-            exc.receipt = trail.receipt
+            exc.receipt = handles.receipt
         exc.attempts = (
             Attempt(
                 provider=self.adapter.account,
                 outcome=type(exc).__name__,
                 charge=exc.charge,
-                seconds=self.terms.clock() - self.began,
+                seconds=self.context.clock() - self.began,
                 detail=exc.message,
             ),
         )

@@ -15,11 +15,15 @@ from urllib.parse import urljoin, urlsplit
 
 from attrs import evolve
 
-from wanbridge.engine.context import Terms
+from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Fetch, Flow, NoPicture, Resolve, Sink, Sleep
 from wanbridge.errors import CallFailed, Charge, DownloadFailed, TransportFailed
+from wanbridge.model.brief import brief_url
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.notes import Note
 from wanbridge.model.pictures import from_data_uri, inspect
-from wanbridge.model.request import Image, ImageRequest, InputImage, Note, brief_url
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
 from wanbridge.wire import HttpResponse
 
 log = logging.getLogger("wanbridge")
@@ -59,7 +63,7 @@ def is_public(address: str) -> bool:
 
 
 def download(
-    account: str, image: Image, sink: Sink, *, terms: Terms, until: float | None = None
+    account: str, image: Image, sink: Sink, *, context: CallContext, until: float | None = None
 ) -> Flow[None]:
     """Fetch the bytes of a delivered picture into *sink*.
 
@@ -69,16 +73,16 @@ def download(
     Raises:
         DownloadFailed: the URL is refused, the link has ended, or the line broke.
     """
-    yield from _download(account, image, sink, terms, until)
+    yield from _download(account, image, sink, context, until)
 
 
 def _download(
-    account: str, image: Image, sink: Sink | None, terms: Terms, until: float | None
+    account: str, image: Image, sink: Sink | None, context: CallContext, until: float | None
 ) -> Flow[bytes]:
     """As `download`; without a sink the bytes come back."""
-    url, until = image.url or "", terms.until if until is None else until
+    url, until = image.url or "", context.until if until is None else until
     try:
-        return (yield from _fetch(account, url, sink, PICTURE_MOST, terms, until))
+        return (yield from _fetch(account, url, sink, PICTURE_MOST, context, until))
     except _Refused as exc:
         raise DownloadFailed(
             account, f"{brief_url(image.url)}: {exc}", Charge.YES, image=image, expired=exc.expired
@@ -86,7 +90,7 @@ def _download(
 
 
 def download_image(
-    account: str, image: Image, *, terms: Terms, until: float | None = None
+    account: str, image: Image, *, context: CallContext, until: float | None = None
 ) -> Flow[Image]:
     """The picture with ``data``, ``mime``, ``width`` and ``height`` filled.
 
@@ -104,7 +108,7 @@ def download_image(
         except ValueError as exc:
             raise DownloadFailed(account, str(exc), Charge.YES, image=image) from None
         return described(image, data, account)
-    data = yield from _download(account, image, None, terms, until)
+    data = yield from _download(account, image, None, context, until)
     return described(image, data, account)
 
 
@@ -121,14 +125,16 @@ def described(image: Image, data: bytes, account: str) -> Image:
 
 
 def fetch_inline(
-    account: str, images: tuple[Image, ...], terms: Terms, until: float
+    account: str, images: tuple[Image, ...], context: CallContext, until: float
 ) -> Flow[tuple[tuple[Image, ...], tuple[Note, ...]]]:
     """All pictures with their bytes; one that cannot be fetched keeps its URL and gets a note."""
     fetched: list[Image] = []
     notes: list[Note] = []
     for index, image in enumerate(images):
         try:
-            fetched.append((yield from download_image(account, image, terms=terms, until=until)))
+            fetched.append(
+                (yield from download_image(account, image, context=context, until=until))
+            )
         except DownloadFailed as exc:
             fetched.append(image)
             notes.append(Note("inline", "info", f"images[{index}] is not here: {exc.message}"))
@@ -140,20 +146,20 @@ def fetch_inline(
     return tuple(fetched), tuple(notes)
 
 
-def measure(request: ImageRequest, *, terms: Terms) -> Flow[ImageRequest]:
+def measure(request: ImageRequest, *, context: CallContext) -> Flow[ImageRequest]:
     """*request* with the width and height of every input image that can be read.
 
     Raises:
         DownloadFailed: an image that has to be fetched could not be.
     """
     images: list[InputImage] = []
-    until = terms.until
+    until = context.until
     for index, image in enumerate(request.images):
-        images.append((yield from _measured(image, f"images[{index}]", terms, until)))
+        images.append((yield from _measured(image, f"images[{index}]", context, until)))
     return evolve(request, images=tuple(images))
 
 
-def _measured(image: InputImage, name: str, terms: Terms, until: float) -> Flow[InputImage]:
+def _measured(image: InputImage, name: str, context: CallContext, until: float) -> Flow[InputImage]:
     if image.width is not None or image.scheme not in ("https", "http", "data") or image.is_digest:
         return image
     assert image.url is not None
@@ -165,7 +171,7 @@ def _measured(image: InputImage, name: str, terms: Terms, until: float) -> Flow[
     else:
         try:
             data = yield from _fetch(
-                name, image.url, None, HEADER_BYTES, terms, until, beginning=True
+                name, image.url, None, HEADER_BYTES, context, until, beginning=True
             )
         except _Refused as exc:
             message = f"{brief_url(image.url)}: {exc}"
@@ -189,7 +195,7 @@ def _fetch(
     url: str,
     sink: Sink | None,
     limit: int,
-    terms: Terms,
+    context: CallContext,
     until: float,
     *,
     beginning: bool = False,
@@ -197,7 +203,7 @@ def _fetch(
     """Follow redirects, each checked, until bytes have come or a reason why not."""
     hops, backoff, tries = 0, 1.0, 0
     while True:
-        addresses = yield from _checked(url, terms)
+        addresses = yield from _checked(url, context)
         address = addresses[tries % len(addresses)] if addresses else None
         if sink is not None:
             sink.restart()
@@ -208,7 +214,7 @@ def _fetch(
             sink=sink,
             limit=limit,
             beginning=beginning,
-            within=max(until - terms.clock(), LEAST),
+            within=max(until - context.clock(), LEAST),
         )
         response, trouble = yield from _once(fetch)
         if response is not None and response.status in (301, 302, 303, 307, 308):
@@ -221,8 +227,8 @@ def _fetch(
         if response is not None and response.status not in (408, 429) and response.status < 500:
             raise _Refused(f"HTTP {response.status}", response.status in (403, 404, 410) or None)
         asked = response.retry_after if response is not None else None
-        pause = terms.jittered(backoff) if asked is None else min(asked, 30.0)
-        if (tries := tries + 1) > RETRIES or terms.late(pause, until):
+        pause = context.jittered(backoff) if asked is None else min(asked, 30.0)
+        if (tries := tries + 1) > RETRIES or context.late(pause, until):
             why = f"HTTP {response.status}" if response is not None else str(trouble)
             raise _Refused(why) from trouble
         yield Sleep(pause)
@@ -250,7 +256,7 @@ def _next_hop(url: str, location: str | None) -> str:
     return target
 
 
-def _checked(url: str, terms: Terms) -> Flow[tuple[str, ...]]:
+def _checked(url: str, context: CallContext) -> Flow[tuple[str, ...]]:
     """The addresses to connect to; none for an origin of the configuration."""
     try:
         parts = urlsplit(url)
@@ -260,7 +266,7 @@ def _checked(url: str, terms: Terms) -> Flow[tuple[str, ...]]:
         raise _Refused("not an https or http URL") from None
     if not host:
         raise _Refused("a URL without a host")
-    if origin(url) in terms.origins:
+    if origin(url) in context.origins:
         return ()
     try:
         addresses = cast("tuple[str, ...]", (yield Resolve(host=host, port=port)))

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from contextlib import suppress
-from types import FrameType
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
-from wanbridge.engine.context import Terms
+from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Effect, Flow, NotBegun, Send
 from wanbridge.errors import CallFailed
 
 T = TypeVar("T")
 
 
-class Conversation(Generic[T]):
+class Driver(Generic[T]):
     """Plays one flow, one effect at a time; the same for both clients.
 
     Attributes:
         effect: To be carried out next; None once the flow has ended.
     """
 
-    def __init__(self, play: Flow[T], terms: Terms) -> None:
-        self._play, self._trail = play, terms.trail
+    def __init__(self, play: Flow[T], context: CallContext) -> None:
+        self._play, self._handles = play, context.handles
         self._reply: object = None
         self._error: BaseException | None = None
         self._end: BaseException | None = None
@@ -75,7 +72,7 @@ class Conversation(Generic[T]):
     def mark(self, exc: BaseException) -> None:
         """Hang the way to go on on whatever is no answer of the flow, wherever it struck."""
         if not isinstance(exc, CallFailed):
-            self._trail.mark(exc)
+            self._handles.mark(exc)
 
     def close(self) -> None:
         """Give back what the flow holds."""
@@ -84,38 +81,3 @@ class Conversation(Generic[T]):
         except BaseException as exc:
             self.mark(exc)
             raise
-
-
-class Interrupts:
-    """Holds Ctrl-C back while a submit is on the line; a second one goes through.
-
-    Python raises KeyboardInterrupt wherever it is, also between sending and reading, where
-    nobody could tell any more what was bought. Other signals and threads are left alone.
-    """
-
-    def __init__(self) -> None:
-        self.caught: BaseException | None = None
-        self._signal: tuple[int, FrameType | None] | None = None
-
-    def __enter__(self) -> Self:
-        self._before = None
-        if threading.current_thread() is threading.main_thread():
-            before = signal.getsignal(signal.SIGINT)
-            if callable(before):
-                self._before = before
-                signal.signal(signal.SIGINT, self._first)
-        return self
-
-    def _first(self, number: int, frame: FrameType | None) -> None:
-        self._signal = (number, frame)
-        signal.signal(signal.SIGINT, cast("Any", self._before))
-
-    def __exit__(self, *exc: object) -> None:
-        if self._before is None:
-            return
-        signal.signal(signal.SIGINT, self._before)
-        if self._signal is not None:
-            try:
-                self._before(*self._signal)
-            except BaseException as interruption:
-                self.caught = interruption

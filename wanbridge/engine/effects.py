@@ -13,7 +13,8 @@ from typing import Protocol, Self, TypeVar
 from attrs import field, frozen
 
 from wanbridge.errors import TransportFailed
-from wanbridge.model.request import Job, brief_url
+from wanbridge.model.brief import brief_url
+from wanbridge.model.jobs import Job
 from wanbridge.wire import HttpRequest
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from typing import Self
 
 from attrs import Factory, define
 
-from wanbridge.adapters.base import Offer
+from wanbridge.adapters.offers import Offer
 
 # How often a waiting call looks whether its turn has come; further back, less often.
 LOOK = 0.1
@@ -21,16 +21,16 @@ LOOK_MOST = 2.0
 
 
 @define(eq=False)
-class _Line:
+class _Queue:
     """Who runs and who waits, for one model on one account."""
 
-    running: set[Place] = Factory(set)
-    waiting: deque[Place] = Factory(deque)
+    running: set[Slot] = Factory(set)
+    waiting: deque[Slot] = Factory(deque)
     numbers: Iterator[int] = Factory(count)
 
 
 @define(eq=False)
-class Place:
+class Slot:
     """One call's place in the line of its account and model; given back on leaving.
 
     Attributes:
@@ -38,50 +38,50 @@ class Place:
     """
 
     limit: int | None
-    _line: _Line
+    _queue: _Queue
     _lock: Lock
     _number: int = 0
 
     def __enter__(self) -> Self:
         if self.limit is not None:
             with self._lock:
-                self._number = next(self._line.numbers)
-                self._line.waiting.append(self)
+                self._number = next(self._queue.numbers)
+                self._queue.waiting.append(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
         if self.limit is not None:
             with self._lock:
-                self._line.running.discard(self)
-                if self in self._line.waiting:
-                    self._line.waiting.remove(self)
+                self._queue.running.discard(self)
+                if self in self._queue.waiting:
+                    self._queue.waiting.remove(self)
 
     def enter(self) -> float | None:
         """None once this call may run, else seconds after which to ask again. First come first."""
         if self.limit is None:
             return None
         with self._lock:
-            line = self._line
-            if self in line.running:
+            queue = self._queue
+            if self in queue.running:
                 return None
-            if line.waiting[0] is self and len(line.running) < self.limit:
-                line.waiting.popleft()
-                line.running.add(self)
+            if queue.waiting[0] is self and len(queue.running) < self.limit:
+                queue.waiting.popleft()
+                queue.running.add(self)
                 return None
-            ahead = self._number - line.waiting[0]._number
+            ahead = self._number - queue.waiting[0]._number
             return min(LOOK_MOST, LOOK * (1 + ahead / self.limit))
 
 
-_NOBODY = _Line()
+_NOBODY = _Queue()
 
 
 @define(eq=False)
-class Gates:
+class RateLimiter:
     """Creates and polls a second, and generations at once, by account."""
 
     _lock: Lock = Factory(Lock)
     _free_at: dict[Hashable, float] = Factory(dict)
-    _lines: dict[Hashable, _Line] = Factory(dict)
+    _queues: dict[Hashable, _Queue] = Factory(dict)
 
     def reserve(self, what: Hashable, rate: float, now: float, latest: float) -> float | None:
         """Take the next place among *rate* calls a second; seconds to wait for it.
@@ -95,11 +95,11 @@ class Gates:
             self._free_at[what] = at + 1 / rate
             return at - now
 
-    def place(self, account: str, offer: Offer) -> Place:
+    def slot(self, account: str, offer: Offer) -> Slot:
         """A place in the line for *offer*, to be entered with ``with``."""
         limit = offer.limits.rates.running
         if limit is None:
-            return Place(None, _NOBODY, self._lock)
+            return Slot(None, _NOBODY, self._lock)
         with self._lock:
-            line = self._lines.setdefault((account, offer.model), _Line())
-        return Place(limit, line, self._lock)
+            queue = self._queues.setdefault((account, offer.model), _Queue())
+        return Slot(limit, queue, self._lock)

@@ -16,12 +16,14 @@ from attrs import frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import plan
-from wanbridge.adapters.registry import Registry
+from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.errors import UnsupportedFeature
 from wanbridge.explain.explanation import Outcome
+from wanbridge.model.inputs import Box, InputImage
+from wanbridge.model.palette import PaletteColor
 from wanbridge.model.pictures import data_uri
-from wanbridge.model.request import Box, ImageRequest, InputImage, PaletteColor, Size
-from wanbridge.providers import BUILTIN
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.size import Size
 
 BEGIN, END = "<!-- support: begin -->", "<!-- support: end -->"
 

@@ -23,7 +23,8 @@ from uuid import uuid4
 
 from attrs import Attribute, define, evolve, field, frozen
 
-from wanbridge.model.request import Image, ImageResult, Job, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.result import Image, ImageResult
 
 ZERO = Decimal(0)
 

@@ -40,7 +40,8 @@ from wanbridge.ledger.protocol import (
     link_of,
     pictures,
 )
-from wanbridge.model.request import Image, ImageResult, Job, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.result import Image, ImageResult
 
 T = TypeVar("T")
 _Row = tuple[Any, ...]

@@ -1,1 +1,1 @@
-"""Requests, results, jobs, receipts, money, sizes, pictures: plain values and their JSON. No I/O."""
+"""Requests, results, jobs, money, sizes and pictures as plain values, and their JSON. No I/O."""

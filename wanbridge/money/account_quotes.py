@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.model.request import ImageRequest, Money
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import EXACT, PriceBook, Quote
 

@@ -16,7 +16,8 @@ from attrs import define, evolve, field, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import Verdict, judge, refuse_digests
-from wanbridge.model.request import ImageRequest, Money
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
 from wanbridge.money.account_quotes import quoted
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import EXACT, Confidence, PriceBook, Quote

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from wanbridge.errors import ConfigurationError, InvalidRequest
-from wanbridge.model.request import Money
+from wanbridge.model.money import Money
 
 _ONE = Decimal(1)
 

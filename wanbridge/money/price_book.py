@@ -17,7 +17,8 @@ from typing import Any, Literal, NamedTuple
 from attrs import frozen
 
 from wanbridge.errors import ConfigurationError, InvalidRequest
-from wanbridge.model.request import MODELS, ImageRequest, Money
+from wanbridge.model.money import Money
+from wanbridge.model.request import MODELS, ImageRequest
 
 Confidence = Literal["published", "reported"]
 # An amount in another currency, None without a rate, and what that rests on.

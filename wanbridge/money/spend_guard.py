@@ -15,10 +15,12 @@ from decimal import Decimal
 from attrs import define, frozen
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.engine.context import Trail
+from wanbridge.engine.context import Handles
 from wanbridge.errors import BudgetExceeded, ConfigurationError
 from wanbridge.ledger.protocol import Hold, Ledger, Share, Shortage
-from wanbridge.model.request import Image, ImageResult, Job, Money, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.result import Image, ImageResult
 from wanbridge.money.price_book import Quote
 from wanbridge.routing.route import Budget, Route
 
@@ -75,11 +77,11 @@ class Held:
         """It cost nothing."""
         self._settle({})
 
-    def interrupted(self, trail: Trail) -> None:
+    def interrupted(self, handles: Handles) -> None:
         """It ended from outside: free if nothing had been sent, else held until looked up."""
-        if trail.result is not None:
-            self.delivered(trail.result)
-        elif trail.job is None and trail.receipt is None:
+        if handles.result is not None:
+            self.delivered(handles.result)
+        elif handles.job is None and handles.receipt is None:
             self.free()
 
     def _settle(

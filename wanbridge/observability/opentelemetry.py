@@ -13,10 +13,26 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from wanbridge.engine.context import Accepted, Asking, Event, Polled, Retrying, Submitting
+from wanbridge.engine.events import (
+    Accepted,
+    Asking,
+    Event,
+    OperationName,
+    Polled,
+    Retrying,
+    Submitting,
+)
 from wanbridge.errors import Charge, ConfigurationError
-from wanbridge.model.request import Attempt, ImageResult, Job, Money
-from wanbridge.observability.telemetry import Course, Operation, Visit, Watch, error_of, outcome_of
+from wanbridge.model.jobs import Job
+from wanbridge.model.money import Money
+from wanbridge.model.result import Attempt, ImageResult
+from wanbridge.observability.telemetry import (
+    Course,
+    Visit,
+    Watch,
+    error_of,
+    outcome_of,
+)
 from wanbridge.version import __version__
 
 if TYPE_CHECKING:
@@ -86,7 +102,7 @@ class OpenTelemetry:
         )
 
     def begin(
-        self, operation: Operation, *, model: str, route: str | None, provider: str | None
+        self, operation: OperationName, *, model: str, route: str | None, provider: str | None
     ) -> Watch:
         return _TracedCall(self, operation, model=model, route=route, provider=provider)
 
@@ -97,7 +113,7 @@ class _TracedCall:
     def __init__(
         self,
         telemetry: OpenTelemetry,
-        operation: Operation,
+        operation: OperationName,
         *,
         model: str,
         route: str | None,

@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from attrs import define, evolve, field
 
-from wanbridge.engine.context import (
+from wanbridge.engine.context import CallContext, Handles
+from wanbridge.engine.effects import Flow
+from wanbridge.engine.events import (
     Accepted,
     Asking,
     Event,
+    OperationName,
     Polled,
     Retrying,
     Submitting,
-    Terms,
-    Trail,
 )
-from wanbridge.engine.effects import Flow
 from wanbridge.errors import CallFailed, Charge, WanbridgeError
-from wanbridge.model.request import Attempt, ImageRequest, ImageResult, Job, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Attempt, ImageResult
 
 log = logging.getLogger("wanbridge")
 
-Operation = Literal["generate", "submit", "wait"]
 T = TypeVar("T", bound=ImageResult | Job)
 
 
@@ -46,7 +47,7 @@ class Telemetry(Protocol):
     """Watches the calls of a client, from any thread."""
 
     def begin(
-        self, operation: Operation, *, model: str, route: str | None, provider: str | None
+        self, operation: OperationName, *, model: str, route: str | None, provider: str | None
     ) -> Watch:
         """A call begins.
 
@@ -59,11 +60,11 @@ class Telemetry(Protocol):
 
 
 def watched(
-    play: Callable[[Terms], Flow[T]],
-    terms: Terms,
+    play: Callable[[CallContext], Flow[T]],
+    context: CallContext,
     telemetry: Telemetry | None,
     *,
-    operation: Operation,
+    operation: OperationName,
     model: str,
     route: str | None = None,
     provider: str | None = None,
@@ -75,10 +76,10 @@ def watched(
     """
     if telemetry is None and not log.isEnabledFor(logging.INFO):
         try:
-            return (yield from play(terms))
+            return (yield from play(context))
         except BaseException as exc:
             with _harmless():
-                LOG.ended(operation, terms.trail, exc)
+                LOG.ended(operation, context.handles, exc)
             raise
     watches: list[Watch] = []
     for each in (LOG, telemetry):
@@ -93,7 +94,7 @@ def watched(
 
     def tell(event: Event) -> None:
         try:
-            terms.tell(event)
+            context.tell(event)
         except Exception:
             # Who cannot take note of a submit stops it; everything else has happened.
             if not isinstance(event, Submitting):
@@ -107,7 +108,7 @@ def watched(
                 watch.end(result, error)
 
     try:
-        result = yield from play(evolve(terms, tell=tell))
+        result = yield from play(evolve(context, tell=tell))
     except BaseException as exc:
         end(None, exc)
         raise
@@ -248,17 +249,17 @@ class Log:
     """
 
     def begin(
-        self, operation: Operation, *, model: str, route: str | None, provider: str | None
+        self, operation: OperationName, *, model: str, route: str | None, provider: str | None
     ) -> Watch:
         return _LoggedCall(operation)
 
-    def ended(self, operation: Operation, trail: Trail, error: BaseException) -> None:
+    def ended(self, operation: OperationName, handles: Handles, error: BaseException) -> None:
         """A call that nobody watched ended with *error*; its trail has what else is known."""
         call = _LoggedCall(operation)
-        if trail.receipt is not None:
-            call.tell(Submitting(trail.receipt))
-        if trail.job is not None:
-            call.tell(Accepted(trail.job))
+        if handles.receipt is not None:
+            call.tell(Submitting(handles.receipt))
+        if handles.job is not None:
+            call.tell(Accepted(handles.job))
         call.end(None, error)
 
 

@@ -32,21 +32,18 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from attrs import evolve, field, frozen, validators
 
-from wanbridge.adapters.base import (
-    Adapter,
-    Cadence,
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import Limits, Offer, PollInterval, RateLimits
+from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.steps import (
     CallbackEvent,
     Delivery,
     Done,
-    ErrorDetail,
     Exchange,
-    Limits,
     Missing,
     ModelInfo,
-    Offer,
     Op,
     Pending,
-    Rates,
     Step,
 )
 from wanbridge.errors import (
@@ -59,9 +56,12 @@ from wanbridge.errors import (
     ProviderUnavailable,
     RequestRejected,
 )
+from wanbridge.model.jobs import Job
+from wanbridge.model.money import Money
 from wanbridge.model.pictures import Facts, from_data_uri
-from wanbridge.model.request import Image, ImageRequest, Job, Money
-from wanbridge.model.sizes import Pixels, SizeLimits
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
+from wanbridge.model.size_rules import Pixels, SizeLimits
 from wanbridge.model.structuring import ShapeError, lenient, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
@@ -210,7 +210,7 @@ class Crun(Adapter):
     default_url = "https://api.crun.ai/api/v1"
     Options: ClassVar[type[Any]] = Options
     # Every 5 s in the vendor's client (skills), every 10 to 20 s in others.
-    cadence = Cadence(first=5.0, most=15.0)
+    poll_interval = PollInterval(first=5.0, most=15.0)
     # Codes of which creating is what did not happen (model; 403: task). Not 429 and 455: that
     # they create nothing is an inference, and the vendor's rule is no second create (skills).
     not_accepted = frozenset({401, 402, 403, 404, 422, 505})
@@ -251,7 +251,7 @@ class Crun(Adapter):
                     prompt_required=True,
                     image_schemes=frozenset({"https", "http", "data"}),
                     # Unpublished; what another client allows itself (clients).
-                    rates=Rates(creates=1.0),
+                    rates=RateLimits(creates=1.0),
                 ),
                 failure_charge=Charge.MAYBE,  # by the credits of the ended task (task)
                 verified=all(wire.verified for wire in self.mapping.values()),

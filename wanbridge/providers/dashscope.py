@@ -32,27 +32,23 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from attrs import evolve, field, frozen, validators
 
-from wanbridge.adapters.base import (
-    Adapter,
-    Cadence,
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.multipart import FormFile, form
+from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval, RateLimits
+from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.steps import (
     Cancelled,
     Delivery,
     Done,
-    ErrorDetail,
     Exchange,
     Found,
-    Limits,
     Missing,
-    Offer,
     Op,
     Pending,
-    PictureLimits,
-    Rates,
     Step,
     StillUnknown,
     TooLate,
 )
-from wanbridge.adapters.multipart import FormFile, form
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -67,9 +63,13 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.notes import Note
 from wanbridge.model.pictures import data_beginning, data_bytes, from_data_uri, has_alpha
-from wanbridge.model.request import Image, ImageRequest, InputImage, Job, Note, Receipt
-from wanbridge.model.sizes import Pixels, SizeLimits
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
+from wanbridge.model.size_rules import Pixels, SizeLimits
 from wanbridge.model.structuring import ShapeError, lenient, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
@@ -116,7 +116,7 @@ def _offer(model: str, text: SizeLimits) -> Offer:
         # Not documented; a fresh id may read UNKNOWN for some seconds.
         missing_grace=30.0,
         # Creates and running tasks for one model; polls for the whole account (rate-limit, tasks).
-        rates=Rates(creates=5.0, running=5, polls=20.0),
+        rates=RateLimits(creates=5.0, running=5, polls=20.0),
     )
     return Offer(
         model=model,
@@ -273,7 +273,7 @@ class DashScope(Adapter):
     Options: ClassVar[type[Any]] = Options
     offers = _OFFERS
     # Every 5 to 10 s is advised (api), the SDK grows from 1 s to 5 s.
-    cadence = Cadence(first=2.0, most=5.0)
+    poll_interval = PollInterval(first=2.0, most=5.0)
     # Said of failures in general (error-code), of cancelled tasks by inference only.
     cancel_charge = Charge.NO
     # The parameters below, and those that would change count or delivery.

@@ -33,23 +33,19 @@ from urllib.parse import quote
 
 from attrs import evolve, frozen
 
-from wanbridge.adapters.base import (
-    Adapter,
-    Cadence,
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval, RateLimits
+from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.steps import (
     Cancelled,
     Delivery,
     Done,
-    ErrorDetail,
     Exchange,
     Found,
-    Limits,
     Missing,
     ModelInfo,
-    Offer,
     Op,
     Pending,
-    PictureLimits,
-    Rates,
     Step,
     StillUnknown,
     TooLate,
@@ -66,8 +62,11 @@ from wanbridge.errors import (
     RateLimited,
     RequestRejected,
 )
-from wanbridge.model.request import Image, ImageRequest, Job, Money, Receipt
-from wanbridge.model.sizes import Pixels, SizeLimits
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
+from wanbridge.model.size_rules import Pixels, SizeLimits
 from wanbridge.model.structuring import lenient, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
@@ -97,7 +96,7 @@ def _limits(text: SizeLimits) -> Limits:
         pictures=PictureLimits(min_side=240, max_side=8000, max_ratio=8, source=_SOURCE),
         # 50 requests a minute for all keys of an account (limits). That polls count is an
         # inference, and the shares are ours.
-        rates=Rates(creates=15 / 60, polls=35 / 60),
+        rates=RateLimits(creates=15 / 60, polls=35 / 60),
     )
 
 
@@ -226,7 +225,7 @@ class EmpirioLabs(Adapter):
     default_url = "https://api.empiriolabs.ai/v1"
     offers = _OFFERS
     # No page says how often; clients poll every 5 to 10 s.
-    cadence = Cadence(first=3.0, factor=1.5, most=10.0)
+    poll_interval = PollInterval(first=3.0, factor=1.5, most=10.0)
     # What is accepted is settled in full, also if the caller stops waiting (billing).
     cancel_charge = Charge.YES
     # The parameters below; other words for size and count; what changes the shape of the reply.

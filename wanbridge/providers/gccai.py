@@ -29,22 +29,10 @@ from urllib.parse import quote
 
 from attrs import evolve, frozen
 
-from wanbridge.adapters.base import (
-    Adapter,
-    Cadence,
-    Delivery,
-    Done,
-    ErrorDetail,
-    Exchange,
-    Limits,
-    Missing,
-    ModelInfo,
-    Offer,
-    Op,
-    Pending,
-    PictureLimits,
-    Step,
-)
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval
+from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.steps import Delivery, Done, Exchange, Missing, ModelInfo, Op, Pending, Step
 from wanbridge.errors import (
     Charge,
     GenerationFailed,
@@ -53,8 +41,11 @@ from wanbridge.errors import (
     ProviderError,
     RequestRejected,
 )
-from wanbridge.model.request import Image, ImageRequest, Job, Money
-from wanbridge.model.sizes import Pixels, SizeLimits
+from wanbridge.model.jobs import Job
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
+from wanbridge.model.size_rules import Pixels, SizeLimits
 from wanbridge.model.structuring import ShapeError, lenient, named, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
@@ -186,7 +177,7 @@ class Gccai(Adapter):
     default_url = "https://gccai.heqingsong.uk/v1"
     offers = _OFFERS
     # Every 2 s (twin), every 3 s (its clients).
-    cadence = Cadence(first=2.0, most=5.0)
+    poll_interval = PollInterval(first=2.0, most=5.0)
     reserved = frozenset(
         {
             *("model", "prompt", "image_urls", "n", "size", "resolution", "negative_prompt"),

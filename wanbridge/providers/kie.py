@@ -36,24 +36,20 @@ from urllib.parse import quote
 
 from attrs import evolve, field, frozen, validators
 
-from wanbridge.adapters.base import (
-    Adapter,
-    Cadence,
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval, RateLimits
+from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.steps import (
     CallbackEvent,
     Delivery,
     Done,
-    ErrorDetail,
     Exchange,
-    Limits,
     Missing,
-    Offer,
     Op,
     Pending,
-    PictureLimits,
-    Rates,
     Step,
-    checked_url,
 )
+from wanbridge.adapters.urls import checked_url
 from wanbridge.errors import (
     CallbackRefused,
     Charge,
@@ -66,9 +62,13 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
+from wanbridge.model.jobs import Job
+from wanbridge.model.money import Money
+from wanbridge.model.notes import Note
 from wanbridge.model.pictures import Facts, from_data_uri, inspect
-from wanbridge.model.request import Image, ImageRequest, Job, Money, Note
-from wanbridge.model.sizes import Pixels, SizeLimits
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
+from wanbridge.model.size_rules import Pixels, SizeLimits
 from wanbridge.model.structuring import ShapeError, lenient, named, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request, parse_json
 
@@ -107,7 +107,7 @@ def _offer(model: str, alias: str, text: SizeLimits) -> Offer:
         pictures=_PICTURES,
         missing_grace=60.0,  # as long as clients allow for "recordInfo is null"
         # 20 creates in 10 s and roughly 100 running tasks for an account (guide).
-        rates=Rates(creates=2.0, running=100),
+        rates=RateLimits(creates=2.0, running=100),
     )
     return Offer(
         model=model,
@@ -241,7 +241,7 @@ class Kie(Adapter):
     Options: ClassVar[type[Any]] = Options
     offers = _OFFERS
     # Start with 2-3 s and grow (detail).
-    cadence = Cadence(first=2.0, most=10.0)
+    poll_interval = PollInterval(first=2.0, most=10.0)
     # All of "input" but nsfw_checker, and the names beside it, which have no effect inside.
     reserved = frozenset(
         {

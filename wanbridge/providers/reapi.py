@@ -24,20 +24,17 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from wanbridge.adapters.base import (
-    Adapter,
-    Cadence,
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval
+from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.steps import (
     Delivery,
     Done,
-    ErrorDetail,
     Exchange,
     Found,
-    Limits,
     Missing,
-    Offer,
     Op,
     Pending,
-    PictureLimits,
     Step,
     StillUnknown,
 )
@@ -53,8 +50,11 @@ from wanbridge.errors import (
     RateLimited,
     RequestRejected,
 )
-from wanbridge.model.request import Image, ImageRequest, Job, Money, Receipt
-from wanbridge.model.sizes import Pixels, SizeLimits
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image
+from wanbridge.model.size_rules import Pixels, SizeLimits
 from wanbridge.model.structuring import structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
@@ -140,7 +140,7 @@ class ReApi(Adapter):
     default_url = "https://reapi.ai/api/v1"
     offers = _OFFERS
     # Every 1-2 s (quickstart), every 2-3 s (the vendor's own client).
-    cadence = Cadence(first=2.0, most=5.0)
+    poll_interval = PollInterval(first=2.0, most=5.0)
     reserved = frozenset(
         {
             *("model", "prompt", "image_urls", "n", "size", "resolution", "negative_prompt"),

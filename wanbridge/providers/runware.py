@@ -28,22 +28,19 @@ from uuid import UUID
 
 from attrs import evolve, frozen
 
-from wanbridge.adapters.base import (
-    Adapter,
-    Cadence,
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval
+from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.steps import (
     CallbackEvent,
     Delivery,
     Done,
-    ErrorDetail,
     Exchange,
     Found,
-    Limits,
     Missing,
     NotAccepted,
-    Offer,
     Op,
     Pending,
-    PictureLimits,
     Resend,
     Step,
     StillUnknown,
@@ -63,17 +60,13 @@ from wanbridge.errors import (
     RequestRejected,
     UnsupportedFeature,
 )
-from wanbridge.model.request import (
-    Failure,
-    Image,
-    ImageRequest,
-    InputImage,
-    Job,
-    Money,
-    Note,
-    Receipt,
-)
-from wanbridge.model.sizes import SizeLimits
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.notes import Note
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Failure, Image
+from wanbridge.model.size_rules import SizeLimits
 from wanbridge.model.structuring import ShapeError, lenient, named, structure
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
@@ -303,7 +296,9 @@ class Runware(Adapter):
     name = "runware"
     default_url = "https://api.runware.ai/v1"
     resend = Resend.SAME_KEY_IS_SAFE  # a second send only brings conflictTaskUUID (sdk)
-    cadence = Cadence(first=1.0, factor=1.5, most=10.0)  # advice of the polling page; sdk
+    poll_interval = PollInterval(
+        first=1.0, factor=1.5, most=10.0
+    )  # advice of the polling page; sdk
     reserved = frozenset({
         "taskType", "taskUUID", "model", "positivePrompt", "width", "height", "seed",
         "numberResults", "outputType", "outputFormat", "deliveryMethod", "webhookURL",

@@ -9,10 +9,11 @@ from attrs import evolve
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import plan
 from wanbridge.engine import conversation as flow
-from wanbridge.engine.context import Terms
+from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Flow
 from wanbridge.errors import CallFailed, UnsupportedFeature
-from wanbridge.model.request import ImageRequest, Money
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
 from wanbridge.money.comparison import place
 from wanbridge.money.price_book import Quote
 
@@ -26,7 +27,7 @@ def asked(
     request: ImageRequest,
     *,
     common: Common,
-    terms: Terms,
+    context: CallContext,
 ) -> Flow[list[Quote]]:
     """*quotes*, after asking every account that estimates and has not refused; buys nothing.
 
@@ -40,24 +41,24 @@ def asked(
     for quote in quotes:
         adapter = adapters.get(quote.provider)
         if adapter is not None and quote.refused is None:
-            found.append((yield from _asked(quote, adapter, request, common, terms)))
+            found.append((yield from _asked(quote, adapter, request, common, context)))
         else:
             found.append(quote)
     return sorted(found, key=place)
 
 
 def _asked(
-    quote: Quote, adapter: Adapter, request: ImageRequest, common: Common, terms: Terms
+    quote: Quote, adapter: Adapter, request: ImageRequest, common: Common, context: CallContext
 ) -> Flow[Quote]:
     if type(adapter).estimate is Adapter.estimate:
         return quote
     if not adapter.api_key:
         said = "it estimates only with a key"
         return evolve(quote, assumes=(*quote.assumes, said))
-    fitted = plan(adapter, request, may_drop=terms.may_drop, check_limits=terms.check_limits)
+    fitted = plan(adapter, request, may_drop=context.may_drop, check_limits=context.check_limits)
     try:
         exchange = adapter.estimate(fitted.request, fitted.offer)
-        money = yield from flow.converse(adapter, exchange, terms=terms)
+        money = yield from flow.converse(adapter, exchange, context=context)
     except (CallFailed, UnsupportedFeature) as exc:
         return evolve(quote, assumes=(*quote.assumes, f"its live estimate failed: {exc}"))
     in_currency, assumes = common(adapter, money)
@@ -68,7 +69,7 @@ def _asked(
         currency=money.currency,
         in_currency=in_currency,
         source=adapter.base_url,
-        read=terms.now().date(),
+        read=context.now().date(),
         confidence="published",
         assumes=("its live estimate for exactly this request", *assumes),
     )

@@ -17,10 +17,12 @@ from typing import Generic, NamedTuple, NoReturn, TypeVar, cast
 
 from attrs import define, evolve
 
-from wanbridge.adapters.base import Adapter, Found, NotAccepted, StillUnknown
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.steps import Found, NotAccepted, StillUnknown
 from wanbridge.engine import conversation as flow
-from wanbridge.engine.context import Asking, Terms, Trail
+from wanbridge.engine.context import CallContext, Handles
 from wanbridge.engine.effects import Flow, Sleep
+from wanbridge.engine.events import Asking
 from wanbridge.errors import (
     AllProvidersFailed,
     BudgetExceeded,
@@ -33,11 +35,14 @@ from wanbridge.errors import (
     SubmissionUncertain,
     UnsupportedFeature,
 )
-from wanbridge.model.request import Attempt, ImageRequest, ImageResult, Note, Receipt
+from wanbridge.model.jobs import Receipt
+from wanbridge.model.notes import Note
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Attempt, ImageResult
 from wanbridge.money.spend_guard import Held, Unpriced
 from wanbridge.routing.health import Cooling
-from wanbridge.routing.hedge import Lane, race
-from wanbridge.routing.purchase import Errand, Shared, kept
+from wanbridge.routing.hedge import HedgedFlow, hedge
+from wanbridge.routing.purchase import Operation, Shared, record_purchase
 from wanbridge.routing.route import Candidate, Route
 
 T = TypeVar("T")
@@ -47,7 +52,7 @@ log = logging.getLogger("wanbridge")
 LINGER = 2.0
 
 
-class Sequel(NamedTuple):
+class Decision(NamedTuple):
     """What follows a failure.
 
     Attributes:
@@ -59,20 +64,20 @@ class Sequel(NamedTuple):
     why: str
 
 
-def sequel(error: Exception, *, pays_again: bool) -> Sequel:
+def decide(error: Exception, *, pays_again: bool) -> Decision:
     """What follows *error* in a route. Pure."""
     if not isinstance(error, CallFailed):
-        return Sequel(True, "nothing was sent")
+        return Decision(True, "nothing was sent")
     if isinstance(error, JobCancelled):
-        return Sequel(False, "it was cancelled")
+        return Decision(False, "it was cancelled")
     if not _elsewhere(error):
-        return Sequel(False, "another provider would not help")
+        return Decision(False, "another provider would not help")
     if error.charge is Charge.NO:
-        return Sequel(True, "nothing was charged")
+        return Decision(True, "nothing was charged")
     said = "it was charged" if error.charge is Charge.YES else "it may have been charged"
     if pays_again:
-        return Sequel(True, f"{said}, and the route pays again")
-    return Sequel(False, f"{said}, and the route does not pay again")
+        return Decision(True, f"{said}, and the route pays again")
+    return Decision(False, f"{said}, and the route does not pay again")
 
 
 def _elsewhere(error: CallFailed) -> bool:
@@ -83,13 +88,13 @@ def _elsewhere(error: CallFailed) -> bool:
 
 
 def failover(
-    errand: Errand[T],
+    operation: Operation[T],
     route: Route,
     candidates: Sequence[Candidate],
     request: ImageRequest,
     *,
     key: str,
-    terms: Terms,
+    context: CallContext,
     shared: Shared,
 ) -> Flow[T]:
     """Ask *candidates*, as ranked, until one has done it.
@@ -99,13 +104,13 @@ def failover(
         AllProvidersFailed: nobody could do it; each one's reason, in order.
         BudgetExceeded: the budget alone stood in the way of everyone who could.
     """
-    journey = _Journey(errand, route, request, key, terms, shared)
+    failing_over = _Failover(operation, route, request, key, context, shared)
     try:
-        return (yield from journey.run(candidates))
+        return (yield from failing_over.run(candidates))
     except BaseException as exc:
         if not isinstance(exc, AllProvidersFailed | GeneratorExit):
             with suppress(AttributeError, TypeError):  # not every exception takes more
-                exc.attempts = journey.attempts  # type: ignore[attr-defined]
+                exc.attempts = failing_over.attempts  # type: ignore[attr-defined]
         raise
 
 
@@ -124,7 +129,7 @@ class _Tried(Generic[T]):
         return self.result is not None
 
 
-class _Journey(Generic[T]):
+class _Failover(Generic[T]):
     """One request on its way along a route.
 
     Attributes:
@@ -134,15 +139,15 @@ class _Journey(Generic[T]):
 
     def __init__(
         self,
-        errand: Errand[T],
+        operation: Operation[T],
         route: Route,
         request: ImageRequest,
         key: str,
-        terms: Terms,
+        context: CallContext,
         shared: Shared,
     ) -> None:
-        self.errand, self.route, self.request, self.key = errand, route, request, key
-        self.terms, self.shared, self.until = terms, shared, terms.until
+        self.operation, self.route, self.request, self.key = operation, route, request, key
+        self.context, self.shared, self.until = context, shared, context.until
         self.adapters: dict[str, Adapter] = {}
         self.queue: deque[Candidate] = deque()
         self.cooling: list[tuple[float, Candidate]] = []
@@ -191,7 +196,7 @@ class _Journey(Generic[T]):
 
     def _admitted(self, candidate: Candidate, *, forced: bool = False) -> Held | None:
         """Its cost, held; None if it is skipped."""
-        account, now, health = candidate.account, self.terms.clock(), self.shared.health
+        account, now, health = candidate.account, self.context.clock(), self.shared.health
         if now >= self.until:
             late = "not asked: the deadline has passed"
             self._skip(candidate, ProviderUnavailable(account, late, Charge.NO))
@@ -204,7 +209,7 @@ class _Journey(Generic[T]):
                     candidate.quote,
                     candidate.adapter,
                     key=self.key,
-                    now=self.terms.now(),
+                    now=self.context.now(),
                 )
             except (BudgetExceeded, Unpriced) as exc:
                 self._skip(candidate, exc)
@@ -218,7 +223,7 @@ class _Journey(Generic[T]):
 
     def _others(self) -> bool:
         """Whether somebody else could be asked instead of waiting."""
-        now, health = self.terms.clock(), self.shared.health
+        now, health = self.context.clock(), self.shared.health
         return any(health.cooling(c.account, now) is None for c in self.queue)
 
     # -- asking
@@ -226,11 +231,11 @@ class _Journey(Generic[T]):
     def _ask(self, candidate: Candidate, held: Held) -> Flow[list[_Tried[T]]]:
         """One attempt, or two at once; how those that have ended did so."""
         self.tried += 1
-        after, trail = self.route.hedge_after, self.terms.trail
+        after, handles = self.route.hedge_after, self.context.handles
         if after is None or not self._others():
-            return [(yield from self._try(candidate, held, trail))]
-        at = self.terms.clock() + after
-        first = self._try(candidate, held, trail, hedge_at=at)
+            return [(yield from self._try(candidate, held, handles))]
+        at = self.context.clock() + after
+        first = self._try(candidate, held, handles, hedge_at=at)
         if not self._pays_again:
             return [(yield from first)]
         return (yield from self._both(candidate, first, at))
@@ -239,8 +244,8 @@ class _Journey(Generic[T]):
         self, candidate: Candidate, first: Flow[_Tried[T]], at: float
     ) -> Flow[list[_Tried[T]]]:
         """A second one from *at* on; the faster counts, and both are paid."""
-        clock, began = self.terms.clock, self.terms.clock()
-        asked = [(candidate, self.terms.trail, began)]
+        clock, began = self.context.clock, self.context.clock()
+        asked = [(candidate, self.context.handles, began)]
 
         def second() -> Flow[_Tried[T]] | None:
             try:
@@ -251,66 +256,70 @@ class _Journey(Generic[T]):
             if following is None:
                 return None
             self.tried += 1
-            asked.append((following[0], Trail(), clock()))
+            asked.append((following[0], Handles(), clock()))
             return self._try(*following, asked[-1][1])
 
-        lanes: list[Lane[_Tried[T]]] = []
+        flows: list[HedgedFlow[_Tried[T]]] = []
         why = "it was interrupted"
         try:
-            ended = yield from race(lanes, first, second, at=at, clock=clock)
+            ended = yield from hedge(flows, first, second, at=at, clock=clock)
             why = "another provider was faster"
             return ended
         except BaseException:
-            for lane in lanes:
-                if lane.ended is not None:
-                    self._failed(lane.ended)
+            for flow in flows:
+                if flow.ended is not None:
+                    self._failed(flow.ended)
             raise
         finally:
-            for lane, (who, trail, since) in zip(lanes, asked, strict=True):
-                if lane.ended is None:
-                    self._left(who, trail, clock() - since, why)
+            for flow, (who, handles, since) in zip(flows, asked, strict=True):
+                if flow.ended is None:
+                    self._left(who, handles, clock() - since, why)
 
     def _try(
-        self, candidate: Candidate, held: Held, trail: Trail, *, hedge_at: float | None = None
+        self, candidate: Candidate, held: Held, handles: Handles, *, hedge_at: float | None = None
     ) -> Flow[_Tried[T]]:
         """One attempt. Whatever the provider does to it comes back as a value."""
-        adapter, began = candidate.adapter, self.terms.clock()
-        trail.receipt = trail.job = None
-        terms = evolve(
-            self.terms,
+        adapter, began = candidate.adapter, self.context.clock()
+        handles.receipt = handles.job = None
+        context = evolve(
+            self.context,
             ends_at=self.until,
             linger=LINGER if self._others() else None,
             start_by=hedge_at,
             answer_by=hedge_at if self._pays_again else None,
-            trail=trail,
+            handles=handles,
         )
 
-        def begin(terms: Terms) -> Flow[T]:
-            terms.report(Asking(candidate.account, candidate.reason))
-            return self.errand.begin(
-                adapter, self.request, key=self.key, terms=terms, fitted=candidate.fitted
+        def begin(context: CallContext) -> Flow[T]:
+            context.report(Asking(candidate.account, candidate.reason))
+            return self.operation.begin(
+                adapter, self.request, key=self.key, context=context, fitted=candidate.fitted
             )
 
         result: T | None = None
         error: Exception | None = None
         try:
-            result = yield from self._kept(begin, adapter, terms, held)
+            result = yield from self._record(begin, adapter, context, held)
         except SubmissionUncertain as exc:
             try:
-                result = yield from self._settled(exc, adapter, terms, held)
+                result = yield from self._settled(exc, adapter, context, held)
             except CallFailed as settled:
                 error = settled
         except (CallFailed, UnsupportedFeature) as exc:
             error = exc
-        return _Tried(candidate, self.terms.clock() - began, result, error)
+        return _Tried(candidate, self.context.clock() - began, result, error)
 
-    def _kept(
-        self, play: Callable[[Terms], Flow[T]], adapter: Adapter, terms: Terms, held: Held
+    def _record(
+        self,
+        play: Callable[[CallContext], Flow[T]],
+        adapter: Adapter,
+        context: CallContext,
+        held: Held,
     ) -> Flow[T]:
-        return kept(play, adapter, self.request.model, terms, self.shared, held)
+        return record_purchase(play, adapter, self.request.model, context, self.shared, held)
 
     def _settled(
-        self, error: SubmissionUncertain, adapter: Adapter, terms: Terms, held: Held
+        self, error: SubmissionUncertain, adapter: Adapter, context: CallContext, held: Held
     ) -> Flow[T]:
         """What an uncertain submit has come to.
 
@@ -319,33 +328,35 @@ class _Journey(Generic[T]):
             CallFailed: it was accepted and failed.
         """
         assert error.receipt is not None
-        found = yield from self._look_up(error.receipt, adapter, terms)
+        found = yield from self._look_up(error.receipt, adapter, context)
         if isinstance(found, NotAccepted):
             held.free()
             error.charge = Charge.NO
-            terms.trail.receipt = None
+            context.handles.receipt = None
             error.message += f"; looked up: not accepted ({found.detail})"
         elif isinstance(found, StillUnknown):
             error.message += f"; looked up: {found.detail}"
         else:
-            terms.trail.job = job = found
-            terms.trail.receipt = None
+            context.handles.job = job = found
+            context.handles.receipt = None
 
-            def resume(terms: Terms) -> Flow[T]:
-                return self.errand.resume(adapter, job, terms=terms)
+            def resume(context: CallContext) -> Flow[T]:
+                return self.operation.resume(adapter, job, context=context)
 
             held.keep(job)
-            return (yield from self._kept(resume, adapter, terms, held))
+            return (yield from self._record(resume, adapter, context, held))
         raise error
 
-    def _look_up(self, receipt: Receipt, adapter: Adapter, terms: Terms) -> Flow[Found]:
+    def _look_up(self, receipt: Receipt, adapter: Adapter, context: CallContext) -> Flow[Found]:
         """Look a submit up; again if waiting for it can settle it and is wanted."""
-        found = yield from flow.reconcile(adapter, receipt, terms=terms, until=self.until)
+        found = yield from flow.reconcile(adapter, receipt, context=context, until=self.until)
         if isinstance(found, StillUnknown) and found.again_at is not None and not self._pays_again:
-            pause = max(0.0, (found.again_at - self.terms.now()).total_seconds())
-            if self.terms.clock() + pause < self.until:
+            pause = max(0.0, (found.again_at - self.context.now()).total_seconds())
+            if self.context.clock() + pause < self.until:
                 yield Sleep(pause)
-                found = yield from flow.reconcile(adapter, receipt, terms=terms, until=self.until)
+                found = yield from flow.reconcile(
+                    adapter, receipt, context=context, until=self.until
+                )
         return found
 
     # -- what came of it
@@ -353,7 +364,7 @@ class _Journey(Generic[T]):
     @property
     def _pays_again(self) -> bool:
         # A job has no place for what else may have been bought; a result has.
-        return self.route.on_uncertain == "pay_again" and not self.errand.wants_job
+        return self.route.on_uncertain == "pay_again" and not self.operation.wants_job
 
     def _finished(self, tried: _Tried[T]) -> T:
         result = tried.result
@@ -366,12 +377,12 @@ class _Journey(Generic[T]):
             attempts=(*self.attempts, attempt),
             notes=(*result.notes, *map(self._paid_again, filter(_may_cost, self.attempts))),
         )
-        self.terms.trail.result, self.terms.trail.receipt = result, None
+        self.context.handles.result, self.context.handles.receipt = result, None
         return cast("T", result)
 
     def _paid_again(self, attempt: Attempt) -> Note:
         """What an attempt that brought nothing may cost beside the one that did."""
-        at_risk = self.terms.price(self.adapters[attempt.provider], self.request, None)
+        at_risk = self.context.price(self.adapters[attempt.provider], self.request, None)
         amount = f" {at_risk}" if at_risk is not None else ""
         detail = f"paid again: {attempt.provider} may charge{amount} too ({attempt.detail})"
         return Note("route", "info", detail)
@@ -380,7 +391,7 @@ class _Journey(Generic[T]):
         """Take note of a failure; the error if it ends the route."""
         if (error := tried.error) is None:
             return None
-        said = sequel(error, pays_again=self._pays_again)
+        said = decide(error, pays_again=self._pays_again)
         job, receipt, charge = None, None, Charge.NO
         if isinstance(error, CallFailed):
             charge, job = error.charge, error.job
@@ -399,17 +410,17 @@ class _Journey(Generic[T]):
         self.trace.append((attempt, error))
         return None if said.on else error
 
-    def _left(self, candidate: Candidate, trail: Trail, seconds: float, why: str) -> None:
+    def _left(self, candidate: Candidate, handles: Handles, seconds: float, why: str) -> None:
         """Take note of an attempt that was given up while it ran."""
-        sent = trail.job is not None or trail.receipt is not None
+        sent = handles.job is not None or handles.receipt is not None
         attempt = Attempt(
             provider=candidate.account,
             outcome="left",
             charge=Charge.MAYBE if sent else Charge.NO,
             seconds=seconds,
             detail=why,
-            job=trail.job,
-            receipt=None if trail.job else trail.receipt,
+            job=handles.job,
+            receipt=None if handles.job else handles.receipt,
         )
         self.trace.append((attempt, None))
 

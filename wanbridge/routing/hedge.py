@@ -25,7 +25,7 @@ T = TypeVar("T", bound=Ended)
 
 
 @define(eq=False)
-class Lane(Generic[T]):
+class HedgedFlow(Generic[T]):
     """One flow of a race.
 
     Attributes:
@@ -40,8 +40,8 @@ class Lane(Generic[T]):
     ended: T | None = None
 
 
-def race(
-    lanes: list[Lane[T]],
+def hedge(
+    flows: list[HedgedFlow[T]],
     first: Flow[T],
     second: Callable[[], Flow[T] | None],
     *,
@@ -56,19 +56,19 @@ def race(
     Returns:
         What the flows that have ended returned; others were closed.
     """
-    lanes.append(Lane(first))
+    flows.append(HedgedFlow(first))
     alone = True
     try:
-        while running := [lane for lane in lanes if lane.ended is None]:
-            lane = min(running, key=lambda lane: lane.due)
-            over = lane.due
+        while running := [flow for flow in flows if flow.ended is None]:
+            flow = min(running, key=lambda flow: flow.due)
+            over = flow.due
             if alone and max(over, clock()) >= at:
                 over = at
             news, error, woken = None, None, False
-            if lane.sleep is not None and (left := over - clock()) > 0:
+            if flow.sleep is not None and (left := over - clock()) > 0:
                 try:
-                    news = yield Sleep(left, lane.sleep.wake)
-                    woken = _woken(lane.sleep, news)
+                    news = yield Sleep(left, flow.sleep.wake)
+                    woken = _woken(flow.sleep, news)
                 except GeneratorExit:
                     raise
                 except BaseException as exc:
@@ -76,17 +76,17 @@ def race(
             if error is None and not woken and alone and clock() >= at:
                 alone = False
                 if (play := second()) is not None:
-                    lanes.append(Lane(play))
+                    flows.append(HedgedFlow(play))
                 continue
-            if error is None and not woken and over < lane.due:
+            if error is None and not woken and over < flow.due:
                 continue  # cut for the second one's sake, and ended a little early
-            yield from _advance(lane, news, error, clock)
-            if lane.ended is not None and lane.ended.won:
+            yield from _advance(flow, news, error, clock)
+            if flow.ended is not None and flow.ended.won:
                 break
-        return [lane.ended for lane in lanes if lane.ended is not None]
+        return [flow.ended for flow in flows if flow.ended is not None]
     finally:
-        for lane in lanes:
-            lane.play.close()
+        for flow in flows:
+            flow.play.close()
 
 
 def _woken(sleep: Sleep, reply: object) -> bool:
@@ -95,17 +95,17 @@ def _woken(sleep: Sleep, reply: object) -> bool:
 
 
 def _advance(
-    lane: Lane[T], reply: object, error: BaseException | None, clock: Callable[[], float]
+    flow: HedgedFlow[T], reply: object, error: BaseException | None, clock: Callable[[], float]
 ) -> Flow[None]:
     """Play one flow until it sleeps or ends."""
     while True:
         try:
-            effect = lane.play.send(reply) if error is None else lane.play.throw(error)
+            effect = flow.play.send(reply) if error is None else flow.play.throw(error)
         except StopIteration as stop:
-            lane.ended = stop.value
+            flow.ended = stop.value
             return
         if isinstance(effect, Sleep):
-            lane.sleep, lane.due = effect, clock() + effect.seconds
+            flow.sleep, flow.due = effect, clock() + effect.seconds
             return
         reply, error = None, None
         try:

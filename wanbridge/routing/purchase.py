@@ -11,13 +11,17 @@ from typing import Protocol, TypeVar
 
 from attrs import evolve, frozen
 
-from wanbridge.adapters.base import Adapter, Cancelled, Done, Found, NotAccepted, Step, TooLate
+from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import Plan
+from wanbridge.adapters.steps import Cancelled, Done, Found, NotAccepted, Step, TooLate
 from wanbridge.engine import conversation as flow
-from wanbridge.engine.context import Accepted, Event, Submitting, Terms
+from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Flow
+from wanbridge.engine.events import Accepted, Event, OperationName, Submitting
 from wanbridge.errors import CallFailed, Charge, TransportFailed
-from wanbridge.model.request import Image, ImageRequest, ImageResult, Job, Receipt
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image, ImageResult
 from wanbridge.money.spend_guard import Guard, Held
 from wanbridge.routing.health import Health
 
@@ -26,13 +30,15 @@ T_co = TypeVar("T_co", covariant=True)
 log = logging.getLogger("wanbridge")
 
 
-class Errand(Protocol[T_co]):
+class Operation(Protocol[T_co]):
     """What is asked of a provider: pictures, or the job of a purchase.
 
     Attributes:
+        name: As telemetry reports it.
         wants_job: Whether it is the job.
     """
 
+    name: OperationName
     wants_job: bool
 
     def begin(
@@ -41,18 +47,19 @@ class Errand(Protocol[T_co]):
         request: ImageRequest,
         *,
         key: str,
-        terms: Terms,
+        context: CallContext,
         fitted: Plan | None = None,
     ) -> Flow[T_co]:
         """Buy it."""
 
-    def resume(self, adapter: Adapter, job: Job, *, terms: Terms) -> Flow[T_co]:
+    def resume(self, adapter: Adapter, job: Job, *, context: CallContext) -> Flow[T_co]:
         """Go on with a purchase that turned out to be accepted."""
 
 
 class Generate:
     """Pictures."""
 
+    name: OperationName = "generate"
     wants_job = False
     begin = staticmethod(flow.generate)
     resume = staticmethod(flow.wait)
@@ -61,11 +68,12 @@ class Generate:
 class Submit:
     """The job."""
 
+    name: OperationName = "submit"
     wants_job = True
     begin = staticmethod(flow.submit)
 
     @staticmethod
-    def resume(adapter: Adapter, job: Job, *, terms: Terms) -> Flow[Job]:
+    def resume(adapter: Adapter, job: Job, *, context: CallContext) -> Flow[Job]:
         """It is the job that was wanted."""
         yield from ()
         return job
@@ -84,43 +92,43 @@ class Shared:
     guard: Guard
 
 
-def alone(
-    errand: Errand[T],
+def buy_from_account(
+    operation: Operation[T],
     adapter: Adapter,
     request: ImageRequest,
     *,
     key: str,
-    terms: Terms,
+    context: CallContext,
     shared: Shared,
 ) -> Flow[T]:
     """At one account, which the caller has named: nobody else is asked, cooling down or not."""
-    held = shared.guard.hold(None, None, adapter, key=key, now=terms.now())
+    held = shared.guard.hold(None, None, adapter, key=key, now=context.now())
 
-    def play(terms: Terms) -> Flow[T]:
-        return errand.begin(adapter, request, key=key, terms=terms)
+    def play(context: CallContext) -> Flow[T]:
+        return operation.begin(adapter, request, key=key, context=context)
 
-    return (yield from kept(play, adapter, request.model, terms, shared, held))
+    return (yield from record_purchase(play, adapter, request.model, context, shared, held))
 
 
-def kept(
-    play: Callable[[Terms], Flow[T]],
+def record_purchase(
+    play: Callable[[CallContext], Flow[T]],
     adapter: Adapter,
     model: str,
-    terms: Terms,
+    context: CallContext,
     shared: Shared,
     held: Held,
 ) -> Flow[T]:
     """One purchase, with health and ledger told how it goes."""
-    health, account, began = shared.health, adapter.account, terms.clock()
+    health, account, began = shared.health, adapter.account, context.clock()
     try:
         if held or health.cooling(account, began) is not None:
-            result = yield from play(_telling(terms, held, lambda: health.up(account, began)))
+            result = yield from play(_recording(context, held, lambda: health.up(account, began)))
         else:
-            result = yield from play(terms)
+            result = yield from play(context)
     except CallFailed as exc:
-        if _withdrawn(exc, terms):
+        if _was_withdrawn(exc, context):
             health.withdrawn(account, began)
-        elif (cooling := health.failed(account, exc, terms.clock(), began)) is not None:
+        elif (cooling := health.failed(account, exc, context.clock(), began)) is not None:
             # Without the provider's words, which may quote the prompt.
             what, seconds = type(exc).__name__, cooling.seconds
             log.warning("wanbridge: %s: not asked for %.0f s after %s", account, seconds, what)
@@ -131,10 +139,10 @@ def kept(
         raise
     except BaseException:
         health.withdrawn(account, began)
-        held.interrupted(terms.trail)
+        held.interrupted(context.handles)
         raise
     if isinstance(result, ImageResult):
-        now = terms.clock()
+        now = context.clock()
         health.delivered(account, model, now, now - began)
         held.delivered(result)
     else:
@@ -142,14 +150,14 @@ def kept(
     return result
 
 
-def _withdrawn(error: CallFailed, terms: Terms) -> bool:
+def _was_withdrawn(error: CallFailed, context: CallContext) -> bool:
     """Whether it only was not under way in time for a hedged call."""
-    if terms.start_by is None or terms.clock() < terms.start_by:
+    if context.start_by is None or context.clock() < context.start_by:
         return False
     return isinstance(error, TransportFailed) and error.charge is Charge.NO
 
 
-def _telling(terms: Terms, held: Held, up: Callable[[], None]) -> Terms:
+def _recording(context: CallContext, held: Held, up: Callable[[], None]) -> CallContext:
     """Terms that tell the ledger first: what it cannot take note of is not sent.
 
     Args:
@@ -162,46 +170,50 @@ def _telling(terms: Terms, held: Held, up: Callable[[], None]) -> Terms:
         elif isinstance(event, Accepted):
             up()
             held.keep(event.job)
-        terms.tell(event)
+        context.tell(event)
 
-    return evolve(terms, tell=tell)
+    return evolve(context, tell=tell)
 
 
-def resumed(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Flow[ImageResult]:
+def wait_for_job(
+    adapter: Adapter, job: Job, *, context: CallContext, shared: Shared
+) -> Flow[ImageResult]:
     """An accepted job to its end; what was held for it is settled, and its pictures listed."""
     try:
-        result = yield from flow.wait(adapter, job, terms=terms)
+        result = yield from flow.wait(adapter, job, context=context)
     except CallFailed as exc:
-        _ended(adapter, job, exc.charge, shared)
+        _settle_ended(adapter, job, exc.charge, shared)
         raise
     images, at = result.images, result.finished_at
     shared.guard.settle_all(adapter, job, result.cost, bought=True, images=images, at=at)
     return result
 
 
-def looked_at(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Flow[Step]:
+def poll_job(adapter: Adapter, job: Job, *, context: CallContext, shared: Shared) -> Flow[Step]:
     """One poll of an accepted job; if it has ended, what was held for it is settled."""
     try:
-        step = yield from flow.look(adapter, job, terms=terms)
+        step = yield from flow.look(adapter, job, context=context)
     except CallFailed as exc:
-        _ended(adapter, job, exc.charge, shared)
+        _settle_ended(adapter, job, exc.charge, shared)
         raise
     if isinstance(step, Done) and step.delivery.images:
-        cost, _ = flow.cost_of(adapter, job.request, step.delivery, terms)
-        images, at = step.delivery.images, terms.now()
+        cost, _ = flow.cost_of(adapter, job.request, step.delivery, context)
+        images, at = step.delivery.images, context.now()
         shared.guard.settle_all(adapter, job, cost, bought=True, images=images, at=at)
     return step
 
 
-def _ended(adapter: Adapter, job: Job, charge: Charge, shared: Shared) -> None:
+def _settle_ended(adapter: Adapter, job: Job, charge: Charge, shared: Shared) -> None:
     """Without a picture; what nobody knows stays held."""
     if charge is not Charge.MAYBE:
         shared.guard.settle_all(adapter, job, None, bought=charge is Charge.YES)
 
 
-def looked_up(adapter: Adapter, receipt: Receipt, *, terms: Terms, shared: Shared) -> Flow[Found]:
+def reconcile_receipt(
+    adapter: Adapter, receipt: Receipt, *, context: CallContext, shared: Shared
+) -> Flow[Found]:
     """An uncertain submit, looked up; what was held for it is given back if nothing came of it."""
-    found = yield from flow.reconcile(adapter, receipt, terms=terms)
+    found = yield from flow.reconcile(adapter, receipt, context=context)
     if isinstance(found, NotAccepted):
         shared.guard.settle_all(adapter, receipt, None, bought=False)
     elif isinstance(found, Job):
@@ -209,18 +221,20 @@ def looked_up(adapter: Adapter, receipt: Receipt, *, terms: Terms, shared: Share
     return found
 
 
-def cancelled(
-    adapter: Adapter, job: Job, *, terms: Terms, shared: Shared
+def cancel_job(
+    adapter: Adapter, job: Job, *, context: CallContext, shared: Shared
 ) -> Flow[Cancelled | TooLate]:
     """A job, cancelled; what was held for it is given back if that costs nothing."""
-    found = yield from flow.converse(adapter, adapter.cancel(job), terms=terms)
+    found = yield from flow.converse(adapter, adapter.cancel(job), context=context)
     if isinstance(found, Cancelled):
-        _ended(adapter, job, found.charge, shared)
+        _settle_ended(adapter, job, found.charge, shared)
     return found
 
 
-def renewed(adapter: Adapter, job: Job, *, terms: Terms, shared: Shared) -> Flow[tuple[Image, ...]]:
+def refresh_job(
+    adapter: Adapter, job: Job, *, context: CallContext, shared: Shared
+) -> Flow[tuple[Image, ...]]:
     """New links to a finished job's pictures, which are listed instead of the old ones."""
-    images = yield from flow.converse(adapter, adapter.refresh(job), terms=terms)
-    shared.guard.renewed(job, images, terms.now())
+    images = yield from flow.converse(adapter, adapter.refresh(job), context=context)
+    shared.guard.renewed(job, images, context.now())
     return images

@@ -22,7 +22,8 @@ from wanbridge.errors import (
     UnknownProvider,
     UnsupportedFeature,
 )
-from wanbridge.model.request import ImageRequest, Money
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
 from wanbridge.money.price_book import Quote
 
 Order: TypeAlias = Literal["given", "cheapest", "fastest", "spread"]

@@ -56,5 +56,5 @@ class SandboxTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
 
 def _too_slow(reply: Reply, request: httpx.Request) -> bool:
-    patience = request.extensions.get("timeout", {}).get("read")
-    return patience is not None and reply.delay > patience
+    timeouts = request.extensions.get("timeout", {}).get("read")
+    return timeouts is not None and reply.delay > timeouts

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from wanbridge.model.pictures import ENDINGS
-from wanbridge.model.request import ImageResult
+from wanbridge.model.result import ImageResult
 
 
 def safe(name: str, limit: int = 80) -> str:

@@ -9,7 +9,10 @@ from attrs import evolve
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import plan
-from wanbridge.model.request import Box, ImageRequest, InputImage, PaletteColor, Size
+from wanbridge.model.inputs import Box, InputImage
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.size import Size
 from wanbridge.wire import HttpRequest
 
 KEY = "5b0a9a7e-2f61-4c1e-9d0b-6d7f3a1c2e44"

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from attrs import evolve
 
-from wanbridge.adapters.base import Adapter, CallbackEvent
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.steps import CallbackEvent
 from wanbridge.errors import CallbackRefused
 from wanbridge.testing.replies import broken, mangled, with_body
 from wanbridge.testing.samples import Samples

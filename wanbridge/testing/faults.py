@@ -13,12 +13,15 @@ from typing import Any, cast
 
 from attrs import define, evolve, field, frozen
 
-from wanbridge.adapters.base import Adapter, Op, Resend
-from wanbridge.engine.context import Event, Submitting, Terms
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.steps import Op, Resend
+from wanbridge.engine.context import CallContext
 from wanbridge.engine.conversation import generate
 from wanbridge.engine.effects import Effect, Send, Sleep
+from wanbridge.engine.events import Event, Submitting
 from wanbridge.errors import CallFailed, Charge, ProviderError, TransportFailed
-from wanbridge.model.request import ImageRequest, ImageResult
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import ImageResult
 from wanbridge.testing.asking import KEY
 from wanbridge.testing.replies import NOON
 from wanbridge.testing.samples import Samples
@@ -87,8 +90,8 @@ class _Scene:
     effects: int = 0
 
     def play(self) -> ImageResult | CallFailed:
-        terms = Terms(clock=lambda: self.seconds, now=self._now, tell=self.events.append)
-        flow = generate(self.adapter, self.request, key=KEY, terms=terms)
+        context = CallContext(clock=lambda: self.seconds, now=self._now, tell=self.events.append)
+        flow = generate(self.adapter, self.request, key=KEY, context=context)
         try:
             effect = next(flow)
             while True:

@@ -11,9 +11,13 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from wanbridge.adapters.base import Adapter, Delivery, Done, Missing, Op, Pending, Step
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.steps import Delivery, Done, Missing, Op, Pending, Step
 from wanbridge.errors import CallFailed, Charge, ProviderError, WanbridgeError
-from wanbridge.model.request import Image, ImageRequest, ImageResult, Job, Note
+from wanbridge.model.jobs import Job
+from wanbridge.model.notes import Note
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import Image, ImageResult
 from wanbridge.testing.asking import KEY
 from wanbridge.wire import HttpResponse
 

@@ -8,7 +8,9 @@ from unittest import SkipTest
 
 from attrs import evolve
 
-from wanbridge.adapters.base import Adapter, Offer, Op, Pending
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import Offer
+from wanbridge.adapters.steps import Op, Pending
 from wanbridge.errors import CallFailed, ProviderError, WanbridgeError
 from wanbridge.testing import calling, faults, writing
 from wanbridge.testing.asking import KEY

@@ -9,10 +9,13 @@ from typing import Any
 
 from attrs import evolve
 
-from wanbridge.adapters.base import Adapter, Offer
+from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import DROPPABLE, fields_set, plan
+from wanbridge.adapters.offers import Offer
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
-from wanbridge.model.request import ImageRequest, InputImage, Size
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.size import Size
 from wanbridge.testing.asking import (
     KEY,
     ODD_SIZES,

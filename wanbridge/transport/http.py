@@ -25,8 +25,8 @@ from urllib.parse import urlsplit
 
 from attrs import Factory, define
 
-from wanbridge.adapters.base import LOOPBACK
-from wanbridge.engine.context import Patience
+from wanbridge.adapters.urls import LOOPBACK
+from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import Fetch, NoPicture, Resolve, Send
 from wanbridge.errors import Charge, ConfigurationError, TransportFailed, WanbridgeError
 from wanbridge.transport import deadlines as bounds
@@ -161,9 +161,9 @@ class _Settings(Generic[C]):
     """What both lines share: how clients are made, and what a message looks like."""
 
     def __init__(
-        self, patience: Patience, *, http: C | None, now: Callable[[], datetime], kind: type[C]
+        self, timeouts: Timeouts, *, http: C | None, now: Callable[[], datetime], kind: type[C]
     ) -> None:
-        self._patience, self._http, self._now, self._kind = patience, http, now, kind
+        self._timeouts, self._http, self._now, self._kind = timeouts, http, now, kind
         self._pools: dict[tuple[str, str, bool], _Pools[C]] = {}
         self._closed = False
         if http is not None and not isinstance(http, kind):
@@ -206,36 +206,36 @@ class _Settings(Generic[C]):
     def _timeout(
         self, read: float | None, connect: float | None = None, most: float | None = None
     ) -> dict[str, float]:
-        read = read or self._patience.read_timeout
-        pool = self._patience.deadline if connect is None else connect
-        connect = min(connect or self._patience.connect_timeout, self._patience.connect_timeout)
+        read = read or self._timeouts.read_timeout
+        pool = self._timeouts.deadline if connect is None else connect
+        connect = min(connect or self._timeouts.connect_timeout, self._timeouts.connect_timeout)
         if most is not None:
             read, connect, pool = min(read, most), min(connect, most), min(pool, most)
         return {"connect": connect, "read": read, "write": read, "pool": pool}
 
-    def _patience_of(self, send: Send) -> float:
-        read = send.request.read_timeout or self._patience.read_timeout
+    def _read_timeout_of(self, send: Send) -> float:
+        read = send.request.read_timeout or self._timeouts.read_timeout
         return read if send.read is None else min(read, send.read)
 
     def _timeouts_of(self, send: Send) -> dict[str, float]:
         most = None if send.billable else send.within
-        return self._timeout(self._patience_of(send), send.connect, most)
+        return self._timeout(self._read_timeout_of(send), send.connect, most)
 
     def _bound_of(self, send: Send) -> Bound:
         """What the exchange may take in all."""
-        within = self._patience.deadline if send.within is None else send.within
+        within = self._timeouts.deadline if send.within is None else send.within
         if not send.billable:
             return Bound(within)
         # Not from now: a submit that waits for a connection is not under way.
         return Bound(
-            self._patience_of(send) + GRACE + len(send.request.body) / SLOWEST,
+            self._read_timeout_of(send) + GRACE + len(send.request.body) / SLOWEST,
             from_write=True,
             per_byte=1 / SLOWEST,
             most=within,
         )
 
     def _bound_of_fetch(self, fetch: Fetch) -> Bound:
-        return Bound(self._patience.deadline if fetch.within is None else fetch.within)
+        return Bound(self._timeouts.deadline if fetch.within is None else fetch.within)
 
     def _message(self, http: httpx.Client | httpx.AsyncClient, send: Send) -> httpx.Request:
         """The request as the adapter wrote it: no cookies, no credentials of the client.
@@ -375,9 +375,9 @@ class Line(_Settings["httpx.Client"]):
     """
 
     def __init__(
-        self, patience: Patience, *, http: httpx.Client | None, now: Callable[[], datetime]
+        self, timeouts: Timeouts, *, http: httpx.Client | None, now: Callable[[], datetime]
     ) -> None:
-        super().__init__(patience, http=http, now=now, kind=httpx.Client)
+        super().__init__(timeouts, http=http, now=now, kind=httpx.Client)
 
     def send(self, send: Send) -> HttpResponse:
         """The reply, read to its end, or `TransportFailed` with what the line's end means."""
@@ -465,9 +465,9 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
     """`Line` for asyncio; safe to share between tasks of one loop."""
 
     def __init__(
-        self, patience: Patience, *, http: httpx.AsyncClient | None, now: Callable[[], datetime]
+        self, timeouts: Timeouts, *, http: httpx.AsyncClient | None, now: Callable[[], datetime]
     ) -> None:
-        super().__init__(patience, http=http, now=now, kind=httpx.AsyncClient)
+        super().__init__(timeouts, http=http, now=now, kind=httpx.AsyncClient)
         self._loop: object = None
 
     def _same_loop(self) -> None:
@@ -508,7 +508,7 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
 
         Whether that has written already cannot be seen, so its wait for a connection is added.
         """
-        return None if self._bounded else bound.most + self._patience.deadline
+        return None if self._bounded else bound.most + self._timeouts.deadline
 
     async def _read(self, response: httpx.Response, most: int, bound: Bound) -> bytes:
         body = io.BytesIO()

@@ -17,20 +17,10 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
-from wanbridge.adapters.base import (
-    Adapter,
-    Cadence,
-    CallbackEvent,
-    Delivery,
-    Done,
-    ErrorDetail,
-    Limits,
-    Missing,
-    Offer,
-    Op,
-    Pending,
-    Step,
-)
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import Limits, Offer, PollInterval
+from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.steps import CallbackEvent, Delivery, Done, Missing, Op, Pending, Step
 from wanbridge.errors import (
     CallbackRefused,
     Charge,
@@ -39,8 +29,10 @@ from wanbridge.errors import (
     GenerationFailed,
     ProviderError,
 )
-from wanbridge.model.request import SEED_MAX, Image, ImageRequest, Job
-from wanbridge.model.sizes import SizeLimits
+from wanbridge.model.jobs import Job
+from wanbridge.model.request import SEED_MAX, ImageRequest
+from wanbridge.model.result import Image
+from wanbridge.model.size_rules import SizeLimits
 from wanbridge.model.structuring import lenient
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
@@ -76,7 +68,7 @@ class Halide(Adapter):
 
     name = "halide"
     default_url = "https://api.halide.example/v1"
-    cadence = Cadence(first=2.0, most=5.0)
+    poll_interval = PollInterval(first=2.0, most=5.0)
     # "No task is made for a request that is answered with one of these" (errors).
     not_accepted = frozenset({400, 401, 402, 403, 429})
     error_codes: ClassVar = {"NoCredit": CreditExhausted, "Moderated": ContentRefused}

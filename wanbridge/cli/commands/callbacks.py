@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from wanbridge.adapters.base import Adapter, CallbackEvent
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.steps import CallbackEvent
 from wanbridge.callbacks.receiver import CallbackReceiver
 from wanbridge.cli.accounts import read_settings
 from wanbridge.cli.codes import Exit

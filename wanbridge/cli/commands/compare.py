@@ -26,7 +26,8 @@ from wanbridge.cli.session import Session
 from wanbridge.cli.usage import UsageError
 from wanbridge.client.clients import Client
 from wanbridge.errors import ConfigurationError, InvalidRequest
-from wanbridge.model.request import ImageRequest, Money
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
 from wanbridge.money.exchange_rates import Rates
 
 _MONEY = Group.create_ordered("Money", default_parameter=Parameter(show_default=False))
@@ -107,7 +108,7 @@ def compare(
     settings = every_account(config, session)
     basis = _basis(money, settings.rates or Rates.of(None))
     adapters = _chosen(settings.adapters, provider)
-    with Client(adapters, patience=settings.patience, prices=settings.prices) as client:
+    with Client(adapters, timeouts=settings.timeouts, prices=settings.prices) as client:
         if requests is None:
             request = build_request(prompt, what)
             found = _of_request(client, request, what, basis, live=live)

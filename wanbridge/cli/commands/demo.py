@@ -20,7 +20,11 @@ from wanbridge.cli.tracker import Tracker
 from wanbridge.cli.usage import UsageError
 from wanbridge.client.clients import AsyncClient
 from wanbridge.errors import UnsupportedFeature, WanbridgeError
-from wanbridge.model.request import ImageRequest, ImageResult, InputImage, PaletteColor, Size
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.palette import PaletteColor
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import ImageResult
+from wanbridge.model.size import Size
 from wanbridge.storage.filenames import short
 
 LATENCY_SECONDS = 1.0

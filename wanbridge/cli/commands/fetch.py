@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from wanbridge.adapters.base import Cancelled
+from wanbridge.adapters.steps import Cancelled
 from wanbridge.cli.accounts import opened
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.deliver import deliver
@@ -18,8 +18,9 @@ from wanbridge.cli.screen import tell, unheard
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target, result_stem
 from wanbridge.client.clients import Client
-from wanbridge.model import codec
-from wanbridge.model.request import ImageResult, Job
+from wanbridge.model import codec, strict_json
+from wanbridge.model.jobs import Job
+from wanbridge.model.result import ImageResult
 from wanbridge.storage.filenames import stem_of
 
 
@@ -60,7 +61,7 @@ def fetch(
 
 
 def _stored(text: bytes) -> Job | ImageResult:
-    document: Any = codec.parse(text)
+    document: Any = strict_json.parse(text)
     if isinstance(document, dict) and "images" in document:
         return codec.from_document(ImageResult, document)
     return codec.from_document(Job, document)

@@ -25,7 +25,8 @@ from wanbridge.cli.target import Target
 from wanbridge.cli.trace import keep_others, show_trace, tell_others
 from wanbridge.client.clients import Client
 from wanbridge.client.options import Call
-from wanbridge.model.request import ImageRequest, ImageResult
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import ImageResult
 
 
 def generate(

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from wanbridge.adapters.base import Adapter, Offer
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.offers import Offer
 from wanbridge.cli.accounts import every_account
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.options import AsJson, ConfigFile

@@ -7,14 +7,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from wanbridge.adapters.base import NotAccepted, StillUnknown
+from wanbridge.adapters.steps import NotAccepted, StillUnknown
 from wanbridge.cli.accounts import opened
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.files import DocumentTarget, read
 from wanbridge.cli.options import ConfigFile
 from wanbridge.cli.screen import unheard
 from wanbridge.cli.session import Session
-from wanbridge.model.request import Job, Receipt
+from wanbridge.model.jobs import Job, Receipt
 
 
 def reconcile(

@@ -23,7 +23,7 @@ from wanbridge.cli.request import build_request
 from wanbridge.cli.screen import show_json, tell, unheard
 from wanbridge.cli.session import Session
 from wanbridge.model import codec
-from wanbridge.model.request import Job
+from wanbridge.model.jobs import Job
 
 
 def submit(

@@ -15,8 +15,10 @@ from wanbridge.cli.session import Session
 from wanbridge.cli.usage import UsageError, read_file
 from wanbridge.config import plain
 from wanbridge.errors import InvalidRequest, Problem
-from wanbridge.model import codec
-from wanbridge.model.request import ImageRequest, ImageResult, Job, Receipt
+from wanbridge.model import schemas, strict_json
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.request import ImageRequest
+from wanbridge.model.result import ImageResult
 
 Kind = Literal["request", "job", "receipt", "result", "config"]
 
@@ -61,7 +63,7 @@ def _problems(file: Path, kind: Kind) -> Iterable[Problem]:
 
 def _of_settings(file: Path, text: bytes) -> Iterable[Problem]:
     document = plain(_settings(file, text))
-    if problems := codec.problems(document, "config"):
+    if problems := schemas.problems(document, "config"):
         return problems
     # What a schema cannot say: options that contradict each other, a key that others can read.
     read_settings(file)
@@ -70,6 +72,6 @@ def _of_settings(file: Path, text: bytes) -> Iterable[Problem]:
 
 def _settings(file: Path, text: bytes) -> Any:
     try:
-        return codec.parse(text) if file.suffix == ".json" else tomllib.loads(text.decode())
+        return strict_json.parse(text) if file.suffix == ".json" else tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidRequest) as exc:
         raise UsageError(f"{file}: {exc}") from None

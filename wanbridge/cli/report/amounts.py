@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, Decimal
 
 from attrs import frozen
 
-from wanbridge.model.request import Money
+from wanbridge.model.money import Money
 
 # Enough for the price of one picture; more digits come from a division by a rate.
 _PLACES_MOST = 6

@@ -13,7 +13,8 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
-from wanbridge.model.request import ImageRequest, Money
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
 from wanbridge.money.comparison import OLD, Total, Workload
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import Quote

@@ -24,7 +24,8 @@ from typing import Any
 
 from wanbridge.cli.report.comparison import Basis, Comparison, age
 from wanbridge.model import codec
-from wanbridge.model.request import ImageRequest, Money
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
 from wanbridge.money.comparison import Total, Workload
 from wanbridge.money.price_book import Quote
 

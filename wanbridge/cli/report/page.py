@@ -22,7 +22,10 @@ from wanbridge.cli.report.comparison import (
 )
 from wanbridge.cli.report.markup import card, escaped, facts, pairs, section
 from wanbridge.cli.report.rows import table
-from wanbridge.model.request import ImageRequest, InputImage, Money, brief_url
+from wanbridge.model.brief import brief_url
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.money import Money
+from wanbridge.model.request import ImageRequest
 from wanbridge.money.comparison import Workload
 from wanbridge.version import __version__
 

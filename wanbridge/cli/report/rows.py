@@ -7,7 +7,7 @@ from attrs import frozen
 from wanbridge.cli.report.amounts import Column, unit
 from wanbridge.cli.report.comparison import Comparison, Line, percent
 from wanbridge.cli.report.markup import classed, escaped
-from wanbridge.model.request import Money
+from wanbridge.model.money import Money
 
 # Classes of badges that the page has a colour for.
 _BADGES = ("published", "reported", "old")

@@ -18,7 +18,7 @@ from wanbridge.cli.report.comparison import (
 )
 from wanbridge.cli.screen import console, facts, money, table
 from wanbridge.cli.session import Session
-from wanbridge.model.request import Money
+from wanbridge.model.money import Money
 from wanbridge.money.comparison import Workload
 
 # Columns that may take two lines, and how narrow they may become.

@@ -12,8 +12,9 @@ from attrs import evolve
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from wanbridge.model.request import RESOLUTIONS, InputImage, Size
-from wanbridge.model.sizes import (
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.size import RESOLUTIONS, Size
+from wanbridge.model.size_rules import (
     AREAS,
     Pixels,
     SizeLimits,

@@ -35,7 +35,8 @@ from math import ceil, floor, isqrt
 
 from attrs import define, evolve, frozen
 
-from wanbridge.model.request import RESOLUTIONS, InputImage, Size
+from wanbridge.model.inputs import InputImage
+from wanbridge.model.size import RESOLUTIONS, Size
 
 AREAS = {"1K": 1024**2, "2K": 2048**2, "4K": 4096**2}
 """Pixels in all that a tier stands for."""

@@ -1,0 +1,133 @@
+"""What came back of one call: delivered pictures, failures, attempts, and their result."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+from wanbridge.errors import Charge
+from wanbridge.model.brief import brief_url
+from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.money import Money
+from wanbridge.model.notes import Note
+from wanbridge.model.stored import StoredValue
+
+
+@frozen(kw_only=True)
+class Image:
+    """One delivered picture.
+
+    Attributes:
+        url: Where the provider serves it; None if it came inline.
+        data: Its bytes, if they are here.
+        mime: ``image/png`` and the like, read from the bytes; None while unknown.
+        width, height: Pixels, read from the bytes; None while unknown.
+        seed: Any 64-bit integer; None if the provider does not say.
+        expires_at: When *url* ends, aware; None if unknown.
+    """
+
+    url: str | None = field(default=None, repr=brief_url)
+    data: bytes | None = field(
+        default=None, repr=lambda d: "None" if d is None else f"<{len(d)} bytes>"
+    )
+    mime: str | None = None
+    width: int | None = None
+    height: int | None = None
+    seed: int | None = None
+    expires_at: datetime | None = None
+
+    def save(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write the bytes to *path*; the extension follows the content.
+
+        The file appears under its name only once it is complete.
+
+        Returns:
+            Where it was written.
+
+        Raises:
+            ValueError: there are no bytes here yet; ``client.download(image)`` gets them.
+            FileExistsError: something is there already and *force* is False.
+        """
+        from wanbridge.storage.files import save
+
+        if self.data is None:
+            raise ValueError("this image has no bytes yet; client.download(image) fetches them")
+        return save([self.data], Path(path), force=force)
+
+
+@frozen(kw_only=True)
+class Failure:
+    """One image of a call that did not come, while others did."""
+
+    code: str | None
+    message: str
+
+
+@frozen(kw_only=True)
+class Attempt:
+    """One try at one provider, for the money trace.
+
+    Attributes:
+        provider: Account name.
+        outcome: ``delivered``, ``skipped`` (nothing was sent), ``left`` (another provider was
+            faster) or the class name of the error.
+        charge: Whether it cost money.
+        cost: What it cost; None if unknown or nothing.
+        seconds: How long it took.
+        detail: Why it ended so, and why the next provider was or was not tried.
+        job: What was accepted and brought no picture here, to go on with; None otherwise.
+        receipt: Of a submit whose outcome is unknown, to look it up; None otherwise.
+    """
+
+    provider: str
+    outcome: str
+    charge: Charge
+    cost: Money | None = None
+    seconds: float = 0.0
+    detail: str = ""
+    job: Job | None = field(default=None, repr=False)
+    receipt: Receipt | None = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class ImageResult(StoredValue):
+    """What came back, at least one picture.
+
+    Attributes:
+        provider: Account name.
+        model: Canonical model.
+        job_id: The provider's task id; None if it answered in one go.
+        images: In the provider's order.
+        requested: How many were asked for.
+        failures: Images that the provider reports as failed.
+        cost: What it cost; None if unknown, which is not zero.
+        cost_source: ``reply`` (the provider said so) or ``rule`` (price and count).
+        notes: How fields were treated; nothing is dropped without one.
+        request_id: The provider's id of the call, for its support.
+        submitted_at, finished_at: By our clock, aware.
+        attempts: Every try of this call, with what it cost.
+        raw: The provider's last reply as parsed JSON.
+    """
+
+    provider: str
+    model: str
+    job_id: str | None
+    images: tuple[Image, ...]
+    requested: int
+    failures: tuple[Failure, ...] = ()
+    cost: Money | None = None
+    cost_source: Literal["reply", "rule"] | None = None
+    notes: tuple[Note, ...] = ()
+    request_id: str | None = None
+    submitted_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: tuple[Attempt, ...] = ()
+    raw: Any = field(default=None, repr=False)
+
+    @property
+    def shortfall(self) -> int:
+        """Asked minus delivered, at least 0."""
+        return max(0, self.requested - len(self.images))

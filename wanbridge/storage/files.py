@@ -1,0 +1,173 @@
+"""Picture files on disk: named by content, seen whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from wanbridge.model.pictures import _EXTENSIONS, _HEAD, _OF_PICTURES, _mime
+
+
+class PictureFile:
+    """A picture on its way to the disk; nothing is seen under its name before it is complete.
+
+    ::
+
+        with PictureFile(Path("kite.png"), force=False) as file:
+            async for chunk in reply:
+                file.write(chunk)
+            path = file.commit()
+
+    The bytes go to a hidden file beside the target. Leaving the block without `commit`, by
+    whatever exception, removes it. Not for several threads at once.
+    """
+
+    def __init__(self, path: Path, *, force: bool) -> None:
+        """Begin a picture that is to become *path*, replacing what is there only with *force*.
+
+        Raises:
+            FileNotFoundError: there is no such directory; ``.filename`` names it.
+            IsADirectoryError: *path* is a directory.
+            OSError: the directory does not take files; ``.filename`` names it.
+        """
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "A directory, not a file name", str(path))
+        self._path = path
+        self._force = force
+        self._head = b""
+        self._target: Path | None = None
+        self._temporary = path.parent / f".wanbridge-{secrets.token_hex(8)}.part"
+        try:
+            # "x" is exclusive, and leaves the permissions to the umask.
+            self._file = self._temporary.open("xb")
+        except OSError as exc:
+            exc.filename = str(path.parent)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Closing writes what is buffered and fails again on a full disk; the first error counts.
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes; a wrong beginning or a taken name is found at the first of them.
+
+        Raises:
+            ValueError: this is no picture; says what it begins with.
+            FileExistsError: a picture of that name exists.
+            OSError: the disk is full, and the like.
+        """
+        self._file.write(chunk)
+        if len(self._head) < _HEAD:
+            self._head += chunk[: _HEAD - len(self._head)]
+            if len(self._head) == _HEAD:
+                self._settle()
+
+    def restart(self) -> None:
+        """Forget what was written: the transfer begins anew."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._head, self._target = b"", None
+
+    def commit(self) -> Path:
+        """Make the picture appear under its name, all of it or not at all; once.
+
+        Returns:
+            Where it is: the extension follows the content. ``kite.jpg`` with a PNG inside becomes
+            ``kite.png``, ``kite`` and ``kite.v2`` become ``kite.png`` and ``kite.v2.png``.
+
+        Raises:
+            ValueError: this is no picture; says what it begins with.
+            FileExistsError: a picture of that name exists, perhaps since a moment ago.
+            OSError: the disk is full, and the like.
+        """
+        target = self._settle()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        if self._force:
+            self._temporary.replace(target)
+        else:
+            _appear(self._temporary, target)
+        return target
+
+    def _settle(self) -> Path:
+        """The final name, once the first bytes have told it."""
+        if self._target is None:
+            mime = _mime(self._head)
+            if mime is None:
+                begins = f"it begins with {self._head!r}" if self._head else "it is empty"
+                raise ValueError(f"not a picture: {begins}")
+            self._target = _named(self._path, mime)
+            # Early, to spare the rest of the download; what counts is `_appear`.
+            if not self._force and os.path.lexists(self._target):
+                raise _exists(self._target)
+        return self._target
+
+
+def _named(path: Path, mime: str) -> Path:
+    """*path* with the extension that belongs to the content; a foreign one is kept before it."""
+    spellings = _EXTENSIONS[mime]
+    suffix = path.suffix.lower()
+    if suffix in spellings:
+        return path
+    if suffix in _OF_PICTURES:
+        return path.with_suffix(spellings[0])
+    return path.with_name(path.name + spellings[0])
+
+
+def _exists(target: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, "Exists, and is not replaced without force", str(target))
+
+
+def _appear(temporary: Path, target: Path) -> None:
+    """Give the file its name, and never take it from another; the temporary name may remain."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise _exists(target) from None
+    except OSError:
+        # No hard links on FAT, exFAT and some network file systems, under half a dozen error
+        # codes. There the name is taken by an empty file first.
+        try:
+            target.open("xb").close()
+        except FileExistsError:
+            raise _exists(target) from None
+        try:
+            temporary.replace(target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
+
+def save(chunks: Iterable[bytes], path: Path, *, force: bool) -> Path:
+    """Write a picture to *path* as its bytes come; the file appears when it is complete.
+
+    Returns:
+        Where it is: the extension follows the content, see `PictureFile.commit`.
+
+    Raises:
+        ValueError: this is no picture; says what it begins with.
+        FileExistsError: it exists, and *force* is not set.
+        OSError: as `PictureFile` says. On any error, also of *chunks*, no file is left behind.
+    """
+    with PictureFile(path, force=force) as file:
+        for chunk in chunks:
+            file.write(chunk)
+        return file.commit()

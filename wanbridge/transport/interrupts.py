@@ -1,0 +1,43 @@
+"""Ctrl-C, held back while a billable request is in flight."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any, Self, cast
+
+
+class Interrupts:
+    """Holds Ctrl-C back while a submit is on the line; a second one goes through.
+
+    Python raises KeyboardInterrupt wherever it is, also between sending and reading, where
+    nobody could tell any more what was bought. Other signals and threads are left alone.
+    """
+
+    def __init__(self) -> None:
+        self.caught: BaseException | None = None
+        self._signal: tuple[int, FrameType | None] | None = None
+
+    def __enter__(self) -> Self:
+        self._before = None
+        if threading.current_thread() is threading.main_thread():
+            before = signal.getsignal(signal.SIGINT)
+            if callable(before):
+                self._before = before
+                signal.signal(signal.SIGINT, self._first)
+        return self
+
+    def _first(self, number: int, frame: FrameType | None) -> None:
+        self._signal = (number, frame)
+        signal.signal(signal.SIGINT, cast("Any", self._before))
+
+    def __exit__(self, *exc: object) -> None:
+        if self._before is None:
+            return
+        signal.signal(signal.SIGINT, self._before)
+        if self._signal is not None:
+            try:
+                self._before(*self._signal)
+            except BaseException as interruption:
+                self.caught = interruption
