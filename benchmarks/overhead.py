@@ -124,9 +124,9 @@ def accounts(url: str) -> list[Adapter]:
 def _exchanges(url: str) -> list[tuple[str, str, bytes | None, dict[str, str]]]:
     """The messages of one generation, as wanbridge writes them."""
     adapter = accounts(url)[0]
-    from wanbridge.adapters.fitting import plan
+    from wanbridge.adapters.fitting import fit
 
-    fitted = plan(adapter, REQUEST)
+    fitted = fit(adapter, REQUEST)
     submit = adapter.submit(fitted.request, fitted.offer, key="k")
     headers = dict(adapter.bearer())
     return [

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.registry import Registry
 from wanbridge.errors import UnsupportedFeature
 from wanbridge.model.request import ImageRequest
@@ -349,7 +349,7 @@ def test_an_example_is_sent_or_refused_as_the_page_says(name: str, provider: str
     adapter = Registry().build(provider, api_key="sk-example")
     expected = EXPECTED[name][provider]
 
-    fitted = plan(adapter, example(name))
+    fitted = fit(adapter, example(name))
 
     if isinstance(expected, set):
         assert expected == {problem.field for problem in fitted.problems}
@@ -376,7 +376,7 @@ def test_both_modes_of_dashscope_take_the_same_body(name: str) -> None:
     bodies = []
     for mode in ("async", "sync"):
         adapter = Registry().build("dashscope", api_key="sk-example", options={"mode": mode})
-        fitted = plan(adapter, example(name))
+        fitted = fit(adapter, example(name))
         if not fitted.problems:
             bodies.append(adapter.submit(fitted.request, fitted.offer, key=KEY).body)
 

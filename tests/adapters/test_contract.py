@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, note, settings
 from contract_bench import Bench, Variant, held, named, readings, sold, variants, variants_in_modes
 from random_requests import requests
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.offers import Offer
 from wanbridge.adapters.steps import Delivery, Done, Op, Pending
 from wanbridge.errors import (
@@ -57,7 +57,7 @@ each_variant = pytest.mark.parametrize("variant", variants(), ids=lambda variant
 
 def sent(adapter: Adapter, request: ImageRequest, **how: Any) -> HttpRequest:
     """The message for *request*, or `UnsupportedFeature`."""
-    fitted = plan(adapter, request, **how).settle()
+    fitted = fit(adapter, request, **how).settle()
     return adapter.submit(fitted.request, fitted.offer, key=KEY)
 
 
@@ -148,7 +148,7 @@ def _check_against_the_sandbox(variant: Variant, request: ImageRequest) -> None:
     bench = Bench(variant, latency=0)
     request = held(bench, request)
     try:
-        fitted = plan(bench.adapter, request).settle()
+        fitted = fit(bench.adapter, request).settle()
         message = bench.prepared(fitted)
     except (UnsupportedFeature, InvalidRequest) as exc:
         note(f"refused: {exc}")

@@ -11,7 +11,7 @@ from attrs import evolve
 from example_provider import Halide
 from wanbridge import Client
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import DROPPABLE, KEY_SHOWN, _unfit, fields_set, plan
+from wanbridge.adapters.fitting import DROPPABLE, KEY_SHOWN, _unfit, fields_set, fit
 from wanbridge.adapters.offers import Limits, Offer, PictureLimits
 from wanbridge.adapters.registry import Registry
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
@@ -28,7 +28,7 @@ BOXED = InputImage("https://x.example/a.png", regions=((1, 2, 3, 4),), width=900
 
 def outcome(name: str, **fields: Any) -> str:
     """``sent``, a note's kind, or ``refused``, for one field at Halide."""
-    fitted = plan(HALIDE, ImageRequest("a kite", **fields))
+    fitted = fit(HALIDE, ImageRequest("a kite", **fields))
     if any(p.field == name for p in fitted.problems):
         return "refused"
     return next((n.kind for n in fitted.notes if n.field == name), "sent")
@@ -36,7 +36,7 @@ def outcome(name: str, **fields: Any) -> str:
 
 def test_a_field_at_its_default_is_no_matter() -> None:
     """Nobody is told about what they did not ask for."""
-    fitted = plan(HALIDE, ImageRequest("a kite"))
+    fitted = fit(HALIDE, ImageRequest("a kite"))
 
     assert ((), ()) == (fitted.notes, fitted.problems)
 
@@ -73,7 +73,7 @@ def test_every_field_is_sent_noted_or_refused(
 ) -> None:
     """Nothing vanishes."""
     request = {"prompt": "a kite", **fields}
-    fitted = plan(HALIDE, ImageRequest(**request))
+    fitted = fit(HALIDE, ImageRequest(**request))
 
     said = "refused" if any(p.field == name for p in fitted.problems) else None
     said = said or next((n.kind for n in fitted.notes if n.field == name), "sent")
@@ -89,7 +89,7 @@ def test_an_inline_answer_is_adapted_where_replies_hold_links() -> None:
             offer = super().offers[0]
             return (evolve(offer, fields=offer.fields - {"inline"}),)
 
-    fitted = plan(Links(api_key="k"), ImageRequest("a kite", inline=True))
+    fitted = fit(Links(api_key="k"), ImageRequest("a kite", inline=True))
 
     assert [("inline", "adapted")] == [(n.field, n.kind) for n in fitted.notes]
     assert fitted.request.inline
@@ -99,7 +99,7 @@ def test_what_may_be_dropped_is_dropped_with_a_note() -> None:
     """`may_drop` is the caller's word, field by field."""
     request = ImageRequest("a kite", negative_prompt="blur", watermark=True)
 
-    fitted = plan(HALIDE, request, may_drop=("negative_prompt",))
+    fitted = fit(HALIDE, request, may_drop=("negative_prompt",))
 
     assert [("negative_prompt", "dropped")] == [(n.field, n.kind) for n in fitted.notes]
     assert ["watermark"] == [p.field for p in fitted.problems]
@@ -110,7 +110,7 @@ def test_regions_may_be_dropped_without_their_image() -> None:
     """The picture stays an input; only the boxes go."""
     request = ImageRequest("a kite", images=(BOXED,), sequential=True)
 
-    fitted = plan(HALIDE, request, may_drop=("regions",))
+    fitted = fit(HALIDE, request, may_drop=("regions",))
 
     assert () == fitted.problems
     assert () == fitted.request.images[0].regions
@@ -121,13 +121,13 @@ def test_regions_may_be_dropped_without_their_image() -> None:
 def test_what_makes_the_request_cannot_be_dropped(name: str) -> None:
     """A request for four edits is not one for a picture of nothing."""
     with pytest.raises(InvalidRequest, match=f"{name} cannot be dropped"):
-        plan(HALIDE, ImageRequest("a kite"), may_drop=(name,))
+        fit(HALIDE, ImageRequest("a kite"), may_drop=(name,))
 
 
 def test_may_drop_is_a_list_of_names() -> None:
     """A lone string would be read letter by letter."""
     with pytest.raises(InvalidRequest, match="give a tuple"):
-        plan(HALIDE, ImageRequest("a kite"), may_drop="seed")
+        fit(HALIDE, ImageRequest("a kite"), may_drop="seed")
 
 
 def test_all_refusals_are_said_at_once() -> None:
@@ -135,7 +135,7 @@ def test_all_refusals_are_said_at_once() -> None:
     request = ImageRequest("x" * 101, watermark=True, size="4K")
 
     with pytest.raises(UnsupportedFeature) as caught:
-        plan(HALIDE, request).settle()
+        fit(HALIDE, request).settle()
 
     assert "watermark" == caught.value.field
     assert ["prompt", "size"] == [p.field for p in caught.value.also]
@@ -147,14 +147,14 @@ def test_limits_can_be_left_to_the_provider() -> None:
     """Documented limits age; `check_limits=False` sends anyway, and nothing else changes."""
     request = ImageRequest("x" * 101, size="100x100", watermark=True)
 
-    fitted = plan(HALIDE, request, check_limits=False)
+    fitted = fit(HALIDE, request, check_limits=False)
 
     assert ["watermark"] == [p.field for p in fitted.problems]
 
 
 def test_a_tier_that_is_not_sold_can_be_tried() -> None:
     """Without the check, 4K becomes pixels within the limits of the sides and areas."""
-    fitted = plan(HALIDE, ImageRequest("a kite", size="4K"), check_limits=False)
+    fitted = fit(HALIDE, ImageRequest("a kite", size="4K"), check_limits=False)
 
     assert () == fitted.problems
     assert "2048*2048" == HALIDE.submit(fitted.request, fitted.offer, key="k").json()["size"]
@@ -175,7 +175,7 @@ def test_an_inline_picture_may_be_too_large() -> None:
     def sized(count: int) -> list[str]:
         image = InputImage(data_uri(b"x" * count, "image/png"), width=900, height=900)
         request = ImageRequest("a kite", images=(image,))
-        return [p.reason for p in plan(Small(api_key="k"), request).problems]
+        return [p.reason for p in fit(Small(api_key="k"), request).problems]
 
     assert [] == sized(1000)
     assert ["images[0]: 1,001 bytes inline; at most 1,000 here, else give a URL"] == sized(1001)
@@ -186,13 +186,13 @@ def test_a_picture_held_by_another_provider_is_refused() -> None:
     runware = Registry().build("runware", api_key="k")
     request = ImageRequest("a kite", images=(InputImage(ref={"kie": "1"}),), size="1024x1024")
 
-    assert ["images"] == [p.field for p in plan(runware, request).problems]
+    assert ["images"] == [p.field for p in fit(runware, request).problems]
 
 
 def test_a_model_that_is_not_sold_is_refused() -> None:
     """With those that are."""
     with pytest.raises(UnsupportedFeature, match=r"model: wan2\.7-image-pro is not sold here"):
-        plan(HALIDE, ImageRequest("a kite", model="wan2.7-image-pro"))
+        fit(HALIDE, ImageRequest("a kite", model="wan2.7-image-pro"))
 
 
 @pytest.mark.parametrize("key", ["seed", "prompt"])
@@ -201,13 +201,13 @@ def test_an_extra_cannot_replace_what_wanbridge_writes(key: str) -> None:
     request = ImageRequest("a kite", extra={"halide": {key: 1}})
 
     with pytest.raises(InvalidRequest, match=rf"\$\.extra\.halide\.{key}: wanbridge writes this"):
-        plan(HALIDE, request)
+        fit(HALIDE, request)
 
 
 def test_an_extra_of_another_adapter_is_left_alone() -> None:
     """One request serves several providers, each with its own extras."""
     request = ImageRequest("a kite", extra={"kie": {"nsfw_checker": True}, "halide": {"fast": 1}})
-    fitted = plan(HALIDE, request)
+    fitted = fit(HALIDE, request)
 
     body = HALIDE.submit(fitted.request, fitted.offer, key="k").json()
 
@@ -343,16 +343,16 @@ def test_bytes_that_are_no_picture_name_the_formats_that_are_read() -> None:
 )
 def test_a_refusal_says_why(fields: dict[str, Any], reason: str) -> None:
     """A tired reader learns what would be right."""
-    assert [reason] == [p.reason for p in plan(HALIDE, ImageRequest("a kite", **fields)).problems]
+    assert [reason] == [p.reason for p in fit(HALIDE, ImageRequest("a kite", **fields)).problems]
 
 
 def test_a_size_that_is_not_sold_may_be_dropped() -> None:
     """The default size takes its place; where that needs an image's size, it is still refused."""
-    fitted = plan(HALIDE, ImageRequest("a kite", size="4K"), may_drop=("size",))
+    fitted = fit(HALIDE, ImageRequest("a kite", size="4K"), may_drop=("size",))
     assert [("size", "dropped")] == [(n.field, n.kind) for n in fitted.notes]
     assert ((), "2K") == (fitted.problems, str(fitted.request.size))
 
     unknown = ImageRequest("a kite", size="4K", images=("https://x.example/a.png",))
-    fitted = plan(HALIDE, unknown, may_drop=("size",))
+    fitted = fit(HALIDE, unknown, may_drop=("size",))
     assert ["dropped"] == [n.kind for n in fitted.notes]
     assert ["client.measure" in p.reason for p in fitted.problems] == [True]

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import Plan, fields_set, plan
+from wanbridge.adapters.fitting import FittedRequest, fields_set, fit
 from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.adapters.steps import Done, Missing, Op, Pending, Step
 from wanbridge.errors import CallFailed, InvalidRequest, ProviderError, UnsupportedFeature
@@ -231,11 +231,11 @@ def wanted(outcome: Document) -> Document:
 # -- the vectors ---------------------------------------------------------------------------
 
 
-def fitted(adapter: Adapter, vector: Document) -> Plan:
-    return plan(adapter, request_of(vector), may_drop=vector.get("may_drop", ())).settle()
+def fitted(adapter: Adapter, vector: Document) -> FittedRequest:
+    return fit(adapter, request_of(vector), may_drop=vector.get("may_drop", ())).settle()
 
 
-def uploaded(adapter: Adapter, fit: Plan, uploads: list[Document]) -> ImageRequest:
+def uploaded(adapter: Adapter, fit: FittedRequest, uploads: list[Document]) -> ImageRequest:
     """The request once everything that it uploads was answered."""
     exchange = adapter.prepare(fit.request, fit.offer)
     replies = iter(uploads)

@@ -229,7 +229,7 @@ def test_a_submit_that_never_arrived_may_be_sent_again(
     run: Any, world: Sandbox, configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Settled: nothing was bought."""
-    monkeypatch.setattr("wanbridge.engine.conversation.LOOK_AGAIN", 0.01)
+    monkeypatch.setattr("wanbridge.engine.reconciliation.LOOK_AGAIN", 0.01)
     receipt = _receipt(world, "runware", str(uuid4()), age=60)
 
     ran = run("reconcile", receipt, "--config", configure(world, "runware"))

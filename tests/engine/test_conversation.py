@@ -15,6 +15,7 @@ from wanbridge.adapters.offers import Offer, PollInterval, RateLimits
 from wanbridge.adapters.registry import Registry
 from wanbridge.adapters.steps import Exchange, NotAccepted, Op, Pending, Resend, StillUnknown
 from wanbridge.engine import conversation as flow
+from wanbridge.engine import exchanges, reconciliation
 from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import REPLY_MOST, Effect, Fetch, Send, Sleep
 from wanbridge.engine.events import Accepted, Polled, Retrying, Submitting
@@ -578,7 +579,9 @@ def test_reconcile_asks_the_provider_and_sends_nothing_again(status: str, expect
     body = {"status": status, "task_id": "t-9"}
     reads = [reply(body)] * (2 if status == "absent" else 1)
 
-    found, effects = runner.play(flow.reconcile(HALIDE, receipt, context=runner.context), *reads)
+    found, effects = runner.play(
+        reconciliation.reconcile(HALIDE, receipt, context=runner.context), *reads
+    )
 
     assert isinstance(found, expected)
     assert [] == posts(effects)
@@ -592,7 +595,8 @@ def test_a_look_up_that_fails_leaves_it_unknown() -> None:
     assert caught.value.receipt is not None
 
     found, _ = runner.play(
-        flow.reconcile(HALIDE, caught.value.receipt, context=runner.context), *[lost()] * 4
+        reconciliation.reconcile(HALIDE, caught.value.receipt, context=runner.context),
+        *[lost()] * 4,
     )
 
     assert isinstance(found, StillUnknown)
@@ -751,7 +755,8 @@ def test_other_free_messages_are_not_sent_again_for_their_status() -> None:
     )
 
     found, effects = runner.play(
-        flow.reconcile(HALIDE, receipt, context=runner.context), reply({"status": "?"}, 503)
+        reconciliation.reconcile(HALIDE, receipt, context=runner.context),
+        reply({"status": "?"}, 503),
     )
 
     assert isinstance(found, StillUnknown)
@@ -952,7 +957,7 @@ def test_free_messages_are_tried_four_times_with_growing_waits() -> None:
     assert receipt is not None
 
     _, effects = runner.play(
-        flow.reconcile(HALIDE, receipt, context=runner.context),
+        reconciliation.reconcile(HALIDE, receipt, context=runner.context),
         *[lost()] * 3,
         reply({"status": "found", "task_id": "t-1"}),
     )
@@ -1119,4 +1124,4 @@ def test_a_reply_may_hold_the_pictures_that_were_asked_for_in_it(
     send = next(flow.generate(adapter, request, key=key, context=FlowRunner().context))
 
     assert isinstance(send, Send)
-    assert REPLY_MOST + pictures * flow.PICTURE_IN_REPLY == send.most
+    assert REPLY_MOST + pictures * exchanges.PICTURE_IN_REPLY == send.most

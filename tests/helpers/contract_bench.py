@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 from PIL import Image as Pillow
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import Plan, plan
+from wanbridge.adapters.fitting import FittedRequest, fit
 from wanbridge.adapters.offers import Offer
 from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.adapters.steps import Done, Exchange, Op, Pending, Step
@@ -143,9 +143,9 @@ class Bench:
 
     def message(self, request: ImageRequest, *, key: str = KEY, **how: Any) -> HttpRequest:
         """What is sent for *request*, which has to pass the plan."""
-        return self.prepared(plan(self.adapter, request, **how), key=key)
+        return self.prepared(fit(self.adapter, request, **how), key=key)
 
-    def prepared(self, fitted: Plan, *, key: str = KEY) -> HttpRequest:
+    def prepared(self, fitted: FittedRequest, *, key: str = KEY) -> HttpRequest:
         """What is sent for a plan, once its pictures are where the provider wants them."""
         request, offer = fitted.settle().request, fitted.offer
         request = self.answered(self.adapter.prepare(request, offer))
@@ -257,7 +257,7 @@ def readings(variant: Variant) -> tuple[Reading, ...]:
     for switches in ({}, *SWITCHES.get(variant.name, ())):
         adapter = variant.adapter()
         for request in _REQUESTS:
-            if plan(adapter, request).problems:
+            if fit(adapter, request).problems:
                 continue
             for reading in conversation(variant, switches, request):
                 small = evolve(reading, response=_shortened(reading.response))

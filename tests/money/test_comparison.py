@@ -23,7 +23,7 @@ from wanbridge.errors import InvalidRequest
 from wanbridge.explain.explanation import explain
 from wanbridge.model.money import Money
 from wanbridge.model.request import MODELS, ImageRequest
-from wanbridge.money.account_quotes import converted, quoted
+from wanbridge.money.account_quotes import convert_charge, quote_account
 from wanbridge.money.comparison import OLD, Workload, compare, workload
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook, Quote
@@ -327,12 +327,12 @@ def test_what_was_paid_is_converted_as_it_was_quoted() -> None:
     """A cost after the call must not differ from its quote by the way it is converted."""
     kie, paid = account("kie"), Money(24, "KIE-CREDITS")
 
-    common, assumes = converted(kie, paid, prices=BOOK, currency="USD")
+    common, assumes = convert_charge(kie, paid, prices=BOOK, currency="USD")
 
     assert Money("0.12", "USD") == common
-    assert quoted(kie, ImageRequest("x", n=3), prices=BOOK).assumes[-1:] == assumes
-    assert (None, ()) == converted(kie, paid, prices=BOOK, currency="CNY")
-    assert (None, ()) == converted(kie, Money(1, "CRUN-CREDITS"), prices=BOOK)
+    assert quote_account(kie, ImageRequest("x", n=3), prices=BOOK).assumes[-1:] == assumes
+    assert (None, ()) == convert_charge(kie, paid, prices=BOOK, currency="CNY")
+    assert (None, ()) == convert_charge(kie, Money(1, "CRUN-CREDITS"), prices=BOOK)
 
 
 def test_an_old_price_says_how_old_it_is() -> None:

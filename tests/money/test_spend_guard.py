@@ -36,7 +36,7 @@ from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image, ImageResult
-from wanbridge.money.account_quotes import converted, quoted
+from wanbridge.money.account_quotes import convert_charge, quote_account
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook, Quote
 from wanbridge.money.spend_guard import Guard, Held
@@ -55,7 +55,9 @@ def usd(amount: str) -> Money:
 
 def exchange(adapter: Adapter, money: Money, currency: str) -> Money | None:
     """As a client does it."""
-    return converted(adapter, money, prices=PriceBook.builtin(), rates=RATES, currency=currency)[0]
+    return convert_charge(
+        adapter, money, prices=PriceBook.builtin(), rates=RATES, currency=currency
+    )[0]
 
 
 def quote_of(money: Money | None) -> Quote:
@@ -433,7 +435,7 @@ def test_the_exceeded_budget_speaks_its_own_currency(guard: Guard) -> None:
 def test_credits_count_by_their_reported_worth(guard: Guard) -> None:
     """Eight of KIE's are 0.04 USD, by its price file; the reply's five are 0.025."""
     both = route(usd("0.10"), Money("1", "CNY"))
-    quote = quoted(KIE, KITE, prices=PriceBook.builtin(), rates=RATES)
+    quote = quote_account(KIE, KITE, prices=PriceBook.builtin(), rates=RATES)
     assert Money("8", "KIE-CREDITS") == quote.money
 
     held = guard.hold(both, quote, KIE, key="k-1", now=NOON)
@@ -447,7 +449,7 @@ def test_credits_count_by_their_reported_worth(guard: Guard) -> None:
 def test_a_budget_in_credits_needs_no_rate(guard: Guard) -> None:
     """Who buys credits may budget in them."""
     frugal = route(Money("20", "KIE-CREDITS"))
-    quote = quoted(KIE, KITE, prices=PriceBook.builtin())
+    quote = quote_account(KIE, KITE, prices=PriceBook.builtin())
 
     guard.hold(frugal, quote, KIE, key="k-1", now=NOON).paid(None)
 

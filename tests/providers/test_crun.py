@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.registry import Registry
 from wanbridge.adapters.steps import CallbackEvent, Delivery, Done, Missing, Op, Pending, Resend
 from wanbridge.errors import (
@@ -76,9 +76,9 @@ JOB = Job(
 )
 
 
-def sent(request: ImageRequest, adapter: Crun = CRUN, **fit: Any) -> HttpRequest:
+def sent(request: ImageRequest, adapter: Crun = CRUN, **options: Any) -> HttpRequest:
     """The submit of a request that fits."""
-    fitted = plan(adapter, request, **fit).settle()
+    fitted = fit(adapter, request, **options).settle()
     return adapter.submit(fitted.request, fitted.offer, key="k")
 
 
@@ -207,7 +207,7 @@ def test_a_guessed_name_is_refused_naming_the_option(
     """And with the option it is sent."""
     asked = evolve(OTTER, **fields)
     with pytest.raises(UnsupportedFeature, match="allow_unverified = true") as caught:
-        plan(CRUN, asked).settle()
+        fit(CRUN, asked).settle()
 
     assert ("crun", field) == (caught.value.provider, caught.value.field)
     assert repr(name) in caught.value.reason
@@ -216,7 +216,7 @@ def test_a_guessed_name_is_refused_naming_the_option(
 
 def test_a_guessed_name_can_be_dropped() -> None:
     """Where the caller allows it, with a note."""
-    fitted = plan(CRUN, evolve(OTTER, seed=7), may_drop=("seed",))
+    fitted = fit(CRUN, evolve(OTTER, seed=7), may_drop=("seed",))
 
     assert [("seed", "dropped")] == [(note.field, note.kind) for note in fitted.notes]
     assert sent(OTTER).body == CRUN.submit(fitted.request, fitted.offer, key="k").body
@@ -327,7 +327,7 @@ def test_what_crun_cannot_say_is_refused_unsent(
 ) -> None:
     """Explicit pixels never become words."""
     with pytest.raises(UnsupportedFeature, match=said) as caught:
-        plan(BOLD, evolve(OTTER, **fields)).settle()
+        fit(BOLD, evolve(OTTER, **fields)).settle()
 
     assert field == caught.value.field
 

@@ -20,7 +20,7 @@ from attrs import evolve
 from PIL import Image as Pillow
 
 from wanbridge import Client
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.steps import Cancelled, Done, Missing, Op, Pending, StillUnknown, TooLate
 from wanbridge.errors import (
     AuthenticationFailed,
@@ -77,14 +77,14 @@ JOB = Job(
 )
 
 
-def sent(request: ImageRequest, adapter: DashScope = TASKS, **fit: Any) -> HttpRequest:
+def sent(request: ImageRequest, adapter: DashScope = TASKS, **options: Any) -> HttpRequest:
     """The submit of a request that fits."""
-    fitted = plan(adapter, request, **fit).settle()
+    fitted = fit(adapter, request, **options).settle()
     return adapter.submit(fitted.request, fitted.offer, key="k")
 
 
-def parameters(request: ImageRequest, **fit: Any) -> Any:
-    return sent(request, **fit).json()["parameters"]
+def parameters(request: ImageRequest, **options: Any) -> Any:
+    return sent(request, **options).json()["parameters"]
 
 
 def reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
@@ -380,12 +380,12 @@ def test_a_picture_of_twenty_megabytes_is_the_largest() -> None:
     """Up to 7 MB it goes inline as the error page advises; above it is uploaded, with a note."""
     small, fits, much = (evolve(MILL, images=(png(n),)) for n in (7 * MB, 20 * MB, 20 * MB + 1))
 
-    assert ((), ()) == (plan(TASKS, small).problems, plan(TASKS, small).notes)
-    assert () == plan(TASKS, fits).problems
+    assert ((), ()) == (fit(TASKS, small).problems, fit(TASKS, small).notes)
+    assert () == fit(TASKS, fits).problems
     said = "images[0]: 20,000,000 bytes are uploaded to DashScope first, for 48 hours"
-    assert (Note("images", "info", said),) == plan(TASKS, fits).notes
+    assert (Note("images", "info", said),) == fit(TASKS, fits).notes
     with pytest.raises(UnsupportedFeature, match="20,000,001 bytes inline; at most 20,000,000"):
-        plan(TASKS, much).settle()
+        fit(TASKS, much).settle()
 
 
 POLICY = {
@@ -624,12 +624,12 @@ def test_a_picture_that_breaks_a_rule_is_refused_first(image: InputImage, reason
     request = evolve(MILL, images=(DUO[1], image))
 
     with pytest.raises(UnsupportedFeature) as caught:
-        plan(TASKS, request).settle()
+        fit(TASKS, request).settle()
 
     assert "images" == caught.value.field
     assert caught.value.reason.startswith("images[1]: ")
     assert reason in caught.value.reason
-    assert () == plan(TASKS, request, check_limits=False).problems
+    assert () == fit(TASKS, request, check_limits=False).problems
 
 
 def test_pictures_at_the_edge_of_the_rules_are_taken() -> None:
@@ -637,12 +637,12 @@ def test_pictures_at_the_edge_of_the_rules_are_taken() -> None:
     sides = ((240, 1920), (8000, 1000), (8000, 8000), (240, 240))
     images = tuple(png(width=w, height=h) for w, h in sides)
 
-    assert () == plan(TASKS, evolve(MILL, images=images)).problems
+    assert () == fit(TASKS, evolve(MILL, images=images)).problems
 
 
 def test_an_alpha_channel_is_noted() -> None:
     """It is "not supported", and nobody says what becomes of it; many are opaque anyway."""
-    fitted = plan(TASKS, evolve(MILL, images=(png(colour=2), png(colour=6))))
+    fitted = fit(TASKS, evolve(MILL, images=(png(colour=2), png(colour=6))))
 
     said = "images[1]: a PNG with an alpha channel, which is not supported; flatten it"
     assert ((Note("images", "info", said),), ()) == (fitted.notes, fitted.problems)
@@ -673,7 +673,7 @@ def test_an_alpha_channel_is_noted() -> None:
 def test_what_dashscope_cannot_say_is_refused_unsent(request_: ImageRequest, field: str) -> None:
     """Some of it DashScope would ignore, and bill."""
     with pytest.raises(UnsupportedFeature) as caught:
-        plan(TASKS, request_).settle()
+        fit(TASKS, request_).settle()
 
     assert ("dashscope", field) == (caught.value.provider, caught.value.field)
 
@@ -681,7 +681,7 @@ def test_what_dashscope_cannot_say_is_refused_unsent(request_: ImageRequest, fie
 @pytest.mark.parametrize("size", ["768x768", "2048x2048", "4096x1024", "1K", "8:1@1K", "1:8"])
 def test_sizes_are_limited_by_area_and_ratio_alone(size: str) -> None:
     """No limit on a side is documented."""
-    assert () == plan(TASKS, evolve(MILL, size=size)).problems
+    assert () == fit(TASKS, evolve(MILL, size=size)).problems
 
 
 def test_a_wrong_tier_can_be_sent_on_demand() -> None:
@@ -706,7 +706,7 @@ def test_a_ref_cannot_be_said_even_unchecked() -> None:
 )
 def test_what_is_met_otherwise_has_a_note(fields: dict[str, Any], note: str) -> None:
     """Nothing vanishes in silence."""
-    assert [note] == [n.kind for n in plan(TASKS, evolve(MILL, **fields)).notes]
+    assert [note] == [n.kind for n in fit(TASKS, evolve(MILL, **fields)).notes]
 
 
 def test_dropped_fields_leave_no_trace_on_the_wire() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.steps import (
     Cancelled,
     Delivery,
@@ -90,9 +90,9 @@ RECEIPT = Receipt(
 )
 
 
-def sent(request: ImageRequest, adapter: EmpirioLabs = LABS, **fit: Any) -> HttpRequest:
+def sent(request: ImageRequest, adapter: EmpirioLabs = LABS, **options: Any) -> HttpRequest:
     """The submit of a request that fits."""
-    fitted = plan(adapter, request, **fit).settle()
+    fitted = fit(adapter, request, **options).settle()
     return adapter.submit(fitted.request, fitted.offer, key="k")
 
 
@@ -355,7 +355,7 @@ def test_a_size_is_words_or_custom_pixels_and_never_both(
 def test_what_empiriolabs_cannot_say_is_refused_unsent(fields: dict[str, Any], field: str) -> None:
     """Some of it EmpirioLabs would ignore in silence."""
     with pytest.raises(UnsupportedFeature) as caught:
-        plan(LABS, evolve(HERON, **fields)).settle()
+        fit(LABS, evolve(HERON, **fields)).settle()
 
     assert ("empiriolabs", field) == (caught.value.provider, caught.value.field)
 
@@ -373,7 +373,7 @@ def test_what_empiriolabs_cannot_say_is_refused_unsent(fields: dict[str, Any], f
 )
 def test_what_has_no_effect_has_a_note(fields: dict[str, Any], kind: str) -> None:
     """Thinking is for pro and text alone, and ignored elsewhere without a word."""
-    fitted = plan(LABS, evolve(HERON, **fields))
+    fitted = fit(LABS, evolve(HERON, **fields))
 
     assert [kind] == [note.kind for note in fitted.notes]
     assert "thinking_mode" not in sent(evolve(HERON, **fields)).json()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.steps import Done, Missing, ModelInfo, Op, Pending, Resend
 from wanbridge.errors import (
     AuthenticationFailed,
@@ -75,9 +75,9 @@ JOB = Job(
 )
 
 
-def sent(request: ImageRequest, adapter: Gccai = GCCAI, *, key: str = "k", **fit: Any) -> Any:
+def sent(request: ImageRequest, adapter: Gccai = GCCAI, *, key: str = "k", **options: Any) -> Any:
     """The submit of a request that fits."""
-    fitted = plan(adapter, request, **fit).settle()
+    fitted = fit(adapter, request, **options).settle()
     return adapter.submit(fitted.request, fitted.offer, key=key)
 
 
@@ -313,7 +313,7 @@ def data_uri(count: int) -> str:
 def test_what_gccai_cannot_say_is_refused_unsent(fields: dict[str, Any], field: str) -> None:
     """It calls nobody back, and says nothing of formats."""
     with pytest.raises(UnsupportedFeature) as caught:
-        plan(GCCAI, evolve(FOX, **fields)).settle()
+        fit(GCCAI, evolve(FOX, **fields)).settle()
 
     assert ("gccai", field) == (caught.value.provider, caught.value.field)
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.steps import CallbackEvent, Done, Missing, Op, Pending, Resend
 from wanbridge.config import load
 from wanbridge.errors import (
@@ -80,9 +80,11 @@ JOB = Job(
 )
 
 
-def sent(request: ImageRequest, adapter: Kie = KIE, *, key: str = "k", **fit: Any) -> HttpRequest:
+def sent(
+    request: ImageRequest, adapter: Kie = KIE, *, key: str = "k", **options: Any
+) -> HttpRequest:
     """The submit of a request that fits."""
-    fitted = plan(adapter, request, **fit).settle()
+    fitted = fit(adapter, request, **options).settle()
     return adapter.submit(fitted.request, fitted.offer, key=key)
 
 
@@ -261,7 +263,7 @@ def test_n_and_thinking_mode_are_always_sent(sequential: bool, images: Any) -> N
 
 def test_a_random_seed_is_the_calls_own_since_kies_default_is_always_0() -> None:
     """From the key, so that the same call gives the same bytes; 0 asked for is sent as 0."""
-    fitted = plan(KIE, CRATES)
+    fitted = fit(KIE, CRATES)
 
     assert [("seed", "info")] == [(note.field, note.kind) for note in fitted.notes]
     assert "derived from the call's key" in fitted.notes[0].detail
@@ -269,7 +271,7 @@ def test_a_random_seed_is_the_calls_own_since_kies_default_is_always_0() -> None
     assert SEED != given(CRATES, key="another")["seed"]
     assert all(0 <= given(CRATES, key=f"{i}")["seed"] < 2**31 for i in range(99))
     assert 0 == given(evolve(CRATES, seed=0))["seed"]
-    assert () == plan(KIE, evolve(CRATES, seed=0)).notes
+    assert () == fit(KIE, evolve(CRATES, seed=0)).notes
 
 
 @pytest.mark.parametrize("ratio", ["1:1", "16:9", "4:3", "21:9", "3:4", "9:16", "8:1", "1:8"])
@@ -297,7 +299,7 @@ def test_sizes_are_words_only_and_never_pixels(
     asked = evolve(CRATES, size=size, images=images)
 
     with pytest.raises(UnsupportedFeature, match=why) as caught:
-        plan(KIE, asked, check_limits=check_limits).settle()
+        fit(KIE, asked, check_limits=check_limits).settle()
     with pytest.raises(UnsupportedFeature, match=why):
         KIE.submit(asked, KIE.offers[0], key="k")
 
@@ -325,7 +327,7 @@ def test_sizes_are_words_only_and_never_pixels(
 def test_what_kie_cannot_say_is_refused_unsent(fields: dict[str, Any], field: str) -> None:
     """4K is listed for the standard model too, but its maker ends it at 2K."""
     with pytest.raises(UnsupportedFeature) as caught:
-        plan(KIE, evolve(CRATES, seed=1, **fields)).settle()
+        fit(KIE, evolve(CRATES, seed=1, **fields)).settle()
 
     assert ("kie", field) == (caught.value.provider, caught.value.field)
 
@@ -458,7 +460,7 @@ def test_without_inline_pictures_nothing_is_prepared() -> None:
 
 def test_an_upload_is_told() -> None:
     """A link that anybody may have is not what was asked for."""
-    kinds = [(n.field, n.kind) for n in plan(KIE, evolve(CRATES, seed=1, images=(INLINE,))).notes]
+    kinds = [(n.field, n.kind) for n in fit(KIE, evolve(CRATES, seed=1, images=(INLINE,))).notes]
 
     assert [("images", "adapted")] == kinds
 

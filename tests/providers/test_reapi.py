@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.steps import Done, Missing, Op, Pending, Resend, StillUnknown
 from wanbridge.errors import (
     AuthenticationFailed,
@@ -70,9 +70,9 @@ JOB = Job(
 )
 
 
-def sent(request: ImageRequest, adapter: ReApi = REAPI, **fit: Any) -> HttpRequest:
+def sent(request: ImageRequest, adapter: ReApi = REAPI, **options: Any) -> HttpRequest:
     """The submit of a request that fits."""
-    fitted = plan(adapter, request, **fit).settle()
+    fitted = fit(adapter, request, **options).settle()
     return adapter.submit(fitted.request, fitted.offer, key="k")
 
 
@@ -310,7 +310,7 @@ def test_a_size_is_a_word_where_it_counts_and_pixels_elsewhere(
 def test_what_reapi_cannot_say_is_refused_unsent(fields: dict[str, Any], field: str) -> None:
     """Some of it reAPI would accept, charge and fail."""
     with pytest.raises(UnsupportedFeature) as caught:
-        plan(REAPI, evolve(OWL, **fields)).settle()
+        fit(REAPI, evolve(OWL, **fields)).settle()
 
     assert ("reapi", field) == (caught.value.provider, caught.value.field)
 
@@ -331,7 +331,7 @@ def test_a_ref_cannot_be_said_even_unchecked() -> None:
 )
 def test_what_is_met_otherwise_has_a_note(fields: dict[str, Any], note: str) -> None:
     """Nothing vanishes in silence."""
-    assert [note] == [n.kind for n in plan(REAPI, evolve(OWL, **fields)).notes]
+    assert [note] == [n.kind for n in fit(REAPI, evolve(OWL, **fields)).notes]
 
 
 def test_extras_join_the_root() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.steps import (
     CallbackEvent,
     Delivery,
@@ -122,7 +122,7 @@ def reply(
 
 
 def message(request: ImageRequest, key: str = TASK) -> HttpRequest:
-    fitted = plan(RUNWARE, request).settle()
+    fitted = fit(RUNWARE, request).settle()
     return RUNWARE.submit(fitted.request, fitted.offer, key=key)
 
 
@@ -133,7 +133,7 @@ def task_of(request: ImageRequest, key: str = TASK) -> dict[str, Any]:
 
 
 def problems(request: ImageRequest) -> list[str]:
-    return [problem.field for problem in plan(RUNWARE, request).problems]
+    return [problem.field for problem in fit(RUNWARE, request).problems]
 
 
 def done(response: HttpResponse, job: Job) -> Delivery:
@@ -240,7 +240,7 @@ def test_thinking_is_always_said_in_text_to_image(thinking: bool | None, sent: b
 
 def test_thinking_with_images_is_noted_and_not_sent() -> None:
     """Runware accepts it, upstream ignores it."""
-    fitted = plan(RUNWARE, evolve(KITE, images=(DUNES,), size=Size(768, 768), thinking=True))
+    fitted = fit(RUNWARE, evolve(KITE, images=(DUNES,), size=Size(768, 768), thinking=True))
 
     assert [("thinking", "ignored")] == [(note.field, note.kind) for note in fitted.notes]
     (task,) = RUNWARE.submit(fitted.request, fitted.offer, key=TASK).json()
@@ -300,7 +300,7 @@ def test_extras_come_last_into_the_task() -> None:
 def test_an_extra_cannot_replace_what_we_write(key: str) -> None:
     """Counts, ids, delivery and callbacks are the client's business."""
     with pytest.raises(InvalidRequest, match=rf"\$\.extra\.runware\.{key}"):
-        plan(RUNWARE, evolve(KITE, extra={"runware": {key: 1}}))
+        fit(RUNWARE, evolve(KITE, extra={"runware": {key: 1}}))
 
 
 def test_a_data_uri_goes_as_it_is() -> None:
@@ -314,7 +314,7 @@ def test_a_data_uri_goes_as_it_is() -> None:
 def test_boxes_on_a_ref_come_with_a_warning() -> None:
     """Runware keeps at most 2048 px a side of what it stores."""
     held = InputImage(ref={"runware": OTHER}, regions=((0, 0, 9, 9),))
-    fitted = plan(RUNWARE, evolve(KITE, images=(held,), size=Size(1024, 1024)))
+    fitted = fit(RUNWARE, evolve(KITE, images=(held,), size=Size(1024, 1024)))
 
     assert [("regions", "info")] == [(note.field, note.kind) for note in fitted.notes]
 
@@ -322,7 +322,7 @@ def test_boxes_on_a_ref_come_with_a_warning() -> None:
 def test_a_ref_of_somebody_else_cannot_be_said_even_unchecked() -> None:
     """There is no word for it, so no limit to lift."""
     elsewhere = InputImage(ref={"kie": "1"})
-    fitted = plan(
+    fitted = fit(
         RUNWARE, evolve(KITE, images=(elsewhere,), size=Size(1024, 1024)), check_limits=False
     )
 
@@ -1197,7 +1197,7 @@ def test_inputs_are_judged_by_the_maker_s_rules() -> None:
     bmp = InputImage.from_bytes(b"BM" + bytes(12) + b"\x28" + bytes(11))
     wide = InputImage(DUNES, width=9000, height=3000)
 
-    problems = plan(RUNWARE, evolve(KITE, images=(bmp, wide), size="1K")).problems
+    problems = fit(RUNWARE, evolve(KITE, images=(bmp, wide), size="1K")).problems
 
     assert any("images[0]: image/bmp; taken here: image/jpeg" in p.reason for p in problems)
     assert any("images[1]: 9000x3000; each side at most 8,000" in p.reason for p in problems)

@@ -19,7 +19,7 @@ from example_provider import Halide, _Options
 from random_requests import requests
 from wanbridge import config
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.registry import Registry
 from wanbridge.errors import (
     ConfigurationError,
@@ -32,7 +32,7 @@ from wanbridge.explain.explanation import explain
 from wanbridge.model.inputs import InputImage
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
-from wanbridge.money.account_quotes import quoted
+from wanbridge.money.account_quotes import quote_account
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook, Quote
 from wanbridge.routing.route import Budget, Candidate, Order, Route, rank
@@ -562,7 +562,7 @@ def test_ranking_decides_the_same_each_time_and_changes_nothing(order: Order) ->
                 route,
                 SEVEN,
                 request,
-                quote=lambda a: quoted(a, request, prices=PriceBook.builtin(), rates=RATES),
+                quote=lambda a: quote_account(a, request, prices=PriceBook.builtin(), rates=RATES),
                 medians=medians,
                 draws=draws,
                 may_drop=route.may_drop,
@@ -620,7 +620,7 @@ def test_the_notes_of_a_dropped_field_are_those_of_its_plan(name: str) -> None:
     assert strict <= lenient
     for adapter in SEVEN:
         if adapter.account in lenient - strict:
-            assert "dropped" in {n.kind for n in plan(adapter, request, may_drop=fields).notes}
+            assert "dropped" in {n.kind for n in fit(adapter, request, may_drop=fields).notes}
 
 
 def test_a_picture_that_one_provider_holds_is_asked_of_that_one_only() -> None:

@@ -23,7 +23,7 @@ from contract_bench import SECONDS, Bench, Variant, conversation, variants
 from halide_wanbridge import Halide
 from test_halide_wanbridge import TestHalide as Outside
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.offers import Offer
 from wanbridge.adapters.steps import CallbackEvent, Done, Op, Pending, Resend, Step
 from wanbridge.errors import Charge, ProviderError
@@ -132,7 +132,7 @@ def samples_of(variant: Variant) -> Samples:
     """A built-in adapter's samples, as its sandbox words them."""
     requests = (ImageRequest("a red kite over dunes", n=2), ImageRequest("a red kite over dunes"))
     adapter = variant.adapter()
-    request = next(r for r in requests if not plan(adapter, r).problems)
+    request = next(r for r in requests if not fit(adapter, r).problems)
     told: dict[str, list[HttpResponse]] = {}
     for reading in conversation(variant, {}, request):
         told.setdefault(reading.name, []).append(reading.response)
@@ -153,7 +153,7 @@ def _called(variant: Variant, request: ImageRequest) -> dict[str, Any]:
     """What the sandbox would call back with, and how it is signed."""
     bench = Bench(variant)
     asked = evolve(request, callback_url=HOOK)
-    if plan(bench.adapter, asked).problems:
+    if fit(bench.adapter, asked).problems:
         return {}
     bench.accepted(asked)
     bench.at += SECONDS

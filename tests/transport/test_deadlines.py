@@ -52,8 +52,8 @@ each_provider = pytest.mark.parametrize("provider", [*BUILTIN, "dashscope-sync"]
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "GRACE", 0.15 - SHORT.read_timeout)
-    monkeypatch.setattr("wanbridge.engine.conversation.LAST_POLL", 0.1)
-    monkeypatch.setattr("wanbridge.engine.conversation.LOOK_LEAST", 0.2)
+    monkeypatch.setattr("wanbridge.engine.polling.LAST_POLL", 0.1)
+    monkeypatch.setattr("wanbridge.engine.reconciliation.LOOK_LEAST", 0.2)
 
 
 def account(provider: str, base_url: str) -> Adapter:

@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from example_provider import ACCEPTED, NOON, Halide
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import Fetch, Send
 from wanbridge.errors import Charge, ConfigurationError, TransportFailed
@@ -23,7 +23,7 @@ from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest, HttpResponse, json_request
 
 HALIDE = Halide(api_key="sk-test-1")
-FITTED = plan(HALIDE, ImageRequest("a kite"))
+FITTED = fit(HALIDE, ImageRequest("a kite"))
 SEND = Send(account="halide", request=HALIDE.submit(FITTED.request, FITTED.offer, key="k"))
 Handler = Callable[[httpx.Request], httpx.Response]
 

@@ -42,7 +42,7 @@ ID_SHOWN = "00000000-0000-4000-8000-000000000000"
 
 
 @frozen(kw_only=True)
-class Plan:
+class FittedRequest:
     """One request, fitted to one provider.
 
     Attributes:
@@ -56,7 +56,7 @@ class Plan:
     notes: tuple[Note, ...]
     problems: tuple[UnsupportedFeature, ...]
 
-    def settle(self) -> Plan:
+    def settle(self) -> FittedRequest:
         """This plan, or the first problem raised with the others in ``.also``."""
         if self.problems:
             first, *rest = self.problems
@@ -64,13 +64,13 @@ class Plan:
         return self
 
 
-def plan(
+def fit(
     adapter: Adapter,
     request: ImageRequest,
     *,
     may_drop: Collection[str] = (),
     check_limits: bool = True,
-) -> Plan:
+) -> FittedRequest:
     """Fit *request* to *adapter*.
 
     Args:
@@ -97,7 +97,7 @@ def plan(
         for problem in _beyond(adapter, fitting.request, fitting.offer.limits):
             fitting.take(problem)
     fitting.fit_size()
-    return Plan(
+    return FittedRequest(
         request=fitting.request,
         offer=fitting.offer,
         notes=tuple(fitting.notes),
@@ -115,7 +115,7 @@ class Verdict:
         problems: Why it cannot be sent, everything at once; empty if it can.
     """
 
-    plan: Plan | None
+    fit: FittedRequest | None
     http: HttpRequest | None
     problems: tuple[UnsupportedFeature, ...]
 
@@ -140,15 +140,15 @@ def judge(
     """Fit *request* to *adapter* and write the message, which is not sent; needs no key.
 
     Args:
-        may_drop, check_limits: As for `plan`.
+        may_drop, check_limits: As for `fit`.
 
     Raises:
-        InvalidRequest: as `plan` does.
+        InvalidRequest: as `fit` does.
     """
     try:
-        fitted = plan(adapter, request, may_drop=may_drop, check_limits=check_limits)
+        fitted = fit(adapter, request, may_drop=may_drop, check_limits=check_limits)
     except UnsupportedFeature as exc:
-        return Verdict(plan=None, http=None, problems=(exc,))
+        return Verdict(fit=None, http=None, problems=(exc,))
     problems, http = fitted.problems, None
     if not problems:
         shown = evolve(adapter, api_key=KEY_SHOWN)
@@ -156,7 +156,7 @@ def judge(
             http = shown.submit(fitted.request, fitted.offer, key=ID_SHOWN)
         except UnsupportedFeature as exc:
             problems = (exc,)
-    return Verdict(plan=fitted, http=http, problems=problems)
+    return Verdict(fit=fitted, http=http, problems=problems)
 
 
 class _Fitting:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from attrs import frozen
 
-from wanbridge.adapters.steps import (
-    Op,
-    T,
-)
+from wanbridge.adapters.steps import Op
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -26,6 +23,8 @@ from wanbridge.model.jobs import Job
 from wanbridge.model.notes import Note
 from wanbridge.model.structuring import ShapeError, structure
 from wanbridge.wire import HttpResponse
+
+T = TypeVar("T")
 
 
 @frozen(kw_only=True)

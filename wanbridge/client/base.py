@@ -16,7 +16,7 @@ import attrs
 from attrs import evolve
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import plan, refuse_digests
+from wanbridge.adapters.fitting import fit, refuse_digests
 from wanbridge.adapters.registry import Registry
 from wanbridge.adapters.steps import Cancelled, Delivery, Found, ModelInfo, Step, TooLate
 from wanbridge.client.options import (
@@ -31,8 +31,8 @@ from wanbridge.client.options import (
     request_of,
     sorted_out,
 )
-from wanbridge.engine import conversation as flow
 from wanbridge.engine import download as fetch
+from wanbridge.engine import exchanges
 from wanbridge.engine.context import CallContext, Timeouts
 from wanbridge.engine.driver import Driver
 from wanbridge.engine.effects import Flow
@@ -45,13 +45,13 @@ from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image, ImageResult
-from wanbridge.money.account_quotes import converted, quoted
+from wanbridge.money.account_quotes import convert_charge, quote_account
 from wanbridge.money.comparison import Workload, compare, workload
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook, Quote
 from wanbridge.money.spend_guard import Guard
 from wanbridge.observability.telemetry import Telemetry, watched
-from wanbridge.routing.estimates import asked
+from wanbridge.routing.estimates import estimate_quotes
 from wanbridge.routing.failover import failover
 from wanbridge.routing.health import Health
 from wanbridge.routing.purchase import (
@@ -410,7 +410,7 @@ class Accounts:
             route,
             adapters,
             request,
-            quote=lambda a: quoted(
+            quote=lambda a: quote_account(
                 a, request, prices=self._prices, rates=self._rates, currency=currency
             ),
             medians=self._health.medians(request.model, self._clock())
@@ -423,7 +423,7 @@ class Accounts:
         )
 
     def _in_currency(self, adapter: Adapter, money: Money, currency: str) -> Money | None:
-        found, _ = converted(
+        found, _ = convert_charge(
             adapter, money, prices=self._prices, rates=self._rates, currency=currency
         )
         return found
@@ -438,10 +438,14 @@ class Accounts:
 
         def common(adapter: Adapter, money: Money) -> tuple[Money | None, tuple[str, ...]]:
             rates, currency = rating["rates"], rating["currency"]
-            return converted(adapter, money, prices=self._prices, rates=rates, currency=currency)
+            return convert_charge(
+                adapter, money, prices=self._prices, rates=rates, currency=currency
+            )
 
         adapters = self._accounts if live else {}
-        return Driver(asked(quotes, adapters, made, common=common, context=context), context)
+        return Driver(
+            estimate_quotes(quotes, adapters, made, common=common, context=context), context
+        )
 
     def _workload(self, requests: Iterable[ImageRequest], how: Rating) -> Workload:
         return workload(self._accounts.values(), requests, **self._rating(**how))
@@ -493,11 +497,11 @@ class Accounts:
 
     def _balance(self, provider: str | None) -> Driver[Money]:
         adapter, context = self._choose(provider), self._context()
-        return Driver(flow.converse(adapter, adapter.balance(), context=context), context)
+        return Driver(exchanges.converse(adapter, adapter.balance(), context=context), context)
 
     def _models(self, provider: str | None) -> Driver[tuple[ModelInfo, ...]]:
         adapter, context = self._choose(provider), self._context()
-        return Driver(flow.converse(adapter, adapter.models(), context=context), context)
+        return Driver(exchanges.converse(adapter, adapter.models(), context=context), context)
 
     def _estimate(
         self, request: ImageRequest | str, provider: str | None, fields: dict[str, Any]
@@ -507,9 +511,9 @@ class Accounts:
             self._choose(provider),
             self._context(),
         )
-        fitted = plan(adapter, made).settle()
+        fitted = fit(adapter, made).settle()
         exchange = adapter.estimate(fitted.request, fitted.offer)
-        return Driver(flow.converse(adapter, exchange, context=context), context)
+        return Driver(exchanges.converse(adapter, exchange, context=context), context)
 
     def _refresh(self, job: Job) -> Driver[tuple[Image, ...]]:
         adapter, context = self._at(job.account, job.provider, job.base_url), self._context()

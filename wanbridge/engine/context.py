@@ -92,7 +92,7 @@ class CallContext:
         origins: Origins of the configured base URLs, from which pictures may be fetched even
             on this machine.
         callbacks: Who is called when a job ends; None if nobody is.
-        may_drop, check_limits: As in `wanbridge.adapters.fitting.plan`.
+        may_drop, check_limits: As in `wanbridge.adapters.fitting.fit`.
         ends_at: When, on `clock`, the whole call ends, whose part this is; None: by *patience*.
         linger: Seconds that a submit may wait for its turn, or to be sent again to who is busy;
             None: until the deadline. Set where another provider could be asked instead.

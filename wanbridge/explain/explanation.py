@@ -8,10 +8,10 @@ from typing import Literal
 from attrs import evolve, frozen
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import Plan, fields_set, judge, refuse_digests
+from wanbridge.adapters.fitting import FittedRequest, fields_set, judge, refuse_digests
 from wanbridge.errors import UnsupportedFeature
 from wanbridge.model.request import ImageRequest
-from wanbridge.money.account_quotes import quoted
+from wanbridge.money.account_quotes import quote_account
 from wanbridge.money.price_book import PriceBook, Quote
 from wanbridge.wire import HttpRequest
 
@@ -70,8 +70,8 @@ def explain(
     """
     refuse_digests(request)
     verdict = judge(adapter, request, may_drop=may_drop, check_limits=check_limits)
-    fitted = verdict.plan
-    quote = quoted(adapter, request, prices=prices)
+    fitted = verdict.fit
+    quote = quote_account(adapter, request, prices=prices)
     return Explanation(
         ok=not verdict.problems,
         model=None if fitted is None else fitted.offer.alias,
@@ -84,7 +84,7 @@ def explain(
 
 
 def _fields(
-    request: ImageRequest, fitted: Plan | None, problems: tuple[UnsupportedFeature, ...]
+    request: ImageRequest, fitted: FittedRequest | None, problems: tuple[UnsupportedFeature, ...]
 ) -> dict[str, FieldReport]:
     reports = {}
     if fitted is not None:  # where the model is not sold, there is no more to say than that

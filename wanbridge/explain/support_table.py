@@ -15,7 +15,7 @@ from pathlib import Path
 from attrs import frozen
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.errors import UnsupportedFeature
 from wanbridge.explain.explanation import Outcome
@@ -102,7 +102,7 @@ def support(adapters: Iterable[Adapter]) -> tuple[Support, ...]:
 def _cell(row: str, name: str, request: ImageRequest, adapter: Adapter) -> Support:
     outcome: Outcome
     try:
-        fitted = plan(adapter, request)
+        fitted = fit(adapter, request)
     except UnsupportedFeature as exc:
         return _made(row, name, adapter, "refused", exc.reason, "", verified=True)
     refused = [p.reason for p in fitted.problems]

@@ -9,7 +9,7 @@ from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import EXACT, PriceBook, Quote
 
 
-def quoted(
+def quote_account(
     adapter: Adapter,
     request: ImageRequest,
     *,
@@ -33,13 +33,13 @@ def quoted(
         region=adapter.price_region,
         usd_per_credit=adapter.usd_per_credit,
         assumes=adapter.price_assumes,
-        common=lambda money: converted(
+        common=lambda money: convert_charge(
             adapter, money, prices=prices, rates=rates, currency=currency
         ),
     )
 
 
-def converted(
+def convert_charge(
     adapter: Adapter,
     money: Money,
     *,
@@ -52,7 +52,7 @@ def converted(
     Credits without a rate of the caller's are worth what the provider's price file reports.
 
     Args:
-        rates, currency: As for `quoted`.
+        rates, currency: As for `quote_account`.
 
     Returns:
         None without a rate.

@@ -18,7 +18,7 @@ from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import Verdict, judge, refuse_digests
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
-from wanbridge.money.account_quotes import quoted
+from wanbridge.money.account_quotes import quote_account
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import EXACT, Confidence, PriceBook, Quote
 
@@ -107,7 +107,7 @@ def compare(
 
     Args:
         currency: To compare in; None is the base of *rates*.
-        may_drop, check_limits: As for `wanbridge.adapters.fitting.plan`.
+        may_drop, check_limits: As for `wanbridge.adapters.fitting.fit`.
         today: To tell how old a price is.
 
     Raises:
@@ -118,7 +118,7 @@ def compare(
     found = []
     for adapter in adapters:
         verdict = judge(adapter, request, may_drop=may_drop, check_limits=check_limits)
-        quote = quoted(adapter, request, prices=prices, rates=rates, currency=currency)
+        quote = quote_account(adapter, request, prices=prices, rates=rates, currency=currency)
         found.append(evolve(_dated(quote, today), refused=verdict.refused))
     return sorted(found, key=place)
 
@@ -156,7 +156,9 @@ def workload(
             if verdict.problems:
                 one.refuse(verdict)
                 continue
-            quote = quoted(one.adapter, request, prices=prices, rates=rates, currency=currency)
+            quote = quote_account(
+                one.adapter, request, prices=prices, rates=rates, currency=currency
+            )
             one.take(_dated(quote, today), request.n)
             able += 1
             if quote.in_currency is not None:

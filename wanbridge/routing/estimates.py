@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import evolve
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import plan
-from wanbridge.engine import conversation as flow
+from wanbridge.adapters.fitting import fit
+from wanbridge.engine import exchanges
 from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Flow
 from wanbridge.errors import CallFailed, UnsupportedFeature
@@ -21,7 +21,7 @@ from wanbridge.money.price_book import Quote
 Common = Callable[[Adapter, Money], tuple[Money | None, tuple[str, ...]]]
 
 
-def asked(
+def estimate_quotes(
     quotes: Sequence[Quote],
     adapters: Mapping[str, Adapter],
     request: ImageRequest,
@@ -55,10 +55,10 @@ def _asked(
     if not adapter.api_key:
         said = "it estimates only with a key"
         return evolve(quote, assumes=(*quote.assumes, said))
-    fitted = plan(adapter, request, may_drop=context.may_drop, check_limits=context.check_limits)
+    fitted = fit(adapter, request, may_drop=context.may_drop, check_limits=context.check_limits)
     try:
         exchange = adapter.estimate(fitted.request, fitted.offer)
-        money = yield from flow.converse(adapter, exchange, context=context)
+        money = yield from exchanges.converse(adapter, exchange, context=context)
     except (CallFailed, UnsupportedFeature) as exc:
         return evolve(quote, assumes=(*quote.assumes, f"its live estimate failed: {exc}"))
     in_currency, assumes = common(adapter, money)

@@ -19,7 +19,7 @@ from attrs import define, evolve
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.steps import Found, NotAccepted, StillUnknown
-from wanbridge.engine import conversation as flow
+from wanbridge.engine import reconciliation
 from wanbridge.engine.context import CallContext, Handles
 from wanbridge.engine.effects import Flow, Sleep
 from wanbridge.engine.events import Asking
@@ -349,12 +349,14 @@ class _Failover(Generic[T]):
 
     def _look_up(self, receipt: Receipt, adapter: Adapter, context: CallContext) -> Flow[Found]:
         """Look a submit up; again if waiting for it can settle it and is wanted."""
-        found = yield from flow.reconcile(adapter, receipt, context=context, until=self.until)
+        found = yield from reconciliation.reconcile(
+            adapter, receipt, context=context, until=self.until
+        )
         if isinstance(found, StillUnknown) and found.again_at is not None and not self._pays_again:
             pause = max(0.0, (found.again_at - self.context.now()).total_seconds())
             if self.context.clock() + pause < self.until:
                 yield Sleep(pause)
-                found = yield from flow.reconcile(
+                found = yield from reconciliation.reconcile(
                     adapter, receipt, context=context, until=self.until
                 )
         return found

@@ -12,9 +12,10 @@ from typing import Protocol, TypeVar
 from attrs import evolve, frozen
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import Plan
+from wanbridge.adapters.fitting import FittedRequest
 from wanbridge.adapters.steps import Cancelled, Done, Found, NotAccepted, Step, TooLate
 from wanbridge.engine import conversation as flow
+from wanbridge.engine import exchanges, reconciliation, results
 from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Flow
 from wanbridge.engine.events import Accepted, Event, OperationName, Submitting
@@ -48,7 +49,7 @@ class Operation(Protocol[T_co]):
         *,
         key: str,
         context: CallContext,
-        fitted: Plan | None = None,
+        fitted: FittedRequest | None = None,
     ) -> Flow[T_co]:
         """Buy it."""
 
@@ -197,7 +198,7 @@ def poll_job(adapter: Adapter, job: Job, *, context: CallContext, shared: Shared
         _settle_ended(adapter, job, exc.charge, shared)
         raise
     if isinstance(step, Done) and step.delivery.images:
-        cost, _ = flow.cost_of(adapter, job.request, step.delivery, context)
+        cost, _ = results.cost_of(adapter, job.request, step.delivery, context)
         images, at = step.delivery.images, context.now()
         shared.guard.settle_all(adapter, job, cost, bought=True, images=images, at=at)
     return step
@@ -213,7 +214,7 @@ def reconcile_receipt(
     adapter: Adapter, receipt: Receipt, *, context: CallContext, shared: Shared
 ) -> Flow[Found]:
     """An uncertain submit, looked up; what was held for it is given back if nothing came of it."""
-    found = yield from flow.reconcile(adapter, receipt, context=context)
+    found = yield from reconciliation.reconcile(adapter, receipt, context=context)
     if isinstance(found, NotAccepted):
         shared.guard.settle_all(adapter, receipt, None, bought=False)
     elif isinstance(found, Job):
@@ -225,7 +226,7 @@ def cancel_job(
     adapter: Adapter, job: Job, *, context: CallContext, shared: Shared
 ) -> Flow[Cancelled | TooLate]:
     """A job, cancelled; what was held for it is given back if that costs nothing."""
-    found = yield from flow.converse(adapter, adapter.cancel(job), context=context)
+    found = yield from exchanges.converse(adapter, adapter.cancel(job), context=context)
     if isinstance(found, Cancelled):
         _settle_ended(adapter, job, found.charge, shared)
     return found
@@ -235,6 +236,6 @@ def refresh_job(
     adapter: Adapter, job: Job, *, context: CallContext, shared: Shared
 ) -> Flow[tuple[Image, ...]]:
     """New links to a finished job's pictures, which are listed instead of the old ones."""
-    images = yield from flow.converse(adapter, adapter.refresh(job), context=context)
+    images = yield from exchanges.converse(adapter, adapter.refresh(job), context=context)
     shared.guard.renewed(job, images, context.now())
     return images

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from attrs import field, frozen
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import DROPPABLE, Plan, plan
+from wanbridge.adapters.fitting import DROPPABLE, FittedRequest, fit
 from wanbridge.errors import (
     ConfigurationError,
     MissingCredentials,
@@ -216,7 +216,7 @@ class Candidate:
     """
 
     adapter: Adapter
-    fitted: Plan | None = None
+    fitted: FittedRequest | None = None
     quote: Quote | None = None
     reason: str = ""
     skipped: Exception | None = None
@@ -246,7 +246,7 @@ def rank(
         quote: The price at an account, in a common currency where it can be converted.
         medians: Seconds that *request*'s model took, by account; for ``fastest``.
         draws: A number in [0, 1) for each adapter; for ``spread``.
-        may_drop, check_limits: As in `wanbridge.adapters.fitting.plan`.
+        may_drop, check_limits: As in `wanbridge.adapters.fitting.fit`.
         with_job: A job is wanted, which modes that answer at once do not give.
 
     Raises:
@@ -281,13 +281,13 @@ def _fitted(
     may_drop: Collection[str],
     check_limits: bool,
     with_job: bool,
-) -> Plan:
+) -> FittedRequest:
     """The request as an account would be sent it; raises why it cannot be."""
     if not adapter.api_key:
         raise MissingCredentials(f"{adapter.account}: no key is configured")
     if with_job and adapter.at_once:
         raise adapter.unsupported("submit", "this mode answers with the pictures at once")
-    return plan(adapter, request, may_drop=may_drop, check_limits=check_limits).settle()
+    return fit(adapter, request, may_drop=may_drop, check_limits=check_limits).settle()
 
 
 def _said(problem: Exception) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import plan
+from wanbridge.adapters.fitting import fit
 from wanbridge.model.inputs import Box, InputImage
 from wanbridge.model.palette import PaletteColor
 from wanbridge.model.request import ImageRequest
@@ -51,18 +51,18 @@ def plain(mode: str, model: str) -> ImageRequest:
 
 def modes(adapter: Adapter, model: str) -> tuple[str, ...]:
     """Those of `PLAIN` that *adapter* can say."""
-    return tuple(mode for mode in PLAIN if not plan(adapter, plain(mode, model)).problems)
+    return tuple(mode for mode in PLAIN if not fit(adapter, plain(mode, model)).problems)
 
 
 def says_pixels(adapter: Adapter, model: str) -> bool:
     """Whether a size in pixels that every model has can be said."""
     square = evolve(plain("text", model), size=Size(1024, 1024))
-    return not plan(adapter, square).problems
+    return not fit(adapter, square).problems
 
 
 def sent(adapter: Adapter, request: ImageRequest, **how: Any) -> HttpRequest:
     """The message for *request*, or `UnsupportedFeature`."""
-    fitted = plan(adapter, request, **how).settle()
+    fitted = fit(adapter, request, **how).settle()
     return adapter.submit(fitted.request, fitted.offer, key=KEY)
 
 

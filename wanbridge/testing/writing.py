@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import DROPPABLE, fields_set, plan
+from wanbridge.adapters.fitting import DROPPABLE, fields_set, fit
 from wanbridge.adapters.offers import Offer
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
 from wanbridge.model.inputs import InputImage
@@ -41,7 +41,7 @@ def declared_fields_reach_the_wire(adapter: Adapter, offer: Offer) -> None:
         base = plain(mode, offer.model)
         before = sent(adapter, base)
         for name, other in others(adapter, base):
-            fitted = plan(adapter, other)
+            fitted = fit(adapter, other)
             if not fitted.problems:
                 after = adapter.submit(fitted.request, fitted.offer, key=KEY)
                 reached |= {name} if before != after else set()
@@ -55,7 +55,7 @@ def nothing_vanishes(adapter: Adapter, offer: Offer) -> None:
     for mode in modes(adapter, offer.model):
         base = plain(mode, offer.model)
         for name, other in others(adapter, base):
-            fitted = plan(adapter, other)
+            fitted = fit(adapter, other)
             told = {n.field for n in fitted.notes} | {p.field for p in fitted.problems}
             if name in told or _means_what_absent_means(name, other, mode):
                 continue
@@ -81,7 +81,7 @@ def what_cannot_be_said_can_be_dropped(adapter: Adapter, offer: Offer) -> None:
         for name, other in others(adapter, base):
             if name in offer.fields or name not in DROPPABLE or name not in fields_set(other):
                 continue
-            kept, dropped = plan(adapter, other), plan(adapter, other, may_drop=(name,))
+            kept, dropped = fit(adapter, other), fit(adapter, other, may_drop=(name,))
             if kept.problems:
                 assert [name] == [problem.field for problem in kept.problems]
                 told = [(n.field, n.kind) for n in dropped.notes if n.kind != "info"]
@@ -125,7 +125,7 @@ def a_body_holds_no_null_but_the_callers(adapter: Adapter, offer: Offer) -> None
     """Absent values are absent; only an extra may say null."""
     for mode in modes(adapter, offer.model):
         for name, request in others(adapter, plain(mode, offer.model)):
-            if not plan(adapter, request).problems:
+            if not fit(adapter, request).problems:
                 nulls = list(_nulls(sent(adapter, request).json()))
                 assert not nulls, f"{mode}, {name}: {nulls}"
     extra = {adapter.name: {"zz_given": None}}
@@ -163,7 +163,7 @@ def what_is_written_beside_extras_is_reserved(adapter: Adapter, offer: Offer) ->
     written: set[str] = set()
     for mode in modes(adapter, offer.model):
         for _, request in others(adapter, plain(mode, offer.model)):
-            if not plan(adapter, request).problems:
+            if not fit(adapter, request).problems:
                 extra = evolve(request, extra={adapter.name: {"zz_ours": 1}})
                 (node,) = _holding(sent(adapter, extra).json(), "zz_ours")
                 written |= node.keys() - {"zz_ours"}
@@ -172,7 +172,7 @@ def what_is_written_beside_extras_is_reserved(adapter: Adapter, offer: Offer) ->
     for name in adapter.reserved:
         request = evolve(plain("text", offer.model), extra={adapter.name: {name: 1}})
         with suppress(InvalidRequest):
-            plan(adapter, request)
+            fit(adapter, request)
             raise AssertionError(f"extra.{adapter.name}.{name} is reserved, and yet taken")
 
 
