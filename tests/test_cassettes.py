@@ -139,7 +139,7 @@ import sys
 
 sys.modules[sys.argv[1]] = None
 import pytest
-from wanbridge.httplib import httpx
+from wanbridge.transport.library import httpx
 
 assert httpx.__name__ == sys.argv[2], httpx.__name__
 sys.exit(pytest.main([*sys.argv[3:], "-p", "no:cacheprovider", "-p", "no:randomly"]))

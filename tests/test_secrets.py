@@ -253,7 +253,7 @@ _CRASH = """
 import os
 
 from wanbridge import Client
-from wanbridge.httplib import httpx
+from wanbridge.transport.library import httpx
 from wanbridge.sandbox import Sandbox, SandboxTransport
 
 provider, kind = os.environ["PROVIDER"], os.environ["KIND"]

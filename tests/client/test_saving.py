@@ -160,8 +160,8 @@ def test_a_picture_that_could_not_be_brought_along_is_listed(sandbox: Sandbox, p
 _KILLED_BEFORE_SAVING = """
 import os, signal, sys
 from wanbridge import Client
-from wanbridge.registry import Registry
-from wanbridge.sqlite_ledger import SqliteLedger
+from wanbridge.adapters.registry import Registry
+from wanbridge.ledger.sqlite import SqliteLedger
 
 path, key, base_url = sys.argv[1:]
 account = Registry().build("runware", api_key=key, base_url=base_url)

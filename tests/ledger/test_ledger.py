@@ -1369,7 +1369,7 @@ _READ_ONLY = """
 import sys
 from pathlib import Path
 from ordinary_user import unprivileged
-from wanbridge.sqlite_ledger import SqliteLedger
+from wanbridge.ledger.sqlite import SqliteLedger
 
 folder = Path(sys.argv[1])
 # What is imported late may be out of the other user's reach.

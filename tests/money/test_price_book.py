@@ -748,8 +748,8 @@ def hook(event, args):
     if event == "open" and "prices" in str(args[0]) and str(args[0]).endswith(".json"):
         opened.append(str(args[0]).replace("\\\\", "/").rpartition("/")[2])
 sys.addaudithook(hook)
-from wanbridge.model import ImageRequest
-from wanbridge.pricing import PriceBook
+from wanbridge import ImageRequest
+from wanbridge.money.price_book import PriceBook
 book = PriceBook.builtin()
 before = list(opened)
 book.quote("reapi", "reapi", ImageRequest("a red kite"))

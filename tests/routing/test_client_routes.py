@@ -538,10 +538,10 @@ _KILLED = """
 import os, signal, sys
 from datetime import UTC, datetime
 from wanbridge import Budget, Client, Route
-from wanbridge.httplib import httpx
+from wanbridge.transport.library import httpx
 from wanbridge.model import Money
 from wanbridge.sandbox import Sandbox
-from wanbridge.sqlite_ledger import SqliteLedger
+from wanbridge.ledger.sqlite import SqliteLedger
 
 class Deadly(httpx.BaseTransport):
     def handle_request(self, request):

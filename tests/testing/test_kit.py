@@ -73,7 +73,7 @@ def in_a_process_with(target: Path, *arguments: str) -> str:
 
 
 _LISTED = """
-from wanbridge.registry import Registry
+from wanbridge.adapters.registry import Registry
 import halide_wanbridge
 print(*Registry().names(), Registry().adapter("halide") is halide_wanbridge.Halide)
 print(halide_wanbridge.__file__)

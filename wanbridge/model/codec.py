@@ -35,12 +35,10 @@ from wanbridge.model.validation import HALF_SURROGATE
 if TYPE_CHECKING:
     from cattrs import Converter
 from wanbridge.model.schemas import checker, display, problems_of
-from wanbridge.model.strict_json import DEPTH_MAX, json_problems, parse, scalar_problem
+from wanbridge.model.strict_json import DEPTH_MAX, Document, json_problems, parse, scalar_problem
 from wanbridge.model.validation import merged, raise_all
 
 T = TypeVar("T")
-Step = str | int
-Document = dict[str, Any]
 VERSION = 1
 RAW_DEPTH = 50
 _NAMES: dict[type, str] = {

@@ -14,9 +14,10 @@ from attrs import frozen
 
 from wanbridge.errors import Problem, step
 from wanbridge.model.brief import brief_url
-from wanbridge.model.codec import Document, Step
-from wanbridge.model.strict_json import INT_MAX, json_problems
+from wanbridge.model.strict_json import INT_MAX, Document, json_problems
 from wanbridge.model.validation import in_order
+
+Step = str | int
 
 SCHEMAS = ("request", "result", "job", "receipt", "config", "prices")
 # Schemas that others refer to.

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any, cast
 
 from wanbridge.errors import InvalidRequest, Problem, step
-from wanbridge.model.codec import Document
 from wanbridge.model.validation import HALF_SURROGATE, raise_all
+
+Document = dict[str, Any]
 
 DEPTH_MAX = 100
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
