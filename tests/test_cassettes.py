@@ -119,7 +119,7 @@ def told(value: object) -> str:
 
 
 @pytest.mark.parametrize("play", [blocking, awaiting])
-@pytest.mark.parametrize("scene", SCENARIOS, ids=[scenario.name for scenario in SCENARIOS])
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=[scenario.name for scenario in SCENARIOS])
 def test_a_cassette_plays_to_its_end(scenario: Scenario, play: Callable[[Scenario], Any]) -> None:
     """The messages are those on the tape, and what they bring is what it shows."""
     with played(scenario):

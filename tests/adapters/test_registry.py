@@ -57,7 +57,7 @@ def test_a_builtin_cannot_be_replaced() -> None:
 
 def test_a_package_can_bring_an_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the entry-point group."""
-    registry = outside(monkeypatch, halide="halide:Halide")
+    registry = outside(monkeypatch, halide="example_provider:Halide")
 
     assert Halide is registry.adapter("halide")
     assert (*BUILTIN, "halide") == registry.names()

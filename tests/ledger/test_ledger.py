@@ -865,7 +865,10 @@ def _run(script: str, *arguments: Path) -> str:
         capture_output=True,
         text=True,
         timeout=CHILD_SECONDS,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parent), *sys.path])),
+        },
     )
     assert 0 == run.returncode, run.stderr
     return run.stdout.strip()

@@ -52,8 +52,11 @@ PER_IMAGE = {
 KIE_CREDITS = {STANDARD: {1: 8, 4: 32, 12: 96}, PRO: {1: 12, 4: 48, 12: 144}}
 
 # Money is computed here and nowhere else. Seconds and weights are binary fractions elsewhere.
-MONEY = ("pricing", "rates", "quotes", "compare", "ledger", "sqlite_ledger", "guard")
-MONEY_PARTS = {"model": ("Money", "_amount", "_exact"), "route": ("Budget",)}
+MONEY = (
+    *("model/money", "money/price_book", "money/exchange_rates", "money/account_quotes"),
+    *("money/comparison", "money/spend_guard", "ledger/protocol", "ledger/sqlite"),
+)
+MONEY_PARTS = {"routing/route": ("Budget",)}
 
 
 def asking(n: int, model: str = STANDARD) -> ImageRequest:

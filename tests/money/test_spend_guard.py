@@ -224,7 +224,7 @@ def test_a_purchase_is_settled_once(guard: Guard) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trail", "spent", "still_open"),
+    ("handles", "spent", "still_open"),
     [
         (Handles(), "0", 0),
         (Handles(receipt=RECEIPT), "0.30", 1),

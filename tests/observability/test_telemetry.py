@@ -1011,7 +1011,7 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 import wanbridge
-import wanbridge.client.clients, wanbridge.telemetry, wanbridge.redaction, wanbridge.otel
+import wanbridge.client.clients, wanbridge.observability.opentelemetry
 from wanbridge import Client, ConfigurationError
 
 Client().close()
@@ -1034,7 +1034,8 @@ def test_opentelemetry_is_an_extra() -> None:
 
 def test_a_client_without_it_does_not_load_it() -> None:
     """It is slow to import; here it is installed."""
-    script = "import sys, wanbridge.observability.opentelemetry; from wanbridge import Client; Client().close();"
+    script = "import sys, wanbridge.observability.opentelemetry;"
+    script += "from wanbridge import Client; Client().close();"
     script += "print([name for name in sys.modules if name.startswith('opentelemetry')])"
 
     run = subprocess.run(

@@ -537,9 +537,8 @@ def test_a_job_that_was_found_later_is_settled(
 _KILLED = """
 import os, signal, sys
 from datetime import UTC, datetime
-from wanbridge import Budget, Client, Route
+from wanbridge import Budget, Client, Money, Route
 from wanbridge.transport.library import httpx
-from wanbridge.model import Money
 from wanbridge.sandbox import Sandbox
 from wanbridge.ledger.sqlite import SqliteLedger
 
