@@ -67,11 +67,12 @@ if TYPE_CHECKING:
     from wanbridge.model.request import ImageRequest
     from wanbridge.model.result import Attempt, Failure, Image, ImageResult
     from wanbridge.model.size import Size
+    from wanbridge.money.budgets import Budget
     from wanbridge.money.comparison import Total, Workload
     from wanbridge.money.exchange_rates import Rates
     from wanbridge.money.price_book import PriceBook, Quote
     from wanbridge.observability.opentelemetry import OpenTelemetry
-    from wanbridge.routing.route import Budget, Route
+    from wanbridge.routing.route import Route
 
 __all__ = [
     "Accepted",
@@ -181,11 +182,12 @@ _HOME = {
     "model.request": "ImageRequest",
     "model.result": "Attempt Failure Image ImageResult",
     "model.size": "Size",
+    "money.budgets": "Budget",
     "money.comparison": "Total Workload",
     "money.exchange_rates": "Rates",
     "money.price_book": "PriceBook Quote",
     "observability.opentelemetry": "OpenTelemetry",
-    "routing.route": "Budget Route",
+    "routing.route": "Route",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 

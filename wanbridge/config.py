@@ -24,9 +24,10 @@ from wanbridge.engine.context import Timeouts
 from wanbridge.errors import ConfigurationError, InvalidRequest
 from wanbridge.model import schemas
 from wanbridge.model.money import Money
+from wanbridge.money.budgets import Budget
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook
-from wanbridge.routing.route import Budget, Route
+from wanbridge.routing.route import Route
 
 # Settings of an account that are not options of its adapter.
 _ACCOUNT = ("adapter", "api_key", "api_key_env", "base_url")

@@ -13,10 +13,10 @@ from example_provider import Halide, _Options, reply
 from flow_runner import FlowRunner
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.steps import Delivery, Exchange, Found, StillUnknown
-from wanbridge.engine.context import Handles
 from wanbridge.engine.effects import Effect, Flow, Send, Sleep
 from wanbridge.errors import Charge, ProviderError, TransportFailed
 from wanbridge.ledger.protocol import Ledger, MemoryLedger
+from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest

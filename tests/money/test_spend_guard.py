@@ -29,18 +29,19 @@ from hypothesis.stateful import (
 from example_provider import JOB, NOON, RECEIPT, Halide
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.registry import Registry
-from wanbridge.engine.context import Handles
 from wanbridge.errors import BudgetExceeded, ConfigurationError
 from wanbridge.ledger.protocol import Ledger, MemoryLedger
 from wanbridge.ledger.sqlite import SqliteLedger
+from wanbridge.model.handles import Handles
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image, ImageResult
 from wanbridge.money.account_quotes import convert_charge, quote_account
+from wanbridge.money.budgets import Budget
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook, Quote
 from wanbridge.money.spend_guard import Guard, Held
-from wanbridge.routing.route import Budget, Route
+from wanbridge.routing.route import Route
 
 KITE = ImageRequest("a red kite", seed=7)
 HALIDE = Halide(api_key="sk-test-1")

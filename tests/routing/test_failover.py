@@ -31,7 +31,7 @@ from routed_calls import (
 )
 from wanbridge.adapters.offers import Offer, RateLimits
 from wanbridge.adapters.steps import Cancelled, Exchange, Resend, TooLate
-from wanbridge.engine.context import Handles, Timeouts
+from wanbridge.engine.context import Timeouts
 from wanbridge.engine.driver import Driver
 from wanbridge.engine.effects import Effect, Send, Sleep
 from wanbridge.engine.events import Asking, Submitting
@@ -56,10 +56,12 @@ from wanbridge.errors import (
     WanbridgeError,
 )
 from wanbridge.ledger.protocol import MemoryLedger
+from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import ImageResult
+from wanbridge.money.budgets import Budget
 from wanbridge.money.spend_guard import Unpriced
 from wanbridge.routing.failover import decide, failover
 from wanbridge.routing.purchase import (
@@ -70,7 +72,7 @@ from wanbridge.routing.purchase import (
     reconcile_receipt,
     wait_for_job,
 )
-from wanbridge.routing.route import Budget, Candidate, Route
+from wanbridge.routing.route import Candidate, Route
 from wanbridge.wire import HttpRequest, json_request
 
 FOUND = reply({"status": "found", "task_id": "t-found"})

@@ -24,8 +24,9 @@ from wanbridge.ledger.protocol import MemoryLedger
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
 from wanbridge.model.result import Attempt, ImageResult
+from wanbridge.money.budgets import Budget
 from wanbridge.routing.purchase import Generate, Submit
-from wanbridge.routing.route import Budget, Route
+from wanbridge.routing.route import Route
 
 NAMES = ("ash", "elm", "oak", "fir", "yew")
 # More than any call here takes; a call that goes on for ever has no end at all.

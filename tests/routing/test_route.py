@@ -33,9 +33,10 @@ from wanbridge.model.inputs import InputImage
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.account_quotes import quote_account
+from wanbridge.money.budgets import Budget
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook, Quote
-from wanbridge.routing.route import Budget, Candidate, Order, Route, rank
+from wanbridge.routing.route import Candidate, Order, Route, rank
 
 KITE = ImageRequest("a red kite", seed=7)
 EAST, WEST, NORTH = (Halide(api_key="sk-test-1", account=a) for a in ("east", "west", "north"))

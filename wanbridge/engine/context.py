@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.offers import PollInterval
 from wanbridge.adapters.steps import Delivery
 from wanbridge.engine.events import Event
 from wanbridge.engine.rate_limits import RateLimiter
-from wanbridge.model.jobs import Job, Receipt
+from wanbridge.model.handles import Handles
+from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
-from wanbridge.model.result import ImageResult
 
 log = logging.getLogger("wanbridge")
 
@@ -50,28 +49,6 @@ class Callbacks(Protocol):
 
     def expects(self, job: Job) -> bool:
         """Whether the provider was given that address for *job*."""
-
-
-@define
-class Handles:
-    """How to go on from an interruption, kept up to date while a flow runs.
-
-    Attributes:
-        receipt: Set from just before a submit until its outcome is known.
-        job: Set once the provider has accepted.
-        result: Set once the pictures are named.
-    """
-
-    receipt: Receipt | None = None
-    job: Job | None = None
-    result: ImageResult | None = None
-
-    def mark(self, interruption: BaseException) -> None:
-        """Hang ``.job``, ``.receipt`` or ``.result`` on whatever ends the call from outside."""
-        for name in ("receipt", "job", "result"):
-            if (handle := getattr(self, name)) is not None:
-                with suppress(AttributeError, TypeError):  # not every exception takes more
-                    setattr(interruption, name, handle)
 
 
 def _no_price(adapter: Adapter, request: ImageRequest, delivery: Delivery | None) -> Money | None:

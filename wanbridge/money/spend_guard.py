@@ -11,23 +11,41 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Protocol
 
 from attrs import define, frozen
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.engine.context import Handles
 from wanbridge.errors import BudgetExceeded, ConfigurationError
 from wanbridge.ledger.protocol import Hold, Ledger, Share, Shortage
+from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.result import Image, ImageResult
+from wanbridge.money.budgets import Budget
 from wanbridge.money.price_book import Quote
-from wanbridge.routing.route import Budget, Route
 
 log = logging.getLogger("wanbridge")
 
 # What an account charges, in another currency; None without a rate.
 Convert = Callable[[Adapter, Money, str], Money | None]
+
+
+class Spending(Protocol):
+    """What the guard asks of a route.
+
+    Attributes:
+        scope: What the ledger knows the route's budgets by.
+        budgets: All of them hold for every purchase.
+        assume_cost: What to count where a price is unknown; None: nothing is assumed.
+    """
+
+    @property
+    def scope(self) -> str: ...
+    @property
+    def budgets(self) -> tuple[Budget, ...]: ...
+    @property
+    def assume_cost(self) -> Money | None: ...
 
 
 class Unpriced(ConfigurationError):
@@ -113,7 +131,7 @@ class Guard:
 
     def hold(
         self,
-        route: Route | None,
+        route: Spending | None,
         quote: Quote | None,
         adapter: Adapter,
         *,
@@ -137,7 +155,7 @@ class Guard:
         return Held(self, adapter, held, shares)
 
     def _shares(
-        self, route: Route, quote: Quote | None, adapter: Adapter, now: datetime
+        self, route: Spending, quote: Quote | None, adapter: Adapter, now: datetime
     ) -> tuple[Share, ...]:
         return tuple(
             Share(
@@ -149,7 +167,9 @@ class Guard:
             for budget in route.budgets
         )
 
-    def _needed(self, route: Route, quote: Quote | None, adapter: Adapter, currency: str) -> Money:
+    def _needed(
+        self, route: Spending, quote: Quote | None, adapter: Adapter, currency: str
+    ) -> Money:
         price = quote.money if quote is not None else None
         for money in (price, route.assume_cost):
             if money is not None and (found := self.convert(adapter, money, currency)) is not None:
@@ -256,7 +276,7 @@ def _left(hold: Hold, handle: Job | Receipt) -> bool:
     return known == (handle.first_sent_at, handle.digest)
 
 
-def _name(route: Route, budget: Budget) -> str:
+def _name(route: Spending, budget: Budget) -> str:
     """What the ledger knows a budget by; a ledger's amounts have no currency of their own."""
     return f"{route.scope}/{budget.limit.currency}/{budget.period or 'ever'}"
 

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from attrs import define, evolve, field
 
-from wanbridge.engine.context import CallContext, Handles
+from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Flow
 from wanbridge.engine.events import (
     Accepted,
@@ -24,6 +24,7 @@ from wanbridge.engine.events import (
     Submitting,
 )
 from wanbridge.errors import CallFailed, Charge, WanbridgeError
+from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Attempt, ImageResult

@@ -20,7 +20,7 @@ from attrs import define, evolve
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.steps import Found, NotAccepted, StillUnknown
 from wanbridge.engine import reconciliation
-from wanbridge.engine.context import CallContext, Handles
+from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Flow, Sleep
 from wanbridge.engine.events import Asking
 from wanbridge.errors import (
@@ -35,6 +35,7 @@ from wanbridge.errors import (
     SubmissionUncertain,
     UnsupportedFeature,
 )
+from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Receipt
 from wanbridge.model.notes import Note
 from wanbridge.model.request import ImageRequest

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -24,40 +23,12 @@ from wanbridge.errors import (
 )
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
+from wanbridge.money.budgets import Budget
 from wanbridge.money.price_book import Quote
 
 Order: TypeAlias = Literal["given", "cheapest", "fastest", "spread"]
 Uncertain: TypeAlias = Literal["stop", "pay_again"]
-Period: TypeAlias = Literal["hour", "day", "month"]
-
 ORDERS: tuple[str, ...] = get_args(Order)
-# Texts that sort like the times they stand for.
-_BUCKETS: Mapping[str, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m"}
-
-
-@frozen
-class Budget:
-    """How much a route may spend.
-
-    Attributes:
-        limit: At most so much.
-        period: In each ``hour``, ``day`` or ``month`` of the calendar in UTC; None is for ever,
-            that is for as long as the ledger remembers.
-    """
-
-    limit: Money
-    period: Period | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if not isinstance(self.limit, Money) or self.limit.amount < 0:
-            raise ConfigurationError(f"budget: {self.limit!r}; Money('5.00', 'USD'), not below 0")
-        if self.period is not None and self.period not in (*_BUCKETS,):
-            known = ", ".join(_BUCKETS)
-            raise ConfigurationError(f"budget: period: {self.period!r}; one of {known}")
-
-    def bucket(self, now: datetime) -> str:
-        """The period that *now* (aware) falls into, as text that sorts by time."""
-        return now.astimezone(UTC).strftime(_BUCKETS[self.period]) if self.period else ""
 
 
 def _names(providers: Any) -> Any:
