@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from wanbridge.callbacks import notifications as wakeups
-from wanbridge.callbacks.notifications import Wakeups
+from wanbridge.callbacks import notifications as notifications
+from wanbridge.callbacks.notifications import JobNotifications
 from wanbridge.engine.effects import JobKey, Wake
 
 JOB = JobKey(account="halide", call="0" * 32, task="t-1")
@@ -27,8 +27,8 @@ class Clock:
 
 def test_news_that_came_first_are_not_waited_for() -> None:
     """A callback can overtake the reply to the submit."""
-    board = Wakeups()
-    board.ring(JOB)
+    board = JobNotifications()
+    board.notify(JOB)
 
     assert 1 == board.wait(Wake(JOB), MOST_WAIT)
     assert 1 == asyncio.run(board.wait_async(Wake(JOB), MOST_WAIT))
@@ -36,23 +36,23 @@ def test_news_that_came_first_are_not_waited_for() -> None:
 
 def test_news_that_were_seen_do_not_wake_again() -> None:
     """Else one callback would end every sleep that follows."""
-    board = Wakeups()
-    board.ring(JOB)
+    board = JobNotifications()
+    board.notify(JOB)
 
     assert 1 == board.wait(Wake(JOB, 1), 0.0)
     assert 1 == asyncio.run(board.wait_async(Wake(JOB, 1), 0.01))
-    board.ring(JOB)
+    board.notify(JOB)
     assert 2 == board.wait(Wake(JOB, 1), MOST_WAIT)
 
 
 def test_numbers_grow_over_all_jobs() -> None:
     """What is forgotten and heard of again is later than what was seen."""
     clock = Clock()
-    board = Wakeups(clock=clock)
-    board.ring(OTHER)
-    board.ring(JOB)
+    board = JobNotifications(clock=clock)
+    board.notify(OTHER)
+    board.notify(JOB)
     clock.seconds = 700.0
-    board.ring(JOB)
+    board.notify(JOB)
 
     assert 3 == board.latest(Wake(JOB, 2))
 
@@ -60,30 +60,30 @@ def test_numbers_grow_over_all_jobs() -> None:
 def test_news_are_kept_ten_minutes() -> None:
     """Nobody may ever ask for them."""
     clock = Clock()
-    board = Wakeups(clock=clock)
-    board.ring(JOB)
+    board = JobNotifications(clock=clock)
+    board.notify(JOB)
     clock.seconds = 599.0
     assert 1 == board.latest(Wake(JOB))
     clock.seconds = 600.0
 
     assert 0 == board.latest(Wake(JOB))
-    board.ring(OTHER)
+    board.notify(OTHER)
     assert [OTHER] == list(board._news)
 
 
 def test_news_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest go first."""
-    monkeypatch.setattr(wakeups, "KEPT_MOST", 2)
-    board = Wakeups()
+    monkeypatch.setattr(notifications, "KEPT_MOST", 2)
+    board = JobNotifications()
     for i in range(4):
-        board.ring(JobKey(account="halide", call="0", task=f"t-{i}"))
+        board.notify(JobKey(account="halide", call="0", task=f"t-{i}"))
 
     assert ["t-2", "t-3"] == [job.task for job in board._news]
 
 
 def test_all_who_wait_are_woken_whichever_way_they_wait() -> None:
     """Threads, tasks of a loop, several of each; the bell is rung from yet another thread."""
-    board = Wakeups()
+    board = JobNotifications()
     woken: list[int] = []
 
     async def run() -> None:
@@ -102,9 +102,9 @@ def test_all_who_wait_are_woken_whichever_way_they_wait() -> None:
     until = time.monotonic() + MOST_WAIT
     while len(board._bells.get(JOB, ())) < 6:
         assert time.monotonic() < until
-    board.ring(OTHER)
+    board.notify(OTHER)
     assert [] == woken
-    board.ring(JOB)
+    board.notify(JOB)
     for thread in threads:
         thread.join(MOST_WAIT)
 
@@ -114,7 +114,7 @@ def test_all_who_wait_are_woken_whichever_way_they_wait() -> None:
 
 def test_a_wait_ends_by_itself() -> None:
     """A lost callback costs the time to the next poll."""
-    board = Wakeups()
+    board = JobNotifications()
 
     assert 0 == board.wait(Wake(JOB), 0.01)
     assert 0 == asyncio.run(board.wait_async(Wake(JOB), 0.01))
@@ -123,7 +123,7 @@ def test_a_wait_ends_by_itself() -> None:
 
 def test_a_cancelled_wait_takes_its_bell_along() -> None:
     """And rings for a loop that is closed meanwhile harm nobody."""
-    board = Wakeups()
+    board = JobNotifications()
 
     async def run() -> None:
         waiting = asyncio.create_task(board.wait_async(Wake(JOB), MOST_WAIT))

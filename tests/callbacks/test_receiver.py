@@ -401,7 +401,7 @@ def test_a_failure_of_who_is_told_makes_the_provider_call_again(
     assert [500, 200, 200] == [call(to).status for _ in range(3)]
     assert ["t-1", "t-1"] == heard
     assert "s3cr3t" not in caplog.text
-    assert to.wakeups.latest(Wake(job())) > 0
+    assert to.notifications.latest(Wake(job())) > 0
 
 
 # -- waking --------------------------------------------------------------------------------
@@ -412,7 +412,7 @@ def job(task: str = "t-1", key: str = KEY, account: str = "halide") -> JobKey:
 
 
 def rung(to: CallbackReceiver, of: JobKey) -> bool:
-    return to.wakeups.latest(Wake(of)) > 0
+    return to.notifications.latest(Wake(of)) > 0
 
 
 def test_a_call_wakes_its_own_job_and_no_other() -> None:
@@ -731,13 +731,13 @@ class Provider:
 
 def seen_waiting(to: CallbackReceiver, provider: Provider) -> None:
     """Let *provider* know when somebody listens."""
-    listening = to.wakeups._listening
+    listening = to.notifications._listening
 
     def watched(wake: Wake, bell: Callable[[], None]) -> Any:
         provider.waiting.set()
         return listening(wake, bell)
 
-    to.wakeups._listening = watched  # type: ignore[method-assign]
+    to.notifications._listening = watched  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("early", [False, True])

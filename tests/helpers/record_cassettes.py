@@ -3,9 +3,9 @@
     python tests/helpers/record_cassettes.py                  # all of them
     python tests/helpers/record_cassettes.py reapi/balance    # these
 
-What they show is in ``cassette_scenarios.py``. Recordings are rewritten: URLs are the provider's own, ids
-come from the sandbox's seed and times from a clock that only sleeping moves, credentials and
-whatever changes from run to run are left out. So recording twice gives the same bytes, and a
+What they show is in ``cassette_scenarios.py``. Recordings are rewritten: URLs are the provider's
+own, ids come from the sandbox's seed and times from a clock that only sleeping moves, credentials
+and whatever changes from run to run are left out. So recording twice gives the same bytes, and a
 change of a cassette in review is a change of what is said. Each states its source; those with
 ``kind: documented`` are written by hand from the page named in them and are left alone.
 """

@@ -37,7 +37,7 @@ from wanbridge.sandbox import Sandbox, running
 from wanbridge.transport import deadlines as bounds
 from wanbridge.transport import http as lines
 from wanbridge.transport.deadlines import Bound, OutOfTime
-from wanbridge.transport.http import AsyncLine, Line
+from wanbridge.transport.http import AsyncHttpTransport, HttpTransport
 from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest, HttpResponse
 
@@ -63,7 +63,7 @@ def account(provider: str, base_url: str) -> Adapter:
 
 
 def blocking(send: Send, http: httpx.Client | None = None) -> HttpResponse:
-    line = Line(SHORT, http=http, now=lambda: NOON)
+    line = HttpTransport(SHORT, http=http, now=lambda: NOON)
     try:
         return line.send(send)
     finally:
@@ -72,7 +72,7 @@ def blocking(send: Send, http: httpx.Client | None = None) -> HttpResponse:
 
 def awaiting(send: Send, http: httpx.AsyncClient | None = None) -> HttpResponse:
     async def run() -> HttpResponse:
-        line = AsyncLine(SHORT, http=http, now=lambda: NOON)
+        line = AsyncHttpTransport(SHORT, http=http, now=lambda: NOON)
         try:
             return await line.send(send)
         finally:

@@ -18,7 +18,7 @@ from wanbridge.engine.effects import Fetch, Send
 from wanbridge.errors import Charge, ConfigurationError, TransportFailed
 from wanbridge.model.request import ImageRequest
 from wanbridge.transport import http as lines
-from wanbridge.transport.http import AsyncLine, Line
+from wanbridge.transport.http import AsyncHttpTransport, HttpTransport
 from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest, HttpResponse, json_request
 
@@ -30,13 +30,13 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 def blocking(handler: Handler, send: Send = SEND, **client: Any) -> HttpResponse:
     with httpx.Client(transport=httpx.MockTransport(handler), **client) as injected:
-        return Line(Timeouts(), http=injected, now=lambda: NOON).send(send)
+        return HttpTransport(Timeouts(), http=injected, now=lambda: NOON).send(send)
 
 
 def awaiting(handler: Handler, send: Send = SEND, **client: Any) -> HttpResponse:
     async def run() -> HttpResponse:
         async with httpx.AsyncClient(transport=httpx.MockTransport(handler), **client) as injected:
-            return await AsyncLine(Timeouts(), http=injected, now=lambda: NOON).send(send)
+            return await AsyncHttpTransport(Timeouts(), http=injected, now=lambda: NOON).send(send)
 
     return asyncio.run(run())
 
@@ -163,7 +163,7 @@ def test_an_injected_clients_headers_are_kept() -> None:
 
 def test_a_closed_client_says_so() -> None:
     """Before anything is sent, so it is no uncertain submit."""
-    line = Line(Timeouts(), http=None, now=lambda: NOON)
+    line = HttpTransport(Timeouts(), http=None, now=lambda: NOON)
     line.close()
 
     with pytest.raises(ConfigurationError, match="closed"):
@@ -188,7 +188,7 @@ def test_pools_grow_with_what_is_in_flight() -> None:
 
 def test_a_fetch_carries_no_credentials_and_goes_where_it_was_checked() -> None:
     """The name in Host and TLS, the address on the line."""
-    line = Line(Timeouts(), http=None, now=lambda: NOON)
+    line = HttpTransport(Timeouts(), http=None, now=lambda: NOON)
 
     request = line._fetch_request(
         Fetch(
@@ -257,13 +257,13 @@ def test_one_wrong_byte_does_not_hide_a_reply() -> None:
 def test_a_client_of_another_kind_is_refused_at_once() -> None:
     """It would fail at each call, where nobody could tell what was bought."""
     with pytest.raises(ConfigurationError, match="must be a"):
-        Line(Timeouts(), http=httpx.AsyncClient(), now=lambda: NOON)  # type: ignore[arg-type]
+        HttpTransport(Timeouts(), http=httpx.AsyncClient(), now=lambda: NOON)  # type: ignore[arg-type]
 
 
 def test_an_async_client_belongs_to_one_loop() -> None:
     """Its connections do; a submit over another's would be lost."""
     with httpx.Client():
-        line = AsyncLine(Timeouts(), http=None, now=lambda: NOON)
+        line = AsyncHttpTransport(Timeouts(), http=None, now=lambda: NOON)
 
     async def run() -> None:
         with pytest.raises(TransportFailed):
@@ -279,7 +279,7 @@ def test_an_async_client_belongs_to_one_loop() -> None:
 def test_a_client_that_cannot_be_made_has_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy or certificate setting is the user's to mend, and no uncertain submit."""
     monkeypatch.setenv("HTTPS_PROXY", "socks9://nowhere")
-    line = Line(Timeouts(), http=None, now=lambda: NOON)
+    line = HttpTransport(Timeouts(), http=None, now=lambda: NOON)
 
     with pytest.raises(ConfigurationError, match="no HTTP client can be made"):
         line.send(SEND)
@@ -303,7 +303,7 @@ def test_a_timeout_says_how_long_that_phase_was_waited_for(
         raise error("late")
 
     http = httpx.Client(transport=httpx.MockTransport(answer))
-    line = Line(Timeouts(), http=http, now=lambda: NOON)
+    line = HttpTransport(Timeouts(), http=http, now=lambda: NOON)
 
     with pytest.raises(TransportFailed) as caught:
         line.send(evolve(SEND, connect=0.4))
@@ -313,7 +313,7 @@ def test_a_timeout_says_how_long_that_phase_was_waited_for(
 
 def test_what_buys_goes_over_connections_of_its_own() -> None:
     """Short-lived ones: a stale connection would leave a submit uncertain."""
-    line = Line(Timeouts(), http=None, now=lambda: NOON)
+    line = HttpTransport(Timeouts(), http=None, now=lambda: NOON)
 
     line._lease("https://x.example/a", billable=True)
     line._lease("https://x.example/b")

@@ -57,7 +57,7 @@ class RequestWriter:
     def in_pixels(self, request: ImageRequest, offer: Offer) -> Pixels:
         """The size of *request* as pixels by the rule of `wanbridge.model.size_rules`.
 
-        A tier that is not sold is refused by `wanbridge.adapters.fitting`, where limits are checked.
+        A tier that is not sold is refused by `fit`, where limits are checked.
         """
         limits = offer.limits.sizes(request.mode)
         if request.size.tier not in limits.tiers:

@@ -22,7 +22,7 @@ KEPT_SECONDS = 600.0
 KEPT_MOST = 65_536
 
 
-class Wakeups:
+class JobNotifications:
     """News of jobs, and who waits for them; safe to share between threads and event loops.
 
     Args:
@@ -37,7 +37,7 @@ class Wakeups:
         self._news: dict[JobKey, tuple[int, float]] = {}
         self._bells: dict[JobKey, list[Callable[[], None]]] = {}
 
-    def ring(self, job: JobKey) -> None:
+    def notify(self, job: JobKey) -> None:
         """Something happened to *job*: wake all who wait for it, or will within ten minutes."""
         with self._lock:
             now = self._clock()

@@ -33,7 +33,7 @@ from attrs import field, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.steps import CallbackEvent
-from wanbridge.callbacks.notifications import Wakeups
+from wanbridge.callbacks.notifications import JobNotifications
 from wanbridge.engine.effects import JobKey, call_of
 from wanbridge.errors import CallbackRefused, ConfigurationError, UnknownProvider
 from wanbridge.model.jobs import Job
@@ -100,7 +100,7 @@ class CallbackReceiver:
             Must return at once. If it raises, the answer is 500 and a repetition counts as new.
         most: Bytes of a body at most.
         now: Wall time, aware, to judge signatures by.
-        wakeups: Who waits; made here by default.
+        notifications: Who waits; made here by default.
     """
 
     def __init__(
@@ -113,12 +113,12 @@ class CallbackReceiver:
         on_event: OnEvent | None = None,
         most: int = BODY_MOST,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        wakeups: Wakeups | None = None,
+        notifications: JobNotifications | None = None,
     ) -> None:
         self.base_url = _public(base_url)
         self.most = most
         self.on_event = on_event
-        self.wakeups = wakeups or Wakeups()
+        self.notifications = notifications or JobNotifications()
         self._now = now
         self._secret = _long_enough(secret)
         self._adapters = {adapter.account: adapter for adapter in adapters}
@@ -282,7 +282,7 @@ class CallbackReceiver:
             if not self._told.add(job, event):
                 continue
             if event.ended is not False:
-                self.wakeups.ring(job)
+                self.notifications.notify(job)
             self._report(job, event)
             new.append(event)
         return tuple(new)

@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 B = TypeVar("B", ImageResult, Job)
 
 
-class Accounts:
+class BaseClient:
     """Base of both clients: configured accounts, and the flows over them."""
 
     def __init__(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.registry import Registry
 from wanbridge.adapters.steps import Cancelled, Found, ModelInfo, Step, TooLate
-from wanbridge.client.base import Accounts, is_here, sandboxed
+from wanbridge.client.base import BaseClient, is_here, sandboxed
 from wanbridge.client.options import Call, Comparing, Progress, Rating
 from wanbridge.engine.driver import Driver
 from wanbridge.engine.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
@@ -30,7 +30,7 @@ from wanbridge.money.comparison import Workload
 from wanbridge.money.price_book import Quote
 from wanbridge.storage.filenames import free_paths
 from wanbridge.storage.files import PictureFile
-from wanbridge.transport.http import AsyncLine, Line
+from wanbridge.transport.http import AsyncHttpTransport, HttpTransport
 from wanbridge.transport.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Client(Accounts):
+class Client(BaseClient):
     """Wan 2.7 images from any provider, over blocking sockets.
 
     Args:
@@ -73,7 +73,7 @@ class Client(Accounts):
     ) -> None:
         super().__init__(adapters, **options)
         self._sleep = sleep
-        self._line = Line(self._timeouts, http=http, now=self._now)
+        self._transport = HttpTransport(self._timeouts, http=http, now=self._now)
 
     @classmethod
     def sandbox(cls, sandbox: Sandbox | None = None, **options: Any) -> Client:
@@ -103,7 +103,7 @@ class Client(Accounts):
 
     def close(self) -> None:
         """Close all connections."""
-        self._line.close()
+        self._transport.close()
         self._close()
 
     def generate(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> ImageResult:
@@ -310,25 +310,25 @@ class Client(Accounts):
             case Sleep(seconds, wake):
                 return self._rest(seconds, wake)
             case Send():
-                return self._line.send(effect)
+                return self._transport.send(effect)
             case Resolve():
-                return self._line.resolve(effect)
+                return self._transport.resolve(effect)
             case Fetch():
-                return self._line.fetch(effect)
+                return self._transport.fetch(effect)
 
     def _rest(self, seconds: float, wake: Wake | None) -> int | None:
         if wake is None or self._callbacks is None:
             (self._sleep or time.sleep)(seconds)
             return None
-        wakeups = self._callbacks.wakeups
+        notifications = self._callbacks.notifications
         if self._sleep is None:
-            return wakeups.wait(wake, seconds)
-        if wakeups.latest(wake) == wake.seen:
+            return notifications.wait(wake, seconds)
+        if notifications.latest(wake) == wake.seen:
             self._sleep(seconds)
-        return wakeups.latest(wake)
+        return notifications.latest(wake)
 
 
-class AsyncClient(Accounts):
+class AsyncClient(BaseClient):
     """`Client` for asyncio: the same methods, awaited.
 
     Args:
@@ -347,7 +347,7 @@ class AsyncClient(Accounts):
     ) -> None:
         super().__init__(adapters, **options)
         self._sleep = sleep
-        self._line = AsyncLine(self._timeouts, http=http, now=self._now)
+        self._transport = AsyncHttpTransport(self._timeouts, http=http, now=self._now)
 
     @classmethod
     def sandbox(cls, sandbox: Sandbox | None = None, **options: Any) -> AsyncClient:
@@ -373,7 +373,7 @@ class AsyncClient(Accounts):
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._line.close()
+        await self._transport.close()
         self._close()
 
     async def generate(
@@ -507,22 +507,22 @@ class AsyncClient(Accounts):
             case Send(billable=True):
                 return await self._send_held(effect, held)
             case Send():
-                return await self._line.send(effect)
+                return await self._transport.send(effect)
             case Resolve():
-                return await self._line.resolve(effect)
+                return await self._transport.resolve(effect)
             case Fetch():
-                return await self._line.fetch(effect)
+                return await self._transport.fetch(effect)
 
     async def _rest(self, seconds: float, wake: Wake | None) -> int | None:
         if wake is None or self._callbacks is None:
             await (self._sleep or asyncio.sleep)(seconds)
             return None
-        wakeups = self._callbacks.wakeups
+        notifications = self._callbacks.notifications
         if self._sleep is None:
-            return await wakeups.wait_async(wake, seconds)
-        if wakeups.latest(wake) == wake.seen:
+            return await notifications.wait_async(wake, seconds)
+        if notifications.latest(wake) == wake.seen:
             await self._sleep(seconds)
-        return wakeups.latest(wake)
+        return notifications.latest(wake)
 
     async def _send_held(self, send: Send, held: list[BaseException]) -> object:
         """Send in a task of its own, so that a first cancellation can wait for the reply.
@@ -535,7 +535,7 @@ class AsyncClient(Accounts):
 
         async def carry() -> None:
             try:
-                outcome.append((await self._line.send(send), None))
+                outcome.append((await self._transport.send(send), None))
             except BaseException as exc:
                 outcome.append((None, exc))
             if not waiter.done():

@@ -1,9 +1,9 @@
 """What each provider makes of each canonical field: the table in the README, derived.
 
-    python -m wanbridge.explain.support_table README.md       # rewrites it there, between the two markers
+    python -m wanbridge.explain.support_table README.md   # rewrites it between the markers
 
-Nothing is written down here: every cell is what `wanbridge.adapters.fitting` says of a request that sets
-just that field.
+Nothing is written down here: every cell is what `wanbridge.adapters.fitting` says of a
+request that sets just that field.
 """
 
 from __future__ import annotations

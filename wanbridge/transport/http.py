@@ -367,7 +367,7 @@ async def _taken(response: httpx.Response, intake: _Intake) -> bool:
     return True
 
 
-class Line(_Settings["httpx.Client"]):
+class HttpTransport(_Settings["httpx.Client"]):
     """Carries effects out over blocking sockets; safe to share between threads.
 
     Args:
@@ -461,8 +461,8 @@ class Line(_Settings["httpx.Client"]):
                 pool.client.close()
 
 
-class AsyncLine(_Settings["httpx.AsyncClient"]):
-    """`Line` for asyncio; safe to share between tasks of one loop."""
+class AsyncHttpTransport(_Settings["httpx.AsyncClient"]):
+    """`HttpTransport` for asyncio; safe to share between tasks of one loop."""
 
     def __init__(
         self, timeouts: Timeouts, *, http: httpx.AsyncClient | None, now: Callable[[], datetime]
@@ -478,7 +478,7 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
             raise ConfigurationError("an AsyncClient belongs to one event loop; make one for each")
 
     async def send(self, send: Send) -> HttpResponse:
-        """As `Line.send`."""
+        """As `HttpTransport.send`."""
         self._same_loop()
         bound = self._bound_of(send)
         try:
@@ -518,7 +518,7 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
         return body.getvalue()
 
     async def resolve(self, resolve: Resolve) -> tuple[str, ...]:
-        """As `Line.resolve`."""
+        """As `HttpTransport.resolve`."""
         with contextlib.suppress(ValueError):
             return (str(ip_address(resolve.host)),)
         try:
@@ -530,7 +530,7 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
         return tuple(dict.fromkeys(str(info[4][0]) for info in found))
 
     async def fetch(self, fetch: Fetch) -> HttpResponse:
-        """As `Line.fetch`."""
+        """As `HttpTransport.fetch`."""
         self._same_loop()
         bound = self._bound_of_fetch(fetch)
         try:
@@ -572,7 +572,7 @@ class AsyncLine(_Settings["httpx.AsyncClient"]):
                 yield http
 
     async def close(self) -> None:
-        """As `Line.close`."""
+        """As `HttpTransport.close`."""
         self._closed = True
         for pools in self._pools.values():
             for pool in pools.pools:
