@@ -65,7 +65,7 @@ def test_an_asynchronous_client_is_served_as_well(reapi: Caller) -> None:
     assert 401 == asyncio.run(submit())
 
 
-@pytest.mark.parametrize(("patience", "times_out"), [(9, True), (11, False), (None, False)])
+@pytest.mark.parametrize(("timeouts", "times_out"), [(9, True), (11, False), (None, False)])
 def test_work_longer_than_the_read_timeout_times_out(
     clock: Clock, timeouts: float | None, times_out: bool
 ) -> None:
