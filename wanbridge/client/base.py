@@ -1,4 +1,4 @@
-"""What both clients share: accounts, terms, and everything that needs no socket."""
+"""What both clients share: accounts, call contexts, and everything that needs no socket."""
 
 from __future__ import annotations
 
@@ -390,7 +390,7 @@ class BaseClient:
         )
 
     def _routed_context(self, route: Route, options: dict[str, Any]) -> CallContext:
-        """The terms of a call by *route*, which may have a deadline and drop fields itself."""
+        """The context of a call by *route*, which may have a deadline and drop fields itself."""
         deadline = options.pop("deadline", None)
         may_drop = options.pop("may_drop", ())
         if not isinstance(may_drop, str):  # which the plan refuses

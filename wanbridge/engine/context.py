@@ -1,4 +1,4 @@
-"""What a conversation is told and tells: its patience, its clock, its events."""
+"""What a conversation needs from its caller: timeouts, clock, prices, rate limits."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class CallContext:
         now: Wall time, aware, for what is stored.
         chance: Numbers in [0, 1), for jitter.
         tell: Told every `Event`.
-        gates: The account's rates.
+        rate_limiter: The account's rates.
         price: What a request costs before (no delivery) or after; None if unknown.
         origins: Origins of the configured base URLs, from which pictures may be fetched even
             on this machine.
         callbacks: Who is called when a job ends; None if nobody is.
         may_drop, check_limits: As in `wanbridge.adapters.fitting.fit`.
-        ends_at: When, on `clock`, the whole call ends, whose part this is; None: by *patience*.
+        ends_at: When, on `clock`, the whole call ends, whose part this is; None: by *timeouts*.
         linger: Seconds that a submit may wait for its turn, or to be sent again to who is busy;
             None: until the deadline. Set where another provider could be asked instead.
         start_by: When, on `clock`, the first byte of a submit has to be under way; None: at

@@ -5,7 +5,7 @@ a host and ``Fetch`` a URL. A client carries them out and sends the reply in, or
 transport error in. So the whole of submitting, waiting and giving up stands once, and a test
 plays the provider by hand::
 
-    flow = generate(adapter, request, key="k", terms=terms)
+    flow = generate(adapter, request, key="k", context=context)
     effect = next(flow)                 # Send(account="halide", request=HttpRequest(...))
     effect = flow.send(response)        # Sleep(seconds=2.0)
 
@@ -61,7 +61,7 @@ def generate(
     """Buy pictures and wait for them.
 
     Args:
-        fitted: The plan for *request* by these terms, where it was made already.
+        fitted: *request* as it fits the offer in this context, where it was made already.
     """
     began, until = context.clock(), context.until
     with traced(adapter, context):

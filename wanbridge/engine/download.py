@@ -68,7 +68,7 @@ def download(
     """Fetch the bytes of a delivered picture into *sink*.
 
     Args:
-        until: When, on the clock, to give up; None: at the deadline of *terms*.
+        until: When, on the clock, to give up; None: at the deadline of *context*.
 
     Raises:
         DownloadFailed: the URL is refused, the link has ended, or the line broke.

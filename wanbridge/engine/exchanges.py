@@ -47,7 +47,7 @@ def converse(
 
     Args:
         busy: Statuses after which a message is sent again, as after a broken line.
-        until: When, on the clock, to give up; None: at the deadline of *terms*.
+        until: When, on the clock, to give up; None: at the deadline of *context*.
     """
     until = context.until if until is None else until
     try:

@@ -1,6 +1,6 @@
 """The rates of an account, held by all calls of a client together.
 
-Values, not waiting: a gate says how long, the flow sleeps.
+Values, not waiting: the limiter says how long, the flow sleeps.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def reconcile(
     """Look an uncertain submit up. Nothing is sent again.
 
     Args:
-        until: When, on the clock, to give up; None: at the deadline of *terms*, and not before
+        until: When, on the clock, to give up; None: at the deadline of *context*, and not before
             both looks had their time.
 
     Returns:

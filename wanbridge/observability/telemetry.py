@@ -72,7 +72,7 @@ def watched(
 ) -> Flow[T]:
     """The flow that *play* makes, watched by the log and by *telemetry*.
 
-    It is played with *terms* that also tell the watches; whatever they raise is logged. Where
+    It gets a *context* that also reports to the watches; whatever they raise is logged. Where
     nobody would hear of a call that goes well, it is played as it is.
     """
     if telemetry is None and not log.isEnabledFor(logging.INFO):

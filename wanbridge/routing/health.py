@@ -207,7 +207,7 @@ class Health:
             case CreditExhausted():
                 return PARKED
             case RateLimited(status=None, code=None):
-                return None  # our own gate: nothing was sent
+                return None  # our own rate limit: nothing was sent
             case RateLimited():
                 return max(COOL_BUSY, _asked(error))
             case SubmissionUncertain(__cause__=CallFailed(elsewhere=False)):
@@ -232,5 +232,5 @@ def _asked(error: CallFailed) -> float:
 
 
 def _answered(error: CallFailed) -> bool:
-    """Whether the provider is there, whatever it said; our own gates say no status."""
+    """Whether the provider is there, whatever it said; our own rate limits have no status."""
     return isinstance(error, ProviderError) and (error.status or error.code) is not None

@@ -18,7 +18,7 @@ class Ended(Protocol):
 
     @property
     def won(self) -> bool:
-        """Whether that decides the race."""
+        """Whether that decides the hedged call."""
 
 
 T = TypeVar("T", bound=Ended)
@@ -26,7 +26,7 @@ T = TypeVar("T", bound=Ended)
 
 @define(eq=False)
 class HedgedFlow(Generic[T]):
-    """One flow of a race.
+    """One flow of a hedged call.
 
     Attributes:
         sleep: What it last asked for; None before it has begun.
@@ -51,7 +51,7 @@ def hedge(
     """Play *first*; if it has not ended at *at*, play what *second* gives beside it.
 
     Args:
-        lanes: Empty; the flows are put in, for whoever asks afterwards which was left.
+        flows: Empty; each flow is added, so that the caller can see which one was left.
 
     Returns:
         What the flows that have ended returned; others were closed.

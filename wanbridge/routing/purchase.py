@@ -159,7 +159,7 @@ def _was_withdrawn(error: CallFailed, context: CallContext) -> bool:
 
 
 def _recording(context: CallContext, held: Held, up: Callable[[], None]) -> CallContext:
-    """Terms that tell the ledger first: what it cannot take note of is not sent.
+    """A context that reports to the ledger first: what it cannot record is not sent.
 
     Args:
         up: Called when the submit is accepted.
