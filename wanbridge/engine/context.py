@@ -63,7 +63,8 @@ class CallContext:
         clock: Monotonic seconds, for waiting.
         now: Wall time, aware, for what is stored.
         chance: Numbers in [0, 1), for jitter.
-        tell: Told every `Event`.
+        timeouts: How long to wait for what.
+        tell: Called with every `Event`.
         rate_limiter: The account's rates.
         price: What a request costs before (no delivery) or after; None if unknown.
         origins: Origins of the configured base URLs, from which pictures may be fetched even
