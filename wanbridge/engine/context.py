@@ -78,7 +78,7 @@ class CallContext:
             any time before the deadline. Of a hedged call.
         answer_by: When, on `clock`, a submit has to be answered; None: within its read
             timeout. Of a hedged call that may pay again.
-        trail: Of this one call.
+        handles: Of this one call.
     """
 
     clock: Callable[[], float]
