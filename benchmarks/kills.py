@@ -240,8 +240,8 @@ def place(one: Bought, folder: Path, holds: Iterable[Hold]) -> str:
 
 def go_on(client: Client, hold: Hold, folder: Path) -> None:
     """What the README says about each state of a purchase that is listed."""
-    known = diary(folder)
-    number = known[hold.receipt.digest] if hold.receipt is not None else None
+    # The ledger writes before the diary does: a kill between the two leaves a hold, and nothing sent.
+    number = diary(folder).get(hold.receipt.digest) if hold.receipt is not None else None
     images, job = hold.images, hold.job
     if hold.state == "submitting":
         assert hold.receipt is not None
@@ -250,6 +250,7 @@ def go_on(client: Client, hold: Hold, folder: Path) -> None:
     if not images and job is not None:
         images = client.wait(job).images
     for image in images:
+        assert number is not None, f"bought without being written down: {hold}"
         client.save(image, folder / f"picture-{number}", force=True)
 
 
