@@ -240,7 +240,7 @@ def place(one: Bought, folder: Path, holds: Iterable[Hold]) -> str:
 
 def go_on(client: Client, hold: Hold, folder: Path) -> None:
     """What the README says about each state of a purchase that is listed."""
-    # The ledger writes before the diary does: a kill between the two leaves a hold, and nothing sent.
+    # The ledger writes before the diary: a kill between the two leaves a hold and nothing sent.
     number = diary(folder).get(hold.receipt.digest) if hold.receipt is not None else None
     images, job = hold.images, hold.job
     if hold.state == "submitting":
