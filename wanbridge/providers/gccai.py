@@ -24,30 +24,22 @@ import hashlib
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
-from urllib.parse import quote
+from typing import Any, ClassVar
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.families.flat_tasks import FIELDS, FlatTasks, Task
 from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval
 from wanbridge.adapters.replies import ErrorDetail
-from wanbridge.adapters.steps import Delivery, Done, Exchange, Missing, ModelInfo, Op, Pending, Step
-from wanbridge.errors import (
-    Charge,
-    GenerationFailed,
-    JobCancelled,
-    Problem,
-    ProviderError,
-    RequestRejected,
-)
+from wanbridge.adapters.steps import Exchange, ModelInfo, Op
+from wanbridge.errors import Charge, Problem, ProviderError, RequestRejected
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
-from wanbridge.model.size_rules import Pixels, SizeLimits
+from wanbridge.model.size_rules import SizeLimits
 from wanbridge.model.structuring import ShapeError, lenient, named, structure
-from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
+from wanbridge.wire import HttpResponse
 
 _SOURCE = (
     "https://gccai.heqingsong.uk/en/api-reference/images/wan2.7-image/generation, read 2026-11-20"
@@ -64,14 +56,6 @@ _PICTURES = PictureLimits(
     max_side=8000,
     max_ratio=8,
     source=_SOURCE,
-)
-# What "size" takes as ratios; they have no effect with images (model).
-_RATIOS = frozenset({"1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3"})
-_FIELDS = frozenset(
-    {
-        *("images", "regions", "n", "sequential", "size", "thinking", "color_palette", "seed"),
-        *("negative_prompt", "watermark"),
-    }
 )
 
 
@@ -90,7 +74,7 @@ def _offer(model: str, text: SizeLimits) -> Offer:
     return Offer(
         model=model,
         alias=model,
-        fields=_FIELDS,
+        fields=FIELDS,
         limits=limits,
         failure_charge=Charge.NO,  # "failed requests are not charged" (model)
     )
@@ -98,10 +82,6 @@ def _offer(model: str, text: SizeLimits) -> Offer:
 
 _OFFERS = (_offer("wan2.7-image", _UP_TO_2K), _offer("wan2.7-image-pro", _UP_TO_4K))
 
-# Of the links: 24 h on the sibling pages, 72 h in the twin's newest text.
-_LIFE = timedelta(hours=24)
-# "failed" and "cancelled" are the twin's; the others are read as them.
-_FAILED, _CANCELLED = ("failed", "error"), ("cancelled", "canceled")
 # What the twin takes as Idempotency-Key.
 _KEY = re.compile(r"[!-~]{1,191}")
 
@@ -135,7 +115,7 @@ class _Task:
         return self.task_id or self.id or ""
 
     @property
-    def pictures(self) -> list[tuple[str, _Picture]]:
+    def links(self) -> list[tuple[str, _Picture]]:
         # n objects with one link or one object with n links: not stated, so flattened.
         return [
             (url, picture)
@@ -170,124 +150,92 @@ class _Models:
 
 
 @frozen(kw_only=True)
-class Gccai(Adapter):
+class Gccai(FlatTasks):
     """GCCAI's task API."""
 
     name = "gccai"
     default_url = "https://gccai.heqingsong.uk/v1"
+    submit_path = "/images/generations"
+    task_path = "/tasks/{id}?language=en"  # free; the language is that of messages (model)
+    status_path = "$.data.status"
     offers = _OFFERS
     # Every 2 s (twin), every 3 s (its clients).
     poll_interval = PollInterval(first=2.0, most=5.0)
-    reserved = frozenset(
-        {
-            *("model", "prompt", "image_urls", "n", "size", "resolution", "negative_prompt"),
-            *("watermark", "seed", "thinking_mode", "enable_sequential", "bbox_list"),
-            "color_palette",
-        }
-    )
+    # "size" takes these words, without images. Exactly one tier is sent, in "resolution" beside a
+    # ratio or else in "size" itself (model).
+    ratios = frozenset({"1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3"})
+    lone_tier = "size"
+    # 24 h on the sibling pages, 72 h in the twin's newest text.
+    link_life = timedelta(hours=24)
+    # "failed" and "cancelled" are the twin's; the others are read as them.
+    failed = frozenset({"failed", "error"})
+    cancelled = frozenset({"cancelled", "canceled"})
     # "Failed requests are not charged" (model), as far as the service itself has judged them. Not
     # the 5xx: these may be from in front of a service that works on.
     not_accepted = frozenset({400, 401, 402, 403, 404, 413, 429})
+    # The code mirrors a status (twin); only this one would be the same elsewhere.
+    end_codes: ClassVar = {"400": RequestRejected}
 
-    def pixels(self, request: ImageRequest, offer: Offer) -> Pixels | None:
-        """None for a tier alone, and without images for the ratios that have a word."""
-        ratio = request.size.aspect_ratio
-        in_words = ratio is None or (ratio in _RATIOS and not request.images)
-        return None if in_words and not request.size.pixels else self.in_pixels(request, offer)
+    def submit_headers(self, key: str) -> dict[str, str]:
+        """The twin honours the key; nothing here relies on it."""
+        return {**self.bearer(), "Idempotency-Key": _idempotency_key(key)}
 
-    def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
-        """One flat object. The twin honours the key; nothing here relies on it."""
-        pixels, tier = self.pixels(request, offer), request.size.tier
-        # Exactly one tier, in "resolution" beside a ratio or else in "size" itself (model).
-        ratio = None if request.images else request.size.aspect_ratio or "1:1"
-        body = {
-            "model": offer.alias,
-            "prompt": request.prompt or None,
-            "image_urls": self.links(request),
-            # A number; quoted it is an error (sibling).
-            "n": request.n,
-            "size": f"{pixels.width}x{pixels.height}" if pixels else ratio or tier,
-            "resolution": tier if ratio and not pixels else None,
-            "negative_prompt": request.negative_prompt,
-            # The defaults of these are not stated.
-            "watermark": request.watermark,
-            "seed": request.seed,
-            "thinking_mode": self.thinks(request),
-            "enable_sequential": request.sequential,
-            "bbox_list": self.boxes(request),
-            "color_palette": self.palette(request),
-        }
-        return json_request(
-            "POST",
-            f"{self.base_url}/images/generations",
-            headers={**self.bearer(), "Idempotency-Key": _idempotency_key(key)},
-            body={**compact(body), **self.extras(request)},
+    def body(self, request: ImageRequest, offer: Offer) -> dict[str, Any]:
+        """Whether a set is meant is always said: what it is by default is not stated."""
+        return {**super().body(request, offer), "enable_sequential": request.sequential}
+
+    def task_id(self, response: HttpResponse) -> str:
+        """The ``task_id`` of the first task in ``data``."""
+        name: str = self.task(response).id or ""
+        if not (name and name.isascii() and name.isprintable()):
+            raise self.malformed(response, "$.data: no task_id", raw=response.json())
+        return name
+
+    def read_task(
+        self, body: Any, at: datetime | None, spoiled: list[Problem] | None = None
+    ) -> Task:
+        """In ``data``. Of what it cost the currency is nowhere stated, so that is not read."""
+        task = structure(_unlisted(body), _Reply, spoiled=spoiled).data
+        ended = _moment(task.completed) or at
+        later = ended + self.link_life if ended else None
+        return Task(
+            id=task.name or None,
+            status=task.status,
+            images=tuple(
+                Image(url=url, expires_at=_moment(picture.expires_at) or later)
+                for url, picture in task.links
+            ),
+            progress=None if task.progress is None else min(max(task.progress / 100, 0.0), 1.0),
+            error=_told(task.error, task.message),
         )
 
-    def read_submission(self, response: HttpResponse, request: ImageRequest, *, key: str) -> Step:
-        """The task; a status beside the id is left to the poll."""
-        task = self._task(response)
-        if not (task.name and task.name.isascii() and task.name.isprintable()):
-            raise self.malformed(response, "$.data: no task_id", raw=response.json())
-        job = self.job(response, request, task.name, key=key)
-        return Pending(evolve(job, collect_by=job.submitted_at + _LIFE))
-
-    def poll(self, job: Job) -> HttpRequest:
-        """Free; the language is that of messages (model)."""
-        url = f"{job.base_url}/tasks/{quote(job.id, safe='')}?language=en"
-        return json_request("GET", url, headers=self.bearer())
-
-    def read_poll(self, response: HttpResponse, job: Job) -> Step:
-        """Only links, a cancel and lost tasks end it; an unknown status is work in progress."""
+    def lost(self, response: HttpResponse) -> str | None:
+        """By status or code."""
         detail = _complaint(self.parse(response))
         if response.status == 404 or (detail and _number(detail) == 404):
-            return Missing(detail.message if detail else "no such task")
-        spoiled: list[Problem] = []
-        task = self._task(response, spoiled)
-        if task.pictures:
-            return Done(self._delivery(response, task, spoiled))
-        if task.status is None:
-            raise self.malformed(response, "$.data.status: missing", raw=response.json())
-        if task.status in _CANCELLED:
-            # Nobody says what a cancelled task costs, nor how one comes to be cancelled.
-            message = f"job {job.id} was cancelled"
-            raise JobCancelled(self.account, message, self.cancel_charge, job)
-        progress = None if task.progress is None else min(max(task.progress / 100, 0.0), 1.0)
-        return Pending(job, response.retry_after, progress)
+            return detail.message if detail else "no such task"
+        return None
 
-    def failure(
-        self, response: HttpResponse, *, op: Op, job: Job | None = None
-    ) -> ProviderError | None:
-        """By status; and in a 200 an error, a code that is not good, or a task that has failed."""
+    def is_unknown_task(self, response: HttpResponse) -> bool:
+        """A 404 in one of the envelopes; a bare message may be that of an edge."""
         try:
-            body = response.json()
+            return response.status == 404 and _complaint(response.json()) is not None
         except ValueError:
-            body = None  # in a 200 whoever reads it says what is wrong with it
-        if response.status >= 300:
-            unknown = op is Op.POLL and response.status == 404 and _complaint(body) is not None
-            return None if unknown else self.refusal(response, op=op, job=job)
-        task = _peeked(body) if op in (Op.SUBMIT, Op.POLL) else _Task()
-        # A picture is worth more than a code, and an accepted task tells its end when polled.
-        if task.pictures or (op is Op.SUBMIT and task.name):
+            return False
+
+    def failure_in_200(
+        self, response: HttpResponse, task: Task | None, *, op: Op, job: Job | None
+    ) -> ProviderError | None:
+        """An error or a code that is not good; else, of a poll, a task without a picture."""
+        body, task = response.json(), task or Task()
+        if (detail := _complaint(body)) is None:
+            return self.ended(response, task, job) if op is Op.POLL else None
+        number = _number(detail)
+        if op is Op.POLL and number == 404:
             return None
-        if (detail := _complaint(body)) is not None:
-            number = _number(detail)
-            if op is Op.POLL and number == 404:
-                return None
-            charge = self._submit_charge(op, number in self.not_accepted and not task.name)
-            cls = self.classify(number, detail.code)
-            return self.error(cls, detail, response, charge=charge, raw=body, job=job)
-        if op is not Op.POLL or task.status not in (*_FAILED, "completed"):
-            return None
-        if task.status == "completed":
-            cls, charge = GenerationFailed, Charge.MAYBE
-            detail = ErrorDetail(code=None, message="completed without an image")
-        else:
-            # "Failed requests are not charged" (model).
-            charge, detail = Charge.NO, _told(task.error, task.message)
-            # Its code mirrors a status (twin); only this one would be the same elsewhere.
-            cls = RequestRejected if _number(detail) == 400 else GenerationFailed
-        return self.error(cls, detail, response, charge=charge, raw=body, job=job, final=True)
+        charge = self._submit_charge(op, number in self.not_accepted and task.id is None)
+        cls = self.classify(number, detail.code)
+        return self.error(cls, detail, response, charge=charge, raw=body, job=job)
 
     def error_detail(self, body: Any) -> ErrorDetail | None:
         """Of a refused call: the body itself speaks where nothing in it does (twin)."""
@@ -300,9 +248,9 @@ class Gccai(Adapter):
 
         In a unit that the operator has chosen: dollars, yuan or tokens (balance).
         """
-        for path in ("balance", "user/balance"):
-            response = yield self._get(path)
-            said = self._read(response, Op.BALANCE, _Balance)
+        for path in ("/balance", "/user/balance"):
+            response = yield self.get(path)
+            said = self.read(response, Op.BALANCE, _Balance)
             left = said.credits if said.remain is None else said.remain
             # -1 where it is not limited (balance).
             if said.unlimited or left == -1:
@@ -314,38 +262,10 @@ class Gccai(Adapter):
 
     def models(self) -> Exchange[tuple[ModelInfo, ...]]:
         """Ids only (twin)."""
-        response = yield self._get("models")
-        listed = self._read(response, Op.MODELS, _Models).data
+        response = yield self.get("/models")
+        listed = self.read(response, Op.MODELS, _Models).data
         raw = response.json()["data"]
         return tuple(ModelInfo(id=m.id, raw=r) for m, r in zip(listed, raw, strict=True))
-
-    def _get(self, path: str) -> HttpRequest:
-        return json_request("GET", f"{self.base_url}/{path}", headers=self.bearer())
-
-    def _read(self, response: HttpResponse, op: Op, shape: type[Any]) -> Any:
-        if (error := self.failure(response, op=op)) is not None:
-            raise error
-        return self.structure(response, shape)
-
-    def _task(self, response: HttpResponse, spoiled: list[Problem] | None = None) -> _Task:
-        body = self.parse(response)
-        try:
-            return structure(_unlisted(body), _Reply, spoiled=spoiled).data
-        except ShapeError as exc:
-            raise self.malformed(response, str(exc), raw=body) from None
-
-    def _delivery(self, response: HttpResponse, task: _Task, spoiled: list[Problem]) -> Delivery:
-        """No cost: that field's currency is nowhere stated, the price list's is."""
-        ended = _moment(task.completed) or response.received_at
-        later = ended + _LIFE if ended else None
-        return Delivery(
-            images=tuple(
-                Image(url=url, expires_at=_moment(picture.expires_at) or later)
-                for url, picture in task.pictures
-            ),
-            notes=self.spoiled_notes(spoiled),
-            raw=response.json(),
-        )
 
 
 def _complaint(body: Any) -> ErrorDetail | None:
@@ -374,7 +294,7 @@ def _told(error: Any, otherwise: Any, body: Any = None) -> ErrorDetail:
         code=None if code is None else str(code),
         message=f"{parameter}: {message}" if named else message,
         request_id=request_id if isinstance(request_id, str) else None,
-        task_id=_peeked(body).name or None,
+        task_id=_named(body),
     )
 
 
@@ -399,12 +319,12 @@ def _unlisted(body: Any) -> Any:
     return {**body, "data": data}
 
 
-def _peeked(body: Any) -> _Task:
-    """The task that a reply speaks of; an empty one where there is none that can be read."""
+def _named(body: Any) -> str | None:
+    """The id of the task that a reply speaks of; None where there is none that can be read."""
     try:
-        return structure(_unlisted(body), _Reply).data
+        return structure(_unlisted(body), _Reply).data.name or None
     except ShapeError:
-        return _Task()
+        return None
 
 
 def _moment(seconds: int | None) -> datetime | None:

@@ -19,32 +19,22 @@ Pages, all read 2026-11-20, in comments by the word before the colon:
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 from attrs import frozen
 
-from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.families.flat_tasks import FIELDS, FlatTasks, Task
 from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval
 from wanbridge.adapters.replies import ErrorDetail
-from wanbridge.adapters.steps import (
-    Delivery,
-    Done,
-    Exchange,
-    Found,
-    Missing,
-    Op,
-    Pending,
-    Step,
-    StillUnknown,
-)
+from wanbridge.adapters.steps import Exchange, Found, Op, StillUnknown
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
     ContentRefused,
     CreditExhausted,
     GenerationFailed,
-    JobCancelled,
+    Problem,
     ProviderError,
     ProviderUnavailable,
     RateLimited,
@@ -52,11 +42,10 @@ from wanbridge.errors import (
 )
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
-from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
-from wanbridge.model.size_rules import Pixels, SizeLimits
+from wanbridge.model.size_rules import SizeLimits
 from wanbridge.model.structuring import structure
-from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
+from wanbridge.wire import HttpResponse
 
 _SOURCE = "https://reapi.ai/docs/wan-2-7-image, read 2026-11-20"
 # 4K is for pro, text-to-image, outside sets (model). The range of pixels is not on the page: it
@@ -65,8 +54,6 @@ _UP_TO_2K = SizeLimits(tiers=("1K", "2K"), min_area=768 * 768, max_area=2048 * 2
 _UP_TO_4K = SizeLimits(
     tiers=("1K", "2K", "4K"), min_area=768 * 768, max_area=4096 * 4096, source=_SOURCE
 )
-# What "size" takes as words; they have no effect with images (model).
-_RATIOS = frozenset({"1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3"})
 # None on the page either, and the maker's as well.
 _PICTURES = PictureLimits(
     min_side=240,
@@ -75,21 +62,6 @@ _PICTURES = PictureLimits(
     source="https://help.aliyun.com/zh/model-studio/"
     "wan-image-generation-and-editing-api-reference, read 2026-11-20",
 )
-_FIELDS = frozenset(
-    {
-        *("images", "regions", "n", "sequential", "size", "thinking", "color_palette", "seed"),
-        *("negative_prompt", "watermark"),
-    }
-)
-# The first digit of a code (errors); 3 and 8 by inference.
-_BY_DIGIT: dict[str, type[ProviderError]] = {
-    "1": AuthenticationFailed,
-    "2": RequestRejected,
-    "3": CreditExhausted,
-    "5": RateLimited,
-    "6": ProviderUnavailable,
-    "8": GenerationFailed,
-}
 _ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
 
@@ -97,7 +69,7 @@ def _offer(model: str, text: SizeLimits) -> Offer:
     return Offer(
         model=model,
         alias=model,
-        fields=_FIELDS,
+        fields=FIELDS,
         limits=Limits(text=text, edit=_UP_TO_2K, set=_UP_TO_2K, source=_SOURCE, pictures=_PICTURES),
         failure_charge=Charge.NO,  # refunded before any poll can show "failed" (tasks)
     )
@@ -122,10 +94,6 @@ class _Task:
     output: _Output | None = None
     id: Any = None
 
-    @property
-    def links(self) -> list[str]:
-        return [url for url in (self.output and self.output.image_urls) or () if url]
-
 
 @frozen
 class _Balance:
@@ -133,118 +101,74 @@ class _Balance:
 
 
 @frozen(kw_only=True)
-class ReApi(Adapter):
+class ReApi(FlatTasks):
     """reAPI's task API."""
 
     name = "reapi"
     default_url = "https://reapi.ai/api/v1"
+    submit_path = "/images/generations"  # nothing makes a second send harmless
+    task_path = "/tasks/{id}"  # free (model)
+    status_path = "$.status"
     offers = _OFFERS
     # Every 1-2 s (quickstart), every 2-3 s (the vendor's own client).
     poll_interval = PollInterval(first=2.0, most=5.0)
-    reserved = frozenset(
-        {
-            *("model", "prompt", "image_urls", "n", "size", "resolution", "negative_prompt"),
-            *("watermark", "seed", "thinking_mode", "enable_sequential", "bbox_list"),
-            "color_palette",
-        }
-    )
+    # "size" takes these words, without images (model). What it and "resolution" are by default is
+    # not documented, so both are sent.
+    ratios = frozenset({"1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3"})
+    lone_tier = "resolution"
+    deliver = frozenset({"completed", "failed"})
     # Rejected requests cost nothing (model); 429 is there to be repeated (errors).
     not_accepted = frozenset({400, 401, 402, 403, 404, 429})
     error_codes: ClassVar = {"80006": ContentRefused}
+    # The first digit of a code is its category (errors); 3 and 8 by inference.
+    end_codes: ClassVar = {
+        "1": AuthenticationFailed,
+        "2": RequestRejected,
+        "3": CreditExhausted,
+        "5": RateLimited,
+        "6": ProviderUnavailable,
+        "8": GenerationFailed,
+    }
 
-    def pixels(self, request: ImageRequest, offer: Offer) -> Pixels | None:
-        """None for a tier alone, and without images for the ratios that have a word."""
-        ratio = request.size.aspect_ratio
-        in_words = ratio is None or (ratio in _RATIOS and not request.images)
-        return None if in_words and not request.size.pixels else self.in_pixels(request, offer)
-
-    def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
-        """One flat object; there is nothing that makes a second send harmless."""
-        pixels = self.pixels(request, offer)
-        # The defaults of "size" and "resolution" are not documented, so both are sent; with
-        # images the last of them decides on the shape, whatever ratio "size" says (model).
-        ratio = None if request.images else request.size.aspect_ratio or "1:1"
-        body = {
-            "model": offer.alias,
-            "prompt": request.prompt or None,  # at least one character if it is there (validator)
-            "image_urls": self.links(request),
-            "n": request.n,
-            "size": f"{pixels.width}x{pixels.height}" if pixels else ratio,
-            "resolution": None if pixels else request.size.tier,
-            "negative_prompt": request.negative_prompt,
-            "watermark": request.watermark,
-            "seed": request.seed,
-            # Has effect only here; its default is true.
-            "thinking_mode": self.thinks(request),
-            "enable_sequential": request.sequential or None,
-            "bbox_list": self.boxes(request),
-            "color_palette": self.palette(request),
-        }
-        return json_request(
-            "POST",
-            f"{self.base_url}/images/generations",
-            headers=self.bearer(),
-            body={**compact(body), **self.extras(request)},
-        )
-
-    def read_submission(self, response: HttpResponse, request: ImageRequest, *, key: str) -> Step:
-        """The task; a status beside the id is left to the poll."""
+    def task_id(self, response: HttpResponse) -> str:
+        """The ``id`` at the top."""
         task = self.structure(response, _Accepted)
         if not _ID.fullmatch(task.id):
             message = f"$.id: {task.id[:40]!r} is not a task id"
             raise self.malformed(response, message, raw=response.json())
-        return Pending(self.job(response, request, task.id, key=key))
+        return task.id
 
-    def poll(self, job: Job) -> HttpRequest:
-        """Free (model)."""
-        url = f"{job.base_url}/tasks/{quote(job.id, safe='')}"
-        return json_request("GET", url, headers=self.bearer())
+    def read_task(
+        self, body: Any, at: datetime | None, spoiled: list[Problem] | None = None
+    ) -> Task:
+        """No envelope: the body is the task, with one link per picture in ``output``."""
+        task = structure(body, _Task, spoiled=spoiled)
+        links = (task.output and task.output.image_urls) or ()
+        return Task(
+            id=task.id,
+            status=task.status,
+            images=tuple(Image(url=url) for url in links if url),
+            error=self.error_detail(body),
+        )
 
-    def read_poll(self, response: HttpResponse, job: Job) -> Step:
-        """Only links and lost tasks end it; an unknown status is work in progress."""
-        if response.status == 404:
-            return Missing("no such task of this user")
-        task = self.structure(response, _Task)
-        match task.status:
-            case "completed" | "failed" if task.links:
-                images = tuple(Image(url=url) for url in task.links)
-                return Done(Delivery(images=images, raw=response.json()))
-            case "cancelled":
-                # Not documented, and only of "failed" is it said that the credits are back.
-                message = f"job {job.id} was cancelled"
-                raise JobCancelled(self.account, message, self.cancel_charge, job)
-            case None:
-                raise self.malformed(response, "$.status: missing", raw=response.json())
-        return Pending(job, retry_after=response.retry_after)
+    def lost(self, response: HttpResponse) -> str | None:
+        """By status."""
+        return "no such task of this user" if response.status == 404 else None
 
-    def failure(
-        self, response: HttpResponse, *, op: Op, job: Job | None = None
+    def failure_in_200(
+        self, response: HttpResponse, task: Task | None, *, op: Op, job: Job | None
     ) -> ProviderError | None:
-        """By status, and in a 200 a task that ended without a picture or an error with none."""
-        if response.status >= 300:
-            unknown = op is Op.POLL and self.is_unknown_task(response)
-            return None if unknown else self.refusal(response, op=op, job=job)
-        try:
-            body = response.json()
-            task = structure(body, _Task)
-        except ValueError:
+        """A task that ended without a picture, or an error without a task."""
+        if task is None:
             return None  # whoever reads it says what is wrong with it
-        # A picture is worth more than a code, and an accepted task tells its end when polled.
-        if task.links or (op is Op.SUBMIT and task.id is not None):
-            return None
-        detail = self.error_detail(body)
-        if task.status == "completed":
-            detail = ErrorDetail(code=None, message="completed without an image")
-        elif task.status == "failed":
-            detail = detail or ErrorDetail(code=None, message="no explanation")
-        elif task.status or detail is None:
-            return None
+        if task.status or task.error is None:
+            return self.ended(response, task, job)
         return self.error(
-            self.classify(None, detail.code),
-            detail,
+            self.class_of_end(task.error.code),
+            task.error,
             response,
-            charge=Charge.NO if task.status == "failed" else Charge.MAYBE,
-            raw=body,
+            charge=Charge.MAYBE,
+            raw=response.json(),
             job=job,
             final=task.status is not None,
         )
@@ -263,18 +187,10 @@ class ReApi(Adapter):
             task_id=body.get("id"),
         )
 
-    def classify(self, status: int | None, code: str | None) -> type[ProviderError]:
-        """By exact code, else by status; a failed task has none, so by the first digit."""
-        if status is None and code not in self.error_codes:
-            return _BY_DIGIT.get((code or "")[:1], GenerationFailed)
-        return super().classify(status, code)
-
     def balance(self) -> Exchange[Money]:
         """Whole credits of 0.001 USD each (balance)."""
-        response = yield json_request("GET", f"{self.base_url}/balance", headers=self.bearer())
-        if (error := self.failure(response, op=Op.BALANCE)) is not None:
-            raise error
-        return Money(self.structure(response, _Balance).balance, "REAPI-CREDITS")
+        response = yield self.get("/balance")
+        return Money(self.read(response, Op.BALANCE, _Balance).balance, "REAPI-CREDITS")
 
     def find(self, receipt: Receipt) -> Exchange[Found]:
         """The balance, as a hint: tasks are not listed, so no look-up can settle it."""
