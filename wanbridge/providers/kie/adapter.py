@@ -7,10 +7,8 @@ as links, so a ``data:`` URI is uploaded first, to a host of KIE's own and with 
 is no idempotency key, cancel or list. A callback is signed, but only over task id and time, so it
 is a hint.
 
-Long for an adapter: uploads, signed callbacks in two frames, and new links.
-
 Pages, all read 2026-11-20, in comments by the word before the colon. "Clients" are third parties'
-code; what rests on them alone says so.
+code; what rests on them alone says so. The words are the same in the other files of the package.
 
 - model: https://docs.kie.ai/market/wan/2-7-image and /2-7-image-pro
 - detail: https://docs.kie.ai/market/common/get-task-detail
@@ -25,11 +23,8 @@ code; what rests on them alone says so.
 from __future__ import annotations
 
 import hashlib
-import hmac
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -37,7 +32,7 @@ from urllib.parse import quote
 from attrs import evolve, field, frozen, validators
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval, RateLimits
+from wanbridge.adapters.offers import Offer, PollInterval
 from wanbridge.adapters.replies import ErrorDetail
 from wanbridge.adapters.steps import (
     CallbackEvent,
@@ -51,7 +46,6 @@ from wanbridge.adapters.steps import (
 )
 from wanbridge.adapters.urls import checked_url
 from wanbridge.errors import (
-    CallbackRefused,
     Charge,
     ContentRefused,
     CreditExhausted,
@@ -65,144 +59,32 @@ from wanbridge.errors import (
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
 from wanbridge.model.notes import Note
-from wanbridge.model.pictures import Facts, from_data_uri, inspect
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
-from wanbridge.model.size_rules import Pixels, SizeLimits
-from wanbridge.model.structuring import ShapeError, lenient, named, structure
-from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request, parse_json
-
-_SOURCE = "https://docs.kie.ai/market/wan/2-7-image, read 2026-11-20"
-# "resolution": 4K for text-to-image outside sets only (model). The standard model's list has it
-# too, but its maker ends it at 2K.
-_UP_TO_2K = SizeLimits(tiers=("1K", "2K"), source=_SOURCE)
-_UP_TO_4K = SizeLimits(tiers=("1K", "2K", "4K"), source=_SOURCE)
-# KIE states no rule for input pictures; these are the maker's.
-_PICTURES = PictureLimits(
-    min_side=240,
-    max_side=8000,
-    max_ratio=8,
-    source="https://help.aliyun.com/zh/model-studio/"
-    "wan-image-generation-and-editing-api-reference, read 2026-11-20",
+from wanbridge.model.size_rules import Pixels
+from wanbridge.model.structuring import ShapeError
+from wanbridge.providers.kie.callbacks import read_event
+from wanbridge.providers.kie.offers import OFFERS, RATIOS
+from wanbridge.providers.kie.replies import (
+    FAIL,
+    SUCCESS,
+    Accepted,
+    Credit,
+    Link,
+    Record,
+    code_of,
+    peeked,
+    read_record,
 )
-# "aspect_ratio" (model, where the last one has blanks around it).
-_RATIOS = ("1:1", "16:9", "4:3", "21:9", "3:4", "9:16", "8:1", "1:8")
-_FIELDS = frozenset(
-    {
-        *("images", "regions", "n", "sequential", "size", "thinking", "color_palette", "seed"),
-        *("watermark", "callback_url"),
-    }
-)
-
-
-def _offer(model: str, alias: str, text: SizeLimits) -> Offer:
-    limits = Limits(
-        text=text,
-        edit=_UP_TO_2K,
-        set=_UP_TO_2K,
-        source=_SOURCE,
-        prompt_required=True,
-        image_schemes=frozenset({"https", "http", "data"}),
-        data_bytes=20_000_000,  # the maker's as well
-        pictures=_PICTURES,
-        missing_grace=60.0,  # as long as clients allow for "recordInfo is null"
-        # 20 creates in 10 s and roughly 100 running tasks for an account (guide).
-        rates=RateLimits(creates=2.0, running=100),
-    )
-    return Offer(
-        model=model,
-        alias=alias,
-        fields=_FIELDS,
-        limits=limits,
-        failure_charge=Charge.MAYBE,  # no written policy; the credits of the last reply decide
-    )
-
-
-_OFFERS = (
-    _offer("wan2.7-image", "wan/2-7-image", _UP_TO_2K),
-    _offer("wan2.7-image-pro", "wan/2-7-image-pro", _UP_TO_4K),
-)
+from wanbridge.providers.kie.uploads import upload_inline
+from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
 # "failCode" of a failed task; 400 is the content policy (callbacks).
 _FAIL_CODES = {"400": ContentRefused, "422": RequestRejected}
-# "success" and "fail" (detail); the others are read as them, as clients do.
-_SUCCESS, _FAIL = ("success", "completed"), ("fail", "failed")
 # Of links: "typically 24 hours" (detail), and 14 days elsewhere (guide).
 _LIFE = timedelta(hours=24)
 _RENEWED_LIFE = timedelta(minutes=20)  # link
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# How far a callback's time may be off. Not documented; a signature without it would hold forever.
-_TOLERANCE = timedelta(seconds=300)
-_UPLOAD_URL = "https://kieai.redpandaai.co"  # upload
 _WIDE = Context(prec=60)  # the caller's own may round
-
-
-@frozen
-class _Created:
-    task: str = named("taskId")
-
-
-@frozen
-class _Accepted:
-    data: _Created
-
-
-@frozen
-class _Result:
-    urls: list[str] | None = named("resultUrls", None)
-
-
-@frozen
-class _Record:
-    state: str
-    result: _Result | None = named("resultJson", None)
-    response: _Result | None = lenient()  # clients have met the links here
-    fail_code: str | int | None = lenient(key="failCode")
-    fail_message: str | None = lenient(key="failMsg")
-    consumed: Decimal | None = lenient(key="creditsConsumed")  # recordInfo, by clients
-    consumed_too: Decimal | None = lenient(key="consumeCredits")  # callbacks
-    completed: int | None = lenient(key="completeTime")  # milliseconds
-
-    @property
-    def links(self) -> list[str]:
-        found = (r.urls for r in (self.result, self.response) if r and r.urls)
-        return [url for url in next(found, []) if url]
-
-    @property
-    def credits(self) -> Decimal | None:
-        said = self.consumed_too if self.consumed is None else self.consumed
-        return said if said is not None and 0 <= said < 10**9 else None
-
-    @property
-    def charge(self) -> Charge:
-        if self.credits is None:
-            return Charge.MAYBE
-        return Charge.YES if self.credits else Charge.NO
-
-
-@frozen
-class _Status:
-    data: _Record
-
-
-@frozen
-class _Upload:
-    link: str = named("downloadUrl")
-
-
-@frozen
-class _Uploaded:
-    data: _Upload
-
-
-@frozen
-class _Credit:
-    data: Decimal
-
-
-@frozen
-class _Link:
-    data: str
 
 
 def _own_url(url: str | None) -> str | None:
@@ -239,7 +121,7 @@ class Kie(Adapter):
     name = "kie"
     default_url = "https://api.kie.ai/api/v1"
     Options: ClassVar[type[Any]] = Options
-    offers = _OFFERS
+    offers = OFFERS
     # Start with 2-3 s and grow (detail).
     poll_interval = PollInterval(first=2.0, most=10.0)
     # All of "input" but nsfw_checker, and the names beside it, which have no effect inside.
@@ -267,13 +149,13 @@ class Kie(Adapter):
         """None: sizes are words here, and what has no word is refused."""
         size = request.size
         if size.pixels:
-            reason = f"{size} cannot be said, only 1K, 2K, 4K and the ratios {', '.join(_RATIOS)}"
+            reason = f"{size} cannot be said, only 1K, 2K, 4K and the ratios {', '.join(RATIOS)}"
             raise self.unsupported("size", reason)
         if size.aspect_ratio and request.images:
             reason = f"{size.aspect_ratio} cannot be said with images; give a tier alone"
             raise self.unsupported("size", reason)
-        if size.aspect_ratio not in (None, *_RATIOS):
-            raise self.unsupported("size", f"{size.aspect_ratio}; here {', '.join(_RATIOS)}")
+        if size.aspect_ratio not in (None, *RATIOS):
+            raise self.unsupported("size", f"{size.aspect_ratio}; here {', '.join(RATIOS)}")
         return None
 
     def remarks(self, request: ImageRequest, offer: Offer) -> Iterator[Note | UnsupportedFeature]:
@@ -287,14 +169,7 @@ class Kie(Adapter):
 
     def prepare(self, request: ImageRequest, offer: Offer) -> Exchange[ImageRequest]:
         """Upload what is given inline; free, deleted after three days (upload)."""
-        links: dict[str | None, str] = {}
-        for image in request.images:
-            if image.url and image.scheme == "data" and image.url not in links:
-                links[image.url] = yield from self._upload(image.url)
-        if not links:
-            return request
-        images = (evolve(image, url=links.get(image.url, image.url)) for image in request.images)
-        return evolve(request, images=tuple(images))
+        return upload_inline(self, request)
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """The same input for both models; nothing makes a second send harmless."""
@@ -329,7 +204,7 @@ class Kie(Adapter):
 
     def read_submission(self, response: HttpResponse, request: ImageRequest, *, key: str) -> Step:
         """A task exists with an id, whatever it will come to (model)."""
-        task = self.structure(response, _Accepted).data.task
+        task = self.structure(response, Accepted).data.task
         if not (task and task.isascii() and task.isprintable()):
             raise self.malformed(response, "$.data.taskId: not an id", raw=response.json())
         job = self.job(response, request, task, key=key)
@@ -342,7 +217,7 @@ class Kie(Adapter):
 
     def read_poll(self, response: HttpResponse, job: Job) -> Step:
         """Only links and lost tasks end it; an unknown state is work in progress."""
-        if _code(self.parse(response), response.status) in (404, 422):
+        if code_of(self.parse(response), response.status) in (404, 422):
             return Missing("KIE has no record of this task")
         spoiled: list[Problem] = []
         record = self._record(response, spoiled)
@@ -358,12 +233,12 @@ class Kie(Adapter):
             body = response.json()
         except ValueError:
             body = None
-        record = _peeked(body) if op is Op.POLL else None
+        record = peeked(body) if op is Op.POLL else None
         if record and record.links:
             return None  # a picture is worth more than a code
-        if record and record.state in (*_SUCCESS, *_FAIL):
+        if record and record.state in (*SUCCESS, *FAIL):
             return self._ended(response, record, job)
-        detail, code = self.error_detail(body), _code(body, response.status)
+        detail, code = self.error_detail(body), code_of(body, response.status)
         if detail is None and code >= 300:  # not KIE's own words
             return self.refusal(response, op=op, job=job)
         # recordInfo knows 422 only as "recordInfo is null", right after create too (detail).
@@ -399,7 +274,7 @@ class Kie(Adapter):
         """Credits, with fractions; in dollars where their price is configured (credit)."""
         url = f"{self.base_url}/chat/credit"
         response = yield json_request("GET", url, headers=self._headers())
-        return self._money(self._read(response, Op.BALANCE, _Credit).data)
+        return self._money(self._read(response, Op.BALANCE, Credit).data)
 
     def refresh(self, job: Job) -> Exchange[tuple[Image, ...]]:
         """Links that hold for 20 minutes (link)."""
@@ -414,7 +289,7 @@ class Kie(Adapter):
             response = yield json_request(
                 "POST", url, headers=self.bearer(), body={"url": image.url}
             )
-            link, at = self._read(response, Op.REFRESH, _Link).data, response.received_at
+            link, at = self._read(response, Op.REFRESH, Link).data, response.received_at
             images.append(evolve(image, url=link, expires_at=at and at + _RENEWED_LIFE))
         return tuple(images)
 
@@ -422,46 +297,8 @@ class Kie(Adapter):
         self, request: HttpRequest, secrets: Sequence[str], *, now: datetime
     ) -> list[CallbackEvent]:
         """One event. Without any key nothing is signed, and nothing verified (webhook)."""
-        try:
-            body = request.json()
-        except ValueError:
-            raise CallbackRefused(f"{self.account}: a callback that is not JSON", 400) from None
         keys = [key for key in (*secrets, self.options.webhook_key) if key]
-        frame = body if isinstance(body, dict) else {}
-        data = frame["data"] if isinstance(frame.get("data"), dict) else {}
-        # One frame on the webhook page, another on the older market pages (callbacks).
-        names = (data.get("task_id"), data.get("taskId"), frame.get("taskId"), frame.get("task_id"))
-        task = next((n for n in names if isinstance(n, str) and n and n.isascii()), None)
-        if task is None:
-            raise CallbackRefused(f"{self.account}: a callback that names no task", 400)
-        if keys:
-            self._check_signature(request, task, keys, now)
-        ended: bool | None = None
-        if isinstance(state := data.get("state"), str):
-            ended = state in (*_SUCCESS, *_FAIL)
-        elif data.get("callbackType") == "task_completed":
-            ended = True
-        return [CallbackEvent(task_id=task, verified=bool(keys), ended=ended, raw=body)]
-
-    def _check_signature(
-        self, request: HttpRequest, task: str, keys: Sequence[str], now: datetime
-    ) -> None:
-        """``base64(HMAC-SHA256(key, taskId + "." + timestamp))``; the body is not in it."""
-        sent = request.header("x-webhook-timestamp") or ""
-        signature = request.header("x-webhook-signature") or ""
-        if not (sent and signature):
-            raise CallbackRefused(f"{self.account}: a callback without a signature", 401)
-        message, given = (text.encode(errors="replace") for text in (f"{task}.{sent}", signature))
-        # Every key is tried, so that time tells nothing of which one fits.
-        fits = [
-            hmac.compare_digest(b64encode(hmac.digest(key.encode(), message, "sha256")), given)
-            for key in keys
-        ]
-        if not any(fits):
-            raise CallbackRefused(f"{self.account}: a callback with a wrong signature", 401)
-        at = int(sent) if sent.isascii() and sent.isdecimal() and len(sent) < 12 else 0
-        if abs(now - _EPOCH - timedelta(seconds=at)) > _TOLERANCE:
-            raise CallbackRefused(f"{self.account}: a callback of another time", 401)
+        return [read_event(request, keys, account=self.account, now=now)]
 
     def _headers(self) -> dict[str, str]:
         return {**self.bearer(), "Content-Type": "application/json"}
@@ -471,52 +308,18 @@ class Kie(Adapter):
             raise error
         return self.structure(response, shape)
 
-    def _upload(self, uri: str) -> Exchange[str]:
-        """The link of a picture. Its name is its content's, since an equal name overwrites."""
-        try:
-            data, mime = from_data_uri(uri)
-        except ValueError as exc:
-            raise self.unsupported("images", str(exc)) from None
-        own = self.base_url == self.default_url
-        # A gateway of one's own gets the upload as well; the key goes to no host but the two.
-        host = self.options.upload_url or (
-            _UPLOAD_URL if own else self.base_url.removesuffix("/api/v1")
-        )
-        digest = hashlib.sha256(data).hexdigest()
-        name = digest + (inspect(data) or Facts(mime, None, None)).extension
-        response = yield HttpRequest(
-            method="POST",
-            url=f"{host}/api/file-stream-upload",
-            headers={
-                **self.bearer(),
-                "Content-Type": f"multipart/form-data; boundary={digest}",
-            },
-            body=b"".join(
-                (
-                    _part(digest, 'name="uploadPath"', b"images/wanbridge"),
-                    _part(digest, 'name="fileName"', name.encode()),
-                    _part(digest, f'name="file"; filename="{name}"\r\nContent-Type: {mime}', data),
-                    f"--{digest}--\r\n".encode(),
-                )
-            ),
-        )
-        link: str = self._read(response, Op.PREPARE, _Uploaded).data.link
-        if not link.startswith(("https://", "http://")):
-            raise self.malformed(response, f"$.data.downloadUrl: {link[:40]!r} is not a link")
-        return link
-
-    def _record(self, response: HttpResponse, spoiled: list[Problem]) -> _Record:
+    def _record(self, response: HttpResponse, spoiled: list[Problem]) -> Record:
         body = self.parse(response)
         try:
-            return structure(_unpacked(body), _Status, spoiled=spoiled).data
+            return read_record(body, spoiled)
         except ShapeError as exc:
             raise self.malformed(response, str(exc), raw=body) from None
 
-    def _ended(self, response: HttpResponse, record: _Record, job: Job | None) -> ProviderError:
+    def _ended(self, response: HttpResponse, record: Record, job: Job | None) -> ProviderError:
         """Without a picture; what the credits say is what it cost."""
         code = None if record.fail_code in (None, "") else str(record.fail_code)
         charge, message = record.charge, record.fail_message or "no explanation"
-        if record.state in _SUCCESS:
+        if record.state in SUCCESS:
             message = "success without a picture"
             charge = Charge.YES if charge is Charge.YES else Charge.MAYBE
         return self.error(
@@ -530,11 +333,9 @@ class Kie(Adapter):
         )
 
     def _delivery(
-        self, response: HttpResponse, record: _Record, job: Job, spoiled: list[Problem]
+        self, response: HttpResponse, record: Record, job: Job, spoiled: list[Problem]
     ) -> Delivery:
-        ended, done = response.received_at, record.completed
-        if done is not None and 10**12 <= done < 4 * 10**12:  # milliseconds of this century
-            ended = _EPOCH + timedelta(milliseconds=done)
+        ended = record.ended or response.received_at
         expires, seed = ended and ended + _LIFE, _seed(job.request, job.key)
         return Delivery(
             images=tuple(Image(url=url, seed=seed, expires_at=expires) for url in record.links),
@@ -555,42 +356,3 @@ def _seed(request: ImageRequest, key: str) -> int:
     if request.seed is not None:
         return request.seed
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) >> 1
-
-
-def _code(body: Any, status: int) -> int:
-    """The body's code if it is a number other than 200, else the HTTP status."""
-    code = body.get("code") if isinstance(body, dict) else None
-    if isinstance(code, str) and code.isascii() and code.isdecimal() and len(code) < 7:
-        code = int(code)
-    return code if type(code) is int and code != 200 else status
-
-
-def _unpacked(body: Any) -> Any:
-    """*body* with ``resultJson`` as the object that its text holds.
-
-    Only a success has one; what stands there in another state is not looked at too closely.
-    """
-    data = body.get("data") if isinstance(body, dict) else None
-    if not isinstance(data, dict):
-        return body
-    result = data.get("resultJson")
-    if isinstance(result, str):
-        with suppress(ValueError):  # the shape says what is wrong with it
-            result = parse_json(result) if result.strip() else None
-    if data.get("state") not in _SUCCESS and not isinstance(result, dict):
-        result = None
-    return {**body, "data": {**data, "resultJson": result}}
-
-
-def _peeked(body: Any) -> _Record | None:
-    """The task's record, None where there is none that can be read."""
-    try:
-        return structure(_unpacked(body), _Status).data
-    except ShapeError:
-        return None
-
-
-def _part(boundary: str, disposition: str, content: bytes) -> bytes:
-    """One part of a form."""
-    head = f"--{boundary}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n"
-    return head.encode() + content + b"\r\n"
