@@ -8,9 +8,7 @@ Money is in credits, reserved while a task runs and actual once it has ended. In
 comes as ``data:`` is uploaded first, to another host. Callbacks are unsigned, there is no cancel,
 no list of tasks, and a create is never repeated. In mainland China the host is api.crunai.com.
 
-Longer than a plain task API: the mapping, uploads, two ways to estimate, callbacks.
-
-Pages, all read 2026-11-20, in comments by the word before the colon:
+Pages, all read 2026-11-20, in the comments of this package by the word before the colon:
 
 - model: https://docs.crun.ai/models/wan/wan-2-7-image-pro
 - task: https://docs.crun.ai/models/common/get-task-info
@@ -23,17 +21,16 @@ Pages, all read 2026-11-20, in comments by the word before the colon:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
-from typing import Any, ClassVar, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, ClassVar
+from urllib.parse import quote, urlencode
 
-from attrs import evolve, field, frozen, validators
+from attrs import field, frozen, validators
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.offers import Limits, Offer, PollInterval, RateLimits
+from wanbridge.adapters.offers import Offer, PollInterval
 from wanbridge.adapters.replies import ErrorDetail
 from wanbridge.adapters.steps import (
     CallbackEvent,
@@ -47,7 +44,6 @@ from wanbridge.adapters.steps import (
     Step,
 )
 from wanbridge.errors import (
-    CallbackRefused,
     Charge,
     GenerationFailed,
     MalformedResponse,
@@ -58,121 +54,29 @@ from wanbridge.errors import (
 )
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
-from wanbridge.model.pictures import Facts, from_data_uri
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
-from wanbridge.model.size_rules import Pixels, SizeLimits
-from wanbridge.model.structuring import ShapeError, lenient, structure
+from wanbridge.model.size_rules import Pixels
+from wanbridge.model.structuring import ShapeError, structure
+from wanbridge.providers.crun.callbacks import read_event
+from wanbridge.providers.crun.input import COUNTS, INPUT, WireName
+from wanbridge.providers.crun.offers import RATIOS, offers_with
+from wanbridge.providers.crun.replies import (
+    ID,
+    Balance,
+    Estimate,
+    Model,
+    Result,
+    Said,
+    Task,
+    code_of,
+    read_data,
+)
+from wanbridge.providers.crun.uploads import upload_inline
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
-T = TypeVar("T")
-
-
-@frozen
-class WireName:
-    """What one part of a request is called in ``input``.
-
-    Attributes:
-        verified: True if it is sent without ``allow_unverified``.
-    """
-
-    name: str
-    verified: bool
-
-
-# Canonical field to Crun's; "resolution", "aspect_ratio" and "pixels" are parts of size. Verified
-# are the words of Crun's other image models (openapi), and "n", which has one name at the maker and
-# must be said, for its default there is 4. "img_urls" is such a word too, but were it ignored, an
-# edit would be bought as a picture without its images. No name for exact pixels is known.
-INPUT: Mapping[str, WireName] = {
-    "prompt": WireName("prompt", verified=True),
-    "images": WireName("img_urls", verified=False),
-    "resolution": WireName("resolution", verified=True),
-    "aspect_ratio": WireName("aspect_ratio", verified=True),
-    "n": WireName("n", verified=True),
-    "sequential": WireName("enable_sequential", verified=False),
-    "thinking": WireName("thinking_mode", verified=False),
-    "color_palette": WireName("color_palette", verified=False),
-    "regions": WireName("bbox_list", verified=False),
-    "seed": WireName("seed", verified=False),
-    "watermark": WireName("watermark", verified=False),
-}
-# Not fields of an offer: the prompt is always sent, the others are parts of size.
-_PARTS = {"prompt", "resolution", "aspect_ratio", "pixels"}
-# Other names that the count may have, which decides on the price.
-_COUNTS = frozenset({"num_outputs", "num_images"})
-
-# The page says 4K is sold, the bounds and the words for ratios are the maker's.
-_SOURCE = "https://docs.crun.ai/models/wan/wan-2-7-image-pro and Wan's maker, read 2026-11-20"
-_TO_2048 = SizeLimits(tiers=("1K", "2K"), min_side=768, max_side=2048, source=_SOURCE)
-_TO_4096 = evolve(_TO_2048, tiers=("1K", "2K", "4K"), max_side=4096)
-_RATIOS = frozenset(
-    {"1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "21:9", "8:1", "1:8"},
-)
-_ALIASES = (
-    ("wan2.7-image", "wan/2-7-image", _TO_2048),
-    ("wan2.7-image-pro", "wan/2-7-image-pro", _TO_4096),
-)
-# Opaque: declared with 36 characters, shown with other lengths (task).
-_ID = re.compile(r"[!-~]{1,256}")
 # Whatever decimal context the caller has set.
 _EXACT = Context(prec=60, traps=[])
-_CREDITS_MOST = 10**9
-
-
-@frozen
-class _Result:
-    media_urls: list[str] | None = None
-    code: int | None = lenient()
-    message: str | None = lenient()
-
-
-@frozen
-class _Task:
-    task_id: str | None = None
-    status: str | None = None
-    credits: Decimal | None = lenient()
-    result: _Result | None = None
-
-    @property
-    def links(self) -> list[str]:
-        return [url for url in (self.result and self.result.media_urls) or () if url]
-
-    @property
-    def spent(self) -> Decimal | None:
-        """Credits, actual ones once the task has ended (task); None if nobody knows."""
-        known = self.credits is not None and 0 <= self.credits <= _CREDITS_MOST
-        return self.credits if known else None
-
-
-@frozen
-class _Said:
-    code: int | None = lenient()
-    message: str | None = lenient()
-    errors: list[str] = lenient(())
-    data: Any = None
-
-
-@frozen
-class _Balance:
-    balance: Decimal
-
-
-@frozen
-class _Estimate:
-    credits: Decimal | None = None
-    estimated_credits: Decimal | None = None
-
-
-@frozen
-class _Place:
-    presigned_url: str
-    file_url: str
-
-
-@frozen
-class _Model:
-    input_schema: dict[str, Any] | None = lenient()
 
 
 def _exact(value: str | Decimal | None) -> Decimal | None:
@@ -224,40 +128,12 @@ class Crun(Adapter):
     @property
     def reserved(self) -> frozenset[str]:  # type: ignore[override]
         """Every name of the mapping, sent or not, and other names for the count."""
-        return _COUNTS.union(wire.name for wire in self.mapping.values())
+        return COUNTS.union(wire.name for wire in self.mapping.values())
 
     @property
     def offers(self) -> tuple[Offer, ...]:
         """Both models, with the fields that may be said by mapping and options."""
-        said = [name for name in self.mapping if self._says(name)]
-        reason = "Crun's name for it is a guess ({!r}); allow_unverified = true sends it"
-        withheld = {
-            name: reason.format(wire.name)
-            for name, wire in self.mapping.items()
-            if name not in said
-        }
-        return tuple(
-            Offer(
-                model=model,
-                alias=alias,
-                # The callback is documented and not part of ``input`` (model).
-                fields=frozenset({*said, "size", "callback_url"} - _PARTS),
-                refused=withheld,
-                limits=Limits(
-                    text=text,
-                    edit=_TO_2048,
-                    set=_TO_2048,
-                    source=_SOURCE,
-                    prompt_required=True,
-                    image_schemes=frozenset({"https", "http", "data"}),
-                    # Unpublished; what another client allows itself (clients).
-                    rates=RateLimits(creates=1.0),
-                ),
-                failure_charge=Charge.MAYBE,  # by the credits of the ended task (task)
-                verified=all(wire.verified for wire in self.mapping.values()),
-            )
-            for model, alias, text in _ALIASES
-        )
+        return offers_with(self.mapping, {name for name in self.mapping if self._says(name)})
 
     def _says(self, name: str) -> bool:
         wire = self.mapping.get(name)
@@ -266,16 +142,16 @@ class Crun(Adapter):
     def pixels(self, request: ImageRequest, offer: Offer) -> Pixels | None:
         """None where words can say it; pixels are refused as long as no name is known for them."""
         size = request.size
-        word = size.aspect_ratio is None or (size.aspect_ratio in _RATIOS and not request.images)
+        word = size.aspect_ratio is None or (size.aspect_ratio in RATIOS and not request.images)
         if word and not size.pixels:
             return None
         if self._says("pixels"):
             return self.in_pixels(request, offer)
         if size.pixels:
             raise self.unsupported("size", f"{size}; no name for exact pixels is known here")
-        if size.aspect_ratio in _RATIOS:
+        if size.aspect_ratio in RATIOS:
             raise self.unsupported("size", f"{size.aspect_ratio}; with images the last one decides")
-        raise self.unsupported("size", f"{size.aspect_ratio}; {', '.join(sorted(_RATIOS))}")
+        raise self.unsupported("size", f"{size.aspect_ratio}; {', '.join(sorted(RATIOS))}")
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """There is nothing that makes a second send harmless (skills)."""
@@ -311,8 +187,8 @@ class Crun(Adapter):
 
     def read_submission(self, response: HttpResponse, request: ImageRequest, *, key: str) -> Step:
         """The task; a status beside the id is left to the poll."""
-        task = self._data(response, _Task)
-        if not _ID.fullmatch(task.task_id or ""):
+        task = read_data(self, response, Task)
+        if not ID.fullmatch(task.task_id or ""):
             message = "$.data.task_id: missing, or not 1 to 256 printable characters"
             raise self.malformed(response, message, raw=response.json())
         return Pending(self.job(response, request, task.task_id or "", key=key))
@@ -324,10 +200,10 @@ class Crun(Adapter):
 
     def read_poll(self, response: HttpResponse, job: Job) -> Step:
         """The task's own ``status`` decides, never the code of its result (clients)."""
-        if _code(response) == 404:
+        if code_of(response) == 404:
             return Missing()
         spoiled: list[Problem] = []
-        task = self._data(response, _Task, spoiled)
+        task = read_data(self, response, Task, spoiled)
         match task.status:
             case "success" | "failed" if task.links:
                 delivery = Delivery(
@@ -352,7 +228,7 @@ class Crun(Adapter):
             detail = self.error_detail(body)
         except ValueError:
             body, detail = None, None
-        code = _code(response)
+        code = code_of(response)
         if code < 300:
             return self._ended(response, job) if op is Op.POLL else None
         if detail is None:
@@ -374,12 +250,12 @@ class Crun(Adapter):
     def _ended(self, response: HttpResponse, job: Job | None) -> ProviderError | None:
         """A task that ended without a picture; what it cost stands beside it."""
         try:
-            body, task = response.json(), self._data(response, _Task)
+            body, task = response.json(), read_data(self, response, Task)
         except (ValueError, MalformedResponse):
             return None  # whoever reads it says what is wrong with it
         if task.links or task.status not in ("success", "failed"):
             return None
-        result = task.result or _Result()
+        result = task.result or Result()
         said = result.message or "no explanation"
         charge = Charge.YES if task.spent else Charge.MAYBE
         if task.status == "success":
@@ -395,7 +271,7 @@ class Crun(Adapter):
     def error_detail(self, body: Any) -> ErrorDetail | None:
         """``{code, message, data}``, with 422 a list of ``errors`` that name the field."""
         try:
-            said = structure(body, _Said)
+            said = structure(body, Said)
         except ShapeError:
             return None
         if said.code is None and said.message is None:
@@ -411,72 +287,24 @@ class Crun(Adapter):
         self, request: HttpRequest, secrets: Sequence[str], *, now: datetime
     ) -> list[CallbackEvent]:
         """The bare task, or in the envelope of ``TaskInfo``; nothing is signed (model)."""
-        try:
-            body = request.json()
-            wrapped = isinstance(body, dict) and "task_id" not in body
-            task = structure(body.get("data") if wrapped else body, _Task)
-        except ValueError as exc:
-            raise CallbackRefused(f"crun: not a task: {exc}") from None
-        if not _ID.fullmatch(task.task_id or ""):
-            raise CallbackRefused("crun: $.task_id: missing, or not 1 to 256 printable characters")
-        ended = {"success": True, "failed": True, "pending": False, "running": False}
-        event = CallbackEvent(
-            task_id=task.task_id or "", ended=ended.get(task.status or ""), raw=body
-        )
-        return [event]
+        return [read_event(request)]
 
     # -- free questions -------------------------------------------------------------------
 
     def prepare(self, request: ImageRequest, offer: Offer) -> Exchange[ImageRequest]:
         """``data:`` images to where Crun can read them, each once."""
-        places: dict[str, str] = {}
-        for uri in [image.url for image in request.images if image.scheme == "data"]:
-            if uri is not None and uri not in places:
-                places[uri] = yield from self._upload(uri)
-
-        moved = [evolve(i, url=places.get(i.url or "", i.url)) for i in request.images]
-        return evolve(request, images=tuple(moved))
-
-    def _upload(self, uri: str) -> Exchange[str]:
-        """A presigned place, then the bytes: to another host, which must not see the key."""
-        try:
-            data, mime = from_data_uri(uri)
-        except ValueError as exc:
-            raise self.unsupported("images", str(exc)) from None
-        query = urlencode({"content_type": mime, "ext": Facts(mime, None, None).extension})
-        url = f"{self.base_url}/client/files/upload-url?{query}"
-        response = yield from self._answered(self._get(url), Op.PREPARE)
-        place = self._data(response, _Place)
-        for name, value in (("presigned_url", place.presigned_url), ("file_url", place.file_url)):
-            if not self._reachable(value):
-                message = f"$.data.{name}: neither https nor on the host of base_url"
-                raise self.malformed(response, message, raw=response.json())
-        put = HttpRequest(
-            method="PUT", url=place.presigned_url, headers={"Content-Type": mime}, body=data
-        )
-        response = yield put
-        if response.status >= 300:
-            said = ErrorDetail(code=None, message=f"the upload was refused: {response.text()}")
-            raise self.error(ProviderUnavailable, said, response, charge=Charge.NO)
-        return place.file_url
-
-    def _reachable(self, url: str) -> bool:
-        try:
-            parts, home = urlsplit(url), urlsplit(self.base_url)
-        except ValueError:
-            return False
-        return bool(parts.hostname) and (parts.scheme == "https" or parts[:2] == home[:2])
+        return upload_inline(self, request)
 
     def estimate(self, request: ImageRequest, offer: Offer) -> Exchange[Money]:
         """What Crun says the very message would cost; an older path where the newer is unknown."""
         prepared = yield from self.prepare(request, offer)
         body = self._body(prepared, offer)
         response = yield self._post("estimate-credits", body)
-        if _code(response) in (404, 405):
+        if code_of(response) in (404, 405):
             response = yield self._post("EstimateTask", body)
         if (error := self.failure(response, op=Op.ESTIMATE)) is not None:
             raise error
-        told = self._data(response, _Estimate)
+        told = read_data(self, response, Estimate)
         price = told.estimated_credits if told.credits is None else told.credits
         if price is None:
             raise self.malformed(response, "$.data.credits: missing", raw=response.json())
@@ -486,7 +314,7 @@ class Crun(Adapter):
         """Credits that are left, a fraction too (credits)."""
         url = f"{self.base_url}/client/account/balance"
         response = yield from self._answered(self._get(url), Op.BALANCE)
-        return self._money(self._data(response, _Balance).balance)
+        return self._money(read_data(self, response, Balance).balance)
 
     def models(self) -> Exchange[tuple[ModelInfo, ...]]:
         """Those of our models that are there, with the schema of their ``input`` (openapi)."""
@@ -495,11 +323,11 @@ class Crun(Adapter):
             # The slash of the id stays one.
             url = f"{self.base_url}/client/job/Models/{quote(offer.alias)}"
             response = yield self._get(url)
-            if _code(response) == 404:
+            if code_of(response) == 404:
                 continue
             if (error := self.failure(response, op=Op.MODELS)) is not None:
                 raise error
-            schema = self._data(response, _Model).input_schema
+            schema = read_data(self, response, Model).input_schema
             found.append(ModelInfo(id=offer.alias, schema=schema, raw=response.json()))
         return tuple(found)
 
@@ -508,22 +336,6 @@ class Crun(Adapter):
         if (error := self.failure(response, op=op)) is not None:
             raise error
         return response
-
-    def _data(
-        self, response: HttpResponse, shape: type[T], spoiled: list[Problem] | None = None
-    ) -> T:
-        """What the envelope holds, as *shape*."""
-        body, found = self.parse(response), list[Problem]()
-        try:
-            made = structure(
-                body.get("data") if isinstance(body, dict) else body, shape, spoiled=found
-            )
-        except ShapeError as exc:
-            message = "; ".join(str(p.under("$.data")) for p in exc.problems)
-            raise self.malformed(response, message, raw=body) from None
-        if spoiled is not None:
-            spoiled += [p.under("$.data") for p in found]
-        return made
 
     def _get(self, url: str) -> HttpRequest:
         return json_request("GET", url, headers=self.x_api_key())
@@ -538,43 +350,3 @@ class Crun(Adapter):
         if rate is None:
             return Money(credits, "CRUN-CREDITS")
         return Money(_EXACT.multiply(credits, rate), "USD")
-
-
-@frozen(kw_only=True)
-class SchemaCheck:
-    """How a model's own ``input_schema`` and a mapping differ.
-
-    Attributes:
-        absent: Names that the mapping would send and the schema lacks; Crun answers 422 to them.
-        unmapped: Properties of the schema that the mapping does not use.
-    """
-
-    absent: tuple[str, ...]
-    unmapped: tuple[str, ...]
-
-
-def check_schema(
-    schema: Mapping[str, Any] | None, mapping: Mapping[str, WireName] = INPUT
-) -> SchemaCheck:
-    """Compare the schema of a `ModelInfo` with *mapping*; no schema has no properties."""
-    properties = (schema or {}).get("properties")
-    there = set(properties) if isinstance(properties, dict) else set[str]()
-    ours = [wire.name for wire in mapping.values()]
-    return SchemaCheck(
-        absent=tuple(name for name in ours if name not in there),
-        unmapped=tuple(sorted(there.difference(ours))),
-    )
-
-
-def _code(response: HttpResponse) -> int:
-    """The code of the body if it is an integer other than 200, else the HTTP status.
-
-    Both places occur, and only 2xx with 200 is success (skills); so another 2xx is none.
-    """
-    try:
-        code = structure(response.json(), _Said).code
-    except ValueError:
-        return response.status
-    if code is not None and code >= 300:
-        return code
-    return 500 if code not in (None, 200) and response.status < 300 else response.status
