@@ -6,10 +6,7 @@ answered with the pictures, usually within two minutes. A task, its result and i
 for 24 hours. A failed task is an HTTP 200; its code stands inside ``output`` or beside it. There
 is no idempotency key: every create that arrives is bought. Nothing that fails is billed.
 
-Long for an adapter: two modes, four error shapes, regional hosts, uploads, a look-up and a
-cancel.
-
-Pages, all read 2026-11-20, in comments by the word before the colon:
+Pages, all read 2026-11-20, in the comments of this package by the word before the colon:
 
 - api: https://help.aliyun.com/zh/model-studio/wan-image-generation-and-editing-api-reference
 - tasks: https://help.aliyun.com/zh/model-studio/manage-asynchronous-tasks
@@ -22,19 +19,16 @@ Pages, all read 2026-11-20, in comments by the word before the colon:
 
 from __future__ import annotations
 
-import hashlib
-import re
 import string
 from collections.abc import Iterator
-from datetime import timedelta, timezone
+from datetime import timedelta
 from typing import Any, ClassVar, Literal
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 from attrs import evolve, field, frozen, validators
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.multipart import FormFile, form
-from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval, RateLimits
+from wanbridge.adapters.offers import Offer, PollInterval
 from wanbridge.adapters.replies import ErrorDetail
 from wanbridge.adapters.steps import (
     Cancelled,
@@ -52,7 +46,6 @@ from wanbridge.adapters.steps import (
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
-    ContentRefused,
     CreditExhausted,
     GenerationFailed,
     JobCancelled,
@@ -60,187 +53,29 @@ from wanbridge.errors import (
     ProviderError,
     ProviderUnavailable,
     RateLimited,
-    RequestRejected,
     UnsupportedFeature,
 )
 from wanbridge.model.inputs import InputImage
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.notes import Note
-from wanbridge.model.pictures import data_beginning, data_bytes, from_data_uri, has_alpha
+from wanbridge.model.pictures import data_beginning, has_alpha
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
-from wanbridge.model.size_rules import Pixels, SizeLimits
-from wanbridge.model.structuring import ShapeError, lenient, structure
+from wanbridge.model.size_rules import Pixels
+from wanbridge.model.structuring import ShapeError, structure
+from wanbridge.providers.dashscope.codes import class_of_code, plain
+from wanbridge.providers.dashscope.lookup import list_candidates
+from wanbridge.providers.dashscope.offers import OFFERS
+from wanbridge.providers.dashscope.replies import Reply
+from wanbridge.providers.dashscope.uploads import too_long, upload_long
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
-_SOURCE = (
-    "https://help.aliyun.com/zh/model-studio/wan-image-generation-and-editing-api-reference, "
-    "read 2026-11-20"
-)
-# "size": total pixels and a ratio from 1:8 to 8:1; no limit on a side (api).
-_UP_TO_2K = SizeLimits(tiers=("1K", "2K"), min_area=768 * 768, max_area=2048 * 2048, source=_SOURCE)
-_UP_TO_4K = SizeLimits(
-    tiers=("1K", "2K", "4K"), min_area=768 * 768, max_area=4096 * 4096, source=_SOURCE
-)
-# "image" (api). An alpha channel is "not supported"; what becomes of one is not said.
-_PICTURES = PictureLimits(
-    formats=frozenset({"image/png", "image/jpeg", "image/bmp", "image/webp"}),
-    min_side=240,
-    max_side=8000,
-    max_ratio=8,
-    source=_SOURCE,
-)
-# Originals under about 7 MB where they come as base64 (error-code); a body with base64 has 64 MiB
-# at most (rate-limit), so all together stay under 60 MB as base64.
-_INLINE = 7_000_000
-_INLINE_ALL = 45_000_000
-# negative_prompt is listed by one page and called unsupported for 2.7 by the guide: not sold.
-_FIELDS = frozenset(
-    {
-        *("images", "regions", "n", "sequential", "size", "thinking", "color_palette", "seed"),
-        "watermark",
-    }
-)
-
-
-def _offer(model: str, text: SizeLimits) -> Offer:
-    limits = Limits(
-        text=text,
-        edit=_UP_TO_2K,
-        set=_UP_TO_2K,
-        source=_SOURCE,
-        image_schemes=frozenset({"https", "http", "data", "oss"}),
-        # However they come: above `_INLINE` they are uploaded (api).
-        data_bytes=20_000_000,
-        pictures=_PICTURES,
-        # Not documented; a fresh id may read UNKNOWN for some seconds.
-        missing_grace=30.0,
-        # Creates and running tasks for one model; polls for the whole account (rate-limit, tasks).
-        rates=RateLimits(creates=5.0, running=5, polls=20.0),
-    )
-    return Offer(
-        model=model,
-        alias=model,
-        fields=_FIELDS,
-        limits=limits,
-        output="png",  # api, "image": a link to a PNG
-        failure_charge=Charge.NO,  # "nothing that fails is billed" (error-code)
-    )
-
-
-_OFFERS = (_offer("wan2.7-image", _UP_TO_2K), _offer("wan2.7-image-pro", _UP_TO_4K))
-
-# How often a policy is asked for when storage calls the last one ended; they live 300 s (upload).
-_POLICIES = 2
-_UPLOAD_SECONDS = 120.0
-# Of a task, its result and its links (api, tasks).
-_LIFE = timedelta(hours=24)
-# The zone of the service's times is not documented; Beijing and Singapore share this one.
-_ZONE = timezone(timedelta(hours=8))
-# Of the list of tasks: its default page size (tasks), and how many pages are looked at.
-_PAGE_SIZE, _PAGES = 10, 5
-
-# Codes as `_plain` has them, for their spelling varies; each also stands for all that follow it
-# with a dot (error-code). "throttling" does so with any status (third parties).
-_CODES: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = tuple(
-    (re.compile(rf"({codes})(\..*)?"), cls)
-    for codes, cls in (
-        ("throttling.*|limitrequests|insufficientquota", RateLimited),
-        # Their statuses mislead: 400, 403 and three times 429.
-        (r"arrearage|allocationquota\.freetieronly", CreditExhausted),
-        ("commoditynotpurchased|(pre|post)paidbilloverdue", CreditExhausted),
-        ("datainspectionfailed|ipinfringementsuspect", ContentRefused),
-        ("(customrole|faqrule)blocked", ContentRefused),
-        ("invalidapikey|not authorized", AuthenticationFailed),
-        (r"((model|workspace|endpoint|app)\.)?accessdenied", AuthenticationFailed),
-        ("invalid(parameter|url|image|file)|badrequest", RequestRejected),
-        ("unsupportedoperation|conflict|modelnotsupported", RequestRejected),
-        (r"(model|workspace)?notfound|model\.notexist", RequestRejected),
-        ("internalerror|systemerror|modelservicefailed|rewritefailed", ProviderUnavailable),
-        ("requesttimeout|gatewaytimeout|modelservingerror", ProviderUnavailable),
-        ("(model|service)unavailable", ProviderUnavailable),
-    )
-)
 # What a poll itself, rather than the generation, can be refused for.
 _OF_THE_CALL = (AuthenticationFailed, CreditExhausted, RateLimited, ProviderUnavailable)
 
 
-@frozen
-class _Part:
-    image: str | None = None
-
-
-@frozen
-class _Message:
-    content: list[_Part]
-
-
-@frozen
-class _Choice:
-    message: _Message
-
-
-@frozen
-class _Output:
-    task_id: str | None = None
-    task_status: str | None = None
-    choices: list[_Choice] | None = None
-    code: str | None = lenient()
-    message: str | None = lenient()
-
-    @property
-    def links(self) -> list[str]:
-        # n > 1 comes as n choices or as one choice of n parts; text parts have no "image" (api).
-        parts = [part for choice in self.choices or () for part in choice.message.content]
-        return [part.image for part in parts if part.image]
-
-
-@frozen
-class _Usage:
-    image_count: int | None = lenient()
-
-
-@frozen
-class _Reply:
-    output: _Output | None = None
-    usage: _Usage | None = lenient()
-    request_id: str | None = lenient()
-    code: str | None = lenient()
-    message: str | None = lenient()
-
-    @property
-    def out(self) -> _Output:
-        return self.output or _Output()
-
-
-@frozen
-class _Listed:
-    task_id: str
-
-
-@frozen
-class _Listing:
-    data: list[_Listed]
-    total: int | None = lenient()
-
-
-@frozen
-class _Policy:
-    """Where a file may be put, for some minutes, and the proof of it (upload)."""
-
-    policy: str
-    signature: str
-    upload_dir: str
-    upload_host: str
-    oss_access_key_id: str
-    x_oss_object_acl: str
-    x_oss_forbid_overwrite: str
-    max_file_size_mb: float | None = lenient()
-
-
-@frozen
-class _Granted:
-    data: _Policy
+# Of a task, its result and its links (api, tasks).
+_LIFE = timedelta(hours=24)
 
 
 @frozen(kw_only=True)
@@ -271,7 +106,7 @@ class DashScope(Adapter):
     name = "dashscope"
     default_url = "https://dashscope-intl.aliyuncs.com/api/v1"
     Options: ClassVar[type[Any]] = Options
-    offers = _OFFERS
+    offers = OFFERS
     # Every 5 to 10 s is advised (api), the SDK grows from 1 s to 5 s.
     poll_interval = PollInterval(first=2.0, most=5.0)
     # Said of failures in general (error-code), of cancelled tasks by inference only.
@@ -321,7 +156,7 @@ class DashScope(Adapter):
 
     def remarks(self, request: ImageRequest, offer: Offer) -> Iterator[Note | UnsupportedFeature]:
         """Which pictures are uploaded, and which have an alpha channel."""
-        for index, size in _too_long(request.images).items():
+        for index, size in too_long(request.images).items():
             said = f"images[{index}]: {size:,} bytes are uploaded to DashScope first, for 48 hours"
             yield Note("images", "info", said)
         for index, image in enumerate(request.images):
@@ -335,69 +170,7 @@ class DashScope(Adapter):
         Raises:
             UnsupportedFeature: nothing can be uploaded with this account or in its region.
         """
-        images, stored = list(request.images), dict[str, str]()
-        for index in _too_long(request.images):
-            image = images[index]
-            assert image.url is not None
-            if image.url not in stored:
-                stored[image.url] = yield from self._upload(image.url, f"images[{index}]", offer)
-            images[index] = evolve(image, url=stored[image.url])
-        return evolve(request, images=tuple(images)) if stored else request
-
-    def _upload(self, uri: str, name: str, offer: Offer) -> Exchange[str]:
-        """The ``oss://`` address of a picture; a policy that has ended meanwhile is renewed."""
-        try:
-            data, mime = from_data_uri(uri)
-        except ValueError as exc:
-            raise self.unsupported("images", f"{name}: {exc}") from None
-        refusal: ProviderError | None = None
-        for _ in range(_POLICIES):
-            policy = yield from self._policy(len(data), name, offer)
-            # By content, so that a second send of the same form finds the file of the first.
-            file = f"{hashlib.sha256(data).hexdigest()}.{mime.partition('/')[2]}"
-            key = f"{policy.upload_dir}/{file}"
-            part = FormFile(name="file", filename=file, mime=mime, data=data)
-            response = yield _form(policy, key, part)
-            if response.status < 300 or b"<Code>FileAlreadyExists<" in response.body:
-                return f"oss://{key}"
-            detail = ErrorDetail(code=None, message=f"{name} was not stored: {response.text(160)}")
-            cls = self.classify(response.status, None)
-            # Storage judges the policy, not our key.
-            cls = RequestRejected if cls is AuthenticationFailed else cls
-            refusal = self.error(cls, detail, response, charge=Charge.NO, raw=response.text())
-            if response.status != 403:
-                break
-        assert refusal is not None
-        raise refusal
-
-    def _policy(self, size: int, name: str, offer: Offer) -> Exchange[_Policy]:
-        query = urlencode({"action": "getPolicy", "model": offer.alias})
-        url = f"{self.base_url}/uploads?{query}"
-        response = yield json_request("GET", url, headers=self.bearer())
-        if (error := self.failure(response, op=Op.PREPARE)) is not None:
-            error.charge = Charge.NO
-            # One page knows uploads in Beijing only (upload); 401 is about the key.
-            of_the_account = isinstance(error, RateLimited | CreditExhausted)
-            if response.status in (400, 403, 404, 405) and not of_the_account:
-                raise self._no_upload(size, name, f"the account or region has none ({error})")
-            raise error
-        policy = self.structure(response, _Granted).data
-        if not self._may_store(policy.upload_host):
-            raise self.malformed(response, "$.data.upload_host: not an https URL")
-        if policy.max_file_size_mb is not None and size > policy.max_file_size_mb * 2**20:
-            raise self._no_upload(size, name, f"at most {policy.max_file_size_mb:g} MB are taken")
-        return policy
-
-    def _may_store(self, url: str) -> bool:
-        """Whether pictures may be sent there: over https, or to where the key goes as well."""
-        parts, own = urlsplit(url), urlsplit(self.base_url)
-        return bool(parts.hostname) and (parts.scheme == "https" or parts[:2] == own[:2])
-
-    def _no_upload(self, size: int, name: str, why: str) -> UnsupportedFeature:
-        said = f"{name}: {size:,} bytes, too long to go inline, cannot be uploaded: {why}"
-        return self.unsupported(
-            "images", f"{said}; give an https URL, or {_INLINE:,} bytes at most"
-        )
+        return upload_long(self, request, offer)
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """The same body for both modes; there is no ratio word and no idempotency key."""
@@ -451,7 +224,7 @@ class DashScope(Adapter):
     def read_submission(self, response: HttpResponse, request: ImageRequest, *, key: str) -> Step:
         """A task or the pictures, whichever it is; a status beside the id is left to the poll."""
         spoiled: list[Problem] = []
-        reply = self.structure(response, _Reply, spoiled=spoiled)
+        reply = self.structure(response, Reply, spoiled=spoiled)
         if reply.out.links:
             return Done(self._delivery(response, reply, spoiled))
         task = reply.out.task_id or ""
@@ -470,7 +243,7 @@ class DashScope(Adapter):
         if response.status == 404:
             return Missing()
         spoiled: list[Problem] = []
-        reply = self.structure(response, _Reply, spoiled=spoiled)
+        reply = self.structure(response, Reply, spoiled=spoiled)
         match reply.out.task_status:
             case "PENDING" | "RUNNING" | "SUSPENDED":  # the last in the SDK only (sdk)
                 return Pending(job, retry_after=response.retry_after)
@@ -485,7 +258,7 @@ class DashScope(Adapter):
                 message = f"$.output.task_status: job {job.id} has status {status!r}"
                 raise self.malformed(response, message, raw=response.json())
 
-    def _delivery(self, response: HttpResponse, reply: _Reply, spoiled: list[Problem]) -> Delivery:
+    def _delivery(self, response: HttpResponse, reply: Reply, spoiled: list[Problem]) -> Delivery:
         received = response.received_at
         expires = received + _LIFE if received else None
         return Delivery(
@@ -505,7 +278,7 @@ class DashScope(Adapter):
             unknown = op is Op.POLL and self.is_unknown_task(response)
             return None if unknown else self.refusal(response, op=op, job=job)
         try:
-            reply = structure(response.json(), _Reply)
+            reply = structure(response.json(), Reply)
         except ValueError:
             return None  # whoever reads it says what is wrong with it
         # A picture is worth more than a code, and an accepted task tells its end when polled.
@@ -537,7 +310,7 @@ class DashScope(Adapter):
     def error_detail(self, body: Any) -> ErrorDetail | None:
         """``{request_id, code, message}``, the same everywhere (error-code)."""
         try:
-            reply = structure(body, _Reply)
+            reply = structure(body, Reply)
         except ShapeError:
             return None
         if not reply.code:
@@ -550,17 +323,17 @@ class DashScope(Adapter):
         )
 
     def class_of(self, code: str) -> type[ProviderError] | None:
-        """By `_CODES`."""
-        return next((cls for codes, cls in _CODES if codes.fullmatch(_plain(code))), None)
+        """By the table of `codes`."""
+        return class_of_code(code)
 
     def cancel(self, job: Job) -> Exchange[Cancelled | TooLate]:
         """Only a PENDING task can be cancelled (tasks)."""
         response = yield json_request("POST", f"{_task(job)}/cancel", headers=self.bearer())
         error = self.failure(response, op=Op.CANCEL, job=job)
         if error is None:
-            self.structure(response, _Reply)
+            self.structure(response, Reply)
             return Cancelled(self.cancel_charge)
-        if error.status == 400 and _plain(error.code or "") == "unsupportedoperation":
+        if error.status == 400 and plain(error.code or "") == "unsupportedoperation":
             return TooLate(error.message)
         raise error
 
@@ -568,33 +341,7 @@ class DashScope(Adapter):
         """Candidates only: the list of tasks shows neither prompt nor key (tasks)."""
         if self.at_once:
             return StillUnknown(detail="a sync call makes no task that could be looked up")
-        minute = timedelta(minutes=1)
-        since = (receipt.first_sent_at - minute).astimezone(_ZONE)
-        until = (receipt.last_sent_at + minute).astimezone(_ZONE)
-        alias = self.offer(receipt.request.model).alias
-        found: list[str] = []
-        for page in range(1, _PAGES + 1):
-            query = {
-                "start_time": f"{since:%Y%m%d%H%M%S}",
-                "end_time": f"{until:%Y%m%d%H%M%S}",
-                "model_name": alias,
-                "page_no": page,
-                "page_size": _PAGE_SIZE,
-            }
-            url = f"{receipt.base_url}/tasks/?{urlencode(query)}"
-            response = yield json_request("GET", url, headers=self.bearer())
-            if (error := self.failure(response, op=Op.FIND)) is not None:
-                raise error
-            listing = self.structure(response, _Listing)
-            found += [task.task_id for task in listing.data]
-            if len(listing.data) < _PAGE_SIZE or len(found) == listing.total:
-                break
-        detail = (
-            f"{max(len(found), listing.total or 0)} tasks of {alias} from"
-            f" {since:%Y-%m-%d %H:%M:%S} to {until:%H:%M:%S} (UTC+8), {len(found)} named here;"
-            " the list shows neither prompt nor key, so only the caller can adopt one"
-        )
-        return StillUnknown(candidates=tuple(found), detail=detail)
+        return (yield from list_candidates(self, receipt))
 
 
 def _beginning(image: InputImage) -> bytes:
@@ -603,48 +350,6 @@ def _beginning(image: InputImage) -> bytes:
         return data_beginning(image.url or "")
     except ValueError:
         return b""
-
-
-def _too_long(images: tuple[InputImage, ...]) -> dict[int, int]:
-    """Index and bytes of the ``data:`` pictures that cannot go inline, alone or with the others."""
-    found: dict[int, int] = {}
-    inline = 0
-    for index, image in enumerate(images):
-        if image.scheme == "data" and image.url is not None:
-            size = data_bytes(image.url)
-            if size > _INLINE or inline + size > _INLINE_ALL:
-                found[index] = size
-            else:
-                inline += size
-    return found
-
-
-def _form(policy: _Policy, key: str, file: FormFile) -> HttpRequest:
-    """The upload, in the page's order; the storage host gets no API key (upload)."""
-    kind, body = form(
-        [
-            ("OSSAccessKeyId", policy.oss_access_key_id),
-            ("Signature", policy.signature),
-            ("policy", policy.policy),
-            ("key", key),
-            ("x-oss-object-acl", policy.x_oss_object_acl),
-            ("x-oss-forbid-overwrite", policy.x_oss_forbid_overwrite),
-            ("success_action_status", "200"),
-        ],
-        file,
-    )
-    return HttpRequest(
-        method="POST",
-        url=policy.upload_host,
-        headers={"Content-Type": kind},
-        body=body,
-        read_timeout=_UPLOAD_SECONDS,
-    )
-
-
-def _plain(code: str) -> str:
-    """``data_inspection_failed`` and ``DataInspectionFailed`` are the same code."""
-    return code.replace("_", "").lower()
 
 
 def _task(job: Job) -> str:
