@@ -6,9 +6,7 @@ what it is, is decided by content. ``GET /jobs/{id}`` then has the same body und
 have two names; exact pixels have a switch. An ended job is known for one hour, its links for seven
 days. There is no callback, no idempotency key and no refund for a caller who stops waiting.
 
-Longer than a plain task API: two envelopes, two ways to cancel, a list of jobs, a catalogue.
-
-Pages, all read 2026-11-20, in comments by the word before the colon:
+Pages, all read 2026-11-20, in the comments of this package by the word before the colon:
 
 - model: https://docs.empiriolabs.ai/models/wan2-7-image
 - overview: https://docs.empiriolabs.ai/api-reference-overview (in part, and as summaries)
@@ -25,16 +23,14 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from attrs import evolve, frozen
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval, RateLimits
+from wanbridge.adapters.offers import Offer, PollInterval
 from wanbridge.adapters.replies import ErrorDetail
 from wanbridge.adapters.steps import (
     Cancelled,
@@ -65,156 +61,22 @@ from wanbridge.errors import (
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
-from wanbridge.model.result import Image
-from wanbridge.model.size_rules import Pixels, SizeLimits
-from wanbridge.model.structuring import lenient, structure
+from wanbridge.model.size_rules import Pixels
+from wanbridge.model.structuring import structure
+from wanbridge.providers.empiriolabs.offers import OFFERS, RATIOS
+from wanbridge.providers.empiriolabs.replies import (
+    CANCELLED,
+    COMPLETED,
+    Account,
+    Catalogue,
+    Listing,
+    Reply,
+)
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
-_SOURCE = "https://docs.empiriolabs.ai/models/wan2-7-image, read 2026-11-20"
-# "resolution", "custom_width", "custom_height": 4K and more than 2048 is for pro and text (model).
-_TO_2048 = SizeLimits(tiers=("1K", "2K"), min_side=768, max_side=2048, source=_SOURCE)
-_TO_4096 = evolve(_TO_2048, tiers=("1K", "2K", "4K"), max_side=4096)
-# What "aspect_ratio" takes; with images nobody says whether it has effect, pixels surely do.
-_RATIOS = frozenset({"16:9", "1:1", "9:16", "3:2", "2:3", "4:3", "3:4", "5:4", "4:5"})
-_FIELDS = frozenset(
-    {"images", "regions", "n", "sequential", "size", "color_palette", "seed", "watermark"}
-)
 # An ended job is kept for one hour, its links work for seven days (overview).
 _KEPT, _LINKED = timedelta(hours=1), timedelta(days=7)
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,255}")
-
-
-def _limits(text: SizeLimits) -> Limits:
-    return Limits(
-        text=text,
-        edit=_TO_2048,
-        set=_TO_2048,
-        source=_SOURCE,
-        prompt_required=True,
-        image_schemes=frozenset({"https", "http"}),  # "URLs"; data: URIs are not mentioned (model)
-        # JPEG, PNG, BMP or WEBP, up to 20 MB each (model).
-        pictures=PictureLimits(min_side=240, max_side=8000, max_ratio=8, source=_SOURCE),
-        # 50 requests a minute for all keys of an account (limits). That polls count is an
-        # inference, and the shares are ours.
-        rates=RateLimits(creates=15 / 60, polls=35 / 60),
-    )
-
-
-_OFFERS = (
-    Offer(
-        model="wan2.7-image",
-        alias="wan2.7-image",
-        fields=_FIELDS,
-        limits=_limits(_TO_2048),
-        ignored={"thinking": "thinking has effect only with wan2.7-image-pro here"},  # model
-        failure_charge=Charge.MAYBE,  # not stated (billing)
-    ),
-    Offer(
-        model="wan2.7-image-pro",
-        alias="wan2.7-image-pro",
-        fields=_FIELDS | {"thinking"},
-        limits=_limits(_TO_4096),
-        failure_charge=Charge.MAYBE,
-    ),
-)
-_COMPLETED = ("completed", "succeeded")  # the second in clients only
-_CANCELLED = ("cancelled", "canceled")  # which of them is not documented
-
-
-@frozen
-class _Picture:
-    url: str | None = None
-    b64_json: str | None = None
-
-    def image(self, until: datetime | None) -> Image | None:
-        """The picture, whichever way it came; None if it did not."""
-        try:
-            data = b64decode(self.b64_json or "", validate=True)
-        except ValueError:
-            data = b""
-        if self.url:
-            return Image(url=self.url, data=data or None, expires_at=until)
-        return Image(data=data) if data else None
-
-
-@frozen
-class _Usage:
-    billable_units: int | None = lenient()
-    billing_unit: str | None = lenient()
-
-
-@frozen
-class _Cost:
-    amount: Decimal
-    currency: Literal["USD"]
-
-
-@frozen
-class _Result:
-    data: list[_Picture] | None = None
-    url: str | None = None
-    usage: _Usage | None = lenient()
-
-
-@frozen
-class _Reply:
-    """A job, or the pictures themselves: ``data`` on top instead of under ``result``."""
-
-    job_id: str | None = None
-    status: str | None = None
-    progress: float | None = lenient()
-    data: list[_Picture] | None = None
-    result: _Result | None = None
-    usage: _Usage | None = lenient()
-    # Known from usage events (usage); in a job it would be the same.
-    cost: _Cost | None = lenient()
-
-    def images(self, until: datetime | None = None) -> tuple[Image, ...]:
-        """``data``, ``result.data``, else a bare ``result.url``; only of what has ended."""
-        inner = self.result or _Result()
-        found = self.data or inner.data or [_Picture(url=inner.url)]
-        ended = self.status in (None, "failed", *_COMPLETED, *_CANCELLED)
-        made = [picture.image(until) for picture in found if ended]
-        return tuple(image for image in made if image is not None)
-
-    @property
-    def billed(self) -> int | None:
-        """Images to pay for (clients); None if it does not say, and 0 says nothing."""
-        usage = self.usage or (self.result and self.result.usage)
-        return (usage.billable_units or None) if usage and usage.billing_unit == "image" else None
-
-    @property
-    def price(self) -> Money | None:
-        cost = self.cost
-        return Money(cost.amount, cost.currency) if cost and cost.amount > 0 else None
-
-
-@frozen
-class _Listed:
-    job_id: str
-    created_at: datetime | None = lenient()
-
-
-@frozen
-class _Listing:
-    data: list[_Listed] | None = None
-    jobs: list[_Listed] | None = None
-
-
-@frozen
-class _Model:
-    id: str
-    supported_parameters: list[dict[str, Any]] | None = lenient()
-
-
-@frozen
-class _Catalogue:
-    data: list[_Model]
-
-
-@frozen
-class _Account:
-    balance: _Cost
 
 
 @frozen(kw_only=True)
@@ -223,7 +85,7 @@ class EmpirioLabs(Adapter):
 
     name = "empiriolabs"
     default_url = "https://api.empiriolabs.ai/v1"
-    offers = _OFFERS
+    offers = OFFERS
     # No page says how often; clients poll every 5 to 10 s.
     poll_interval = PollInterval(first=3.0, factor=1.5, most=10.0)
     # What is accepted is settled in full, also if the caller stops waiting (billing).
@@ -256,7 +118,7 @@ class EmpirioLabs(Adapter):
     def pixels(self, request: ImageRequest, offer: Offer) -> Pixels | None:
         """None for a tier alone, and without images for the ratios that have a word."""
         ratio = request.size.aspect_ratio
-        in_words = ratio is None or (ratio in _RATIOS and not request.images)
+        in_words = ratio is None or (ratio in RATIOS and not request.images)
         return None if in_words and not request.size.pixels else self.in_pixels(request, offer)
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
@@ -300,7 +162,7 @@ class EmpirioLabs(Adapter):
     def read_submission(self, response: HttpResponse, request: ImageRequest, *, key: str) -> Step:
         """The pictures or a job, whichever it is; how a job fares is left to the poll."""
         spoiled: list[Problem] = []
-        reply = self.structure(response, _Reply, spoiled=spoiled)
+        reply = self.structure(response, Reply, spoiled=spoiled)
         if reply.images():
             return Done(self._delivery(response, reply, spoiled, response.received_at))
         if not _ID.fullmatch(reply.job_id or ""):
@@ -320,10 +182,10 @@ class EmpirioLabs(Adapter):
         if response.status == 404:
             return Missing("no such job, or one that ended more than an hour ago")
         spoiled: list[Problem] = []
-        reply = self.structure(response, _Reply, spoiled=spoiled)
+        reply = self.structure(response, Reply, spoiled=spoiled)
         if reply.images():
             return Done(self._delivery(response, reply, spoiled, job.submitted_at))
-        if reply.status in _CANCELLED:
+        if reply.status in CANCELLED:
             message = f"job {job.id} was cancelled, which is paid for all the same"
             raise JobCancelled(self.account, message, self.cancel_charge, job)
         if reply.status is None:
@@ -333,7 +195,7 @@ class EmpirioLabs(Adapter):
     def _delivery(
         self,
         response: HttpResponse,
-        reply: _Reply,
+        reply: Reply,
         spoiled: list[Problem],
         since: datetime | None,
     ) -> Delivery:
@@ -355,14 +217,14 @@ class EmpirioLabs(Adapter):
             return None if unknown else self.refusal(response, op=op, job=job)
         try:
             body = response.json()
-            reply = structure(body, _Reply)
+            reply = structure(body, Reply)
         except ValueError:
             return None  # whoever reads it says what is wrong with it
         # A picture is worth more than a code, and an accepted job tells its end when polled.
         if reply.images() or (op is Op.SUBMIT and reply.job_id is not None):
             return None
         detail = self.error_detail(body)
-        empty = reply.status in _COMPLETED or (reply.status is None and reply.data is not None)
+        empty = reply.status in COMPLETED or (reply.status is None and reply.data is not None)
         ended = empty or reply.status == "failed"
         if not ended and (reply.status is not None or detail is None):
             return None
@@ -416,8 +278,8 @@ class EmpirioLabs(Adapter):
                 continue
             if response.status >= 300:
                 raise self.refusal(response, op=Op.CANCEL, job=job)
-            status = self.structure(response, _Reply).status
-            if status in _CANCELLED:
+            status = self.structure(response, Reply).status
+            if status in CANCELLED:
                 return Cancelled(self.cancel_charge)
             return TooLate(f"job {job.id} has status {status!r} after it was told to stop")
         reason = f"job {job.id} is unknown by now, or EmpirioLabs cancels at another path"
@@ -427,7 +289,7 @@ class EmpirioLabs(Adapter):
         """Candidates only: a job shows neither its prompt nor a key (job)."""
         url = f"{receipt.base_url}/jobs?limit=100"  # newest first, 100 at most (tools)
         response = yield from self._asked(url, Op.FIND)
-        listing = self.structure(response, _Listing)
+        listing = self.structure(response, Listing)
         minute = timedelta(minutes=1)
         since, until = receipt.first_sent_at - minute, receipt.last_sent_at + minute
         found = tuple(
@@ -444,7 +306,7 @@ class EmpirioLabs(Adapter):
     def balance(self) -> Exchange[Money]:
         """Prepaid dollars (billing); where it stands in the reply is an inference (usage)."""
         response = yield from self._asked(f"{self.base_url}/account/usage?limit=1", Op.BALANCE)
-        left = self.structure(response, _Account).balance
+        left = self.structure(response, Account).balance
         return Money(left.amount, left.currency)
 
     def models(self) -> Exchange[tuple[ModelInfo, ...]]:
@@ -457,7 +319,7 @@ class EmpirioLabs(Adapter):
                 raw=raw,
             )
             for model, raw in zip(
-                self.structure(response, _Catalogue).data, response.json()["data"], strict=True
+                self.structure(response, Catalogue).data, response.json()["data"], strict=True
             )
         )
 

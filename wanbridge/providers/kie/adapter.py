@@ -7,8 +7,8 @@ as links, so a ``data:`` URI is uploaded first, to a host of KIE's own and with 
 is no idempotency key, cancel or list. A callback is signed, but only over task id and time, so it
 is a hint.
 
-Pages, all read 2026-11-20, in comments by the word before the colon. "Clients" are third parties'
-code; what rests on them alone says so. The words are the same in the other files of the package.
+Pages, all read 2026-11-20, in the comments of this package by the word before the colon. "Clients"
+are third parties' code; what rests on them alone says so.
 
 - model: https://docs.kie.ai/market/wan/2-7-image and /2-7-image-pro
 - detail: https://docs.kie.ai/market/common/get-task-detail
