@@ -18,10 +18,9 @@ from attrs import evolve
 
 from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.registry import Registry
-from wanbridge.adapters.steps import CallbackEvent, Delivery, Done, Missing, Op, Pending, Resend
+from wanbridge.adapters.steps import Delivery, Done, Missing, Op, Pending, Resend
 from wanbridge.errors import (
     AuthenticationFailed,
-    CallbackRefused,
     Charge,
     ConfigurationError,
     CreditExhausted,
@@ -685,144 +684,6 @@ def test_an_unreadable_poll_names_the_place(body: Any, said: str) -> None:
         CRUN.read_poll(reply(body), JOB)
 
 
-# -- callbacks -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("status", "ended"),
-    [("success", True), ("failed", True), ("running", False), ("pending", False), ("odd", None)],
-)
-def test_a_callback_is_a_bare_task_or_a_wrapped_one(status: str, ended: bool | None) -> None:
-    """Unsigned, so never more than a hint."""
-    bare = task(status, result=result(*LINKS))
-    for body in (bare, {"code": 200, "message": "success", "data": bare}):
-        call = HttpRequest(method="POST", url="https://app.example.com/hook", body=_json(body))
-
-        assert [CallbackEvent(task_id=TASK, ended=ended, raw=body)] == CRUN.read_callback(
-            call, ["ignored"], now=NOW
-        )
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        *(b"", b"{", b"\xff", b"[" * 100_000, b"[]", b"null", b'{"code":200,"data":null}', b"{}"),
-        *(b'{"task_id": 7}', b'{"task_id": ""}', b'{"task_id": "a b"}', b'{"taskId": "x"}'),
-    ],
-)
-def test_a_callback_that_names_no_task_is_refused(body: bytes) -> None:
-    """Anyone may call."""
-    call = HttpRequest(method="POST", url="https://app.example.com/hook", body=body)
-    with pytest.raises(CallbackRefused) as caught:
-        CRUN.read_callback(call, (), now=NOW)
-
-    assert 400 == caught.value.status
-
-
-def _json(body: Any) -> bytes:
-    return json.dumps(body).encode()
-
-
-# -- uploads -------------------------------------------------------------------------------
-
-PUT_URL = "https://r2.example.net/put?X-Amz-Signature=abc"
-FILE_URL = "https://files.crun.ai/a.png"
-PLACE = good({"presigned_url": PUT_URL, "file_url": FILE_URL})
-
-
-def test_the_bytes_of_an_image_go_to_a_foreign_host_without_the_key() -> None:
-    """Inputs are URLs only; each picture is uploaded once, and keeps its size and boxes."""
-    boxed = evolve(INLINE, regions=[(1, 2, 3, 4)])
-    asked = evolve(OTTER, images=(INLINE, CUP, boxed))
-
-    messages, prepared = played(
-        BOLD.prepare(asked, BOLD.offer(OTTER.model)), PLACE, reply(b"", 201)
-    )
-
-    assert messages == [
-        HttpRequest(
-            method="GET",
-            url=f"{BASE}/client/files/upload-url?content_type=image%2Fpng&ext=.png",
-            headers=KEY,
-        ),
-        HttpRequest(
-            method="PUT",
-            url=PUT_URL,
-            headers={"Content-Type": "image/png"},
-            body=b"\x89PNG\r\n\x1a\n",
-        ),
-    ]
-    assert (evolve(INLINE, url=FILE_URL), CUP, evolve(boxed, url=FILE_URL)) == prepared.images
-    assert [FILE_URL, CUP.url, FILE_URL] == sent(prepared, BOLD).json()["input"]["img_urls"]
-
-
-@pytest.mark.parametrize(
-    ("mime", "ext"),
-    [("image/jpeg", ".jpg"), ("image/webp", ".webp"), ("image/bmp", ".bmp"), ("x/y", ".bin")],
-)
-def test_an_upload_says_type_and_extension(mime: str, ext: str) -> None:
-    """With the dot; the same type goes with the bytes."""
-    asked = evolve(OTTER, images=(InputImage(f"data:{mime};base64,AAAA"),))
-    messages, _ = played(BOLD.prepare(asked, BOLD.offer(OTTER.model)), PLACE, reply(b""))
-
-    assert messages[0].url.endswith(f"content_type={mime.replace('/', '%2F')}&ext={ext}")
-    assert {"Content-Type": mime} == messages[1].headers
-
-
-def test_without_data_nothing_is_uploaded() -> None:
-    """Links are sent as they are."""
-    asked = evolve(OTTER, images=(CUP, TRAY))
-    with pytest.raises(StopIteration) as stop:
-        next(BOLD.prepare(asked, BOLD.offer(OTTER.model)))
-
-    assert asked == stop.value.value
-
-
-def place(presigned: Any = PUT_URL, file: Any = FILE_URL) -> HttpResponse:
-    return good({"presigned_url": presigned, "file_url": file})
-
-
-@pytest.mark.parametrize(
-    ("answers", "cls", "said"),
-    [
-        ((bad(401, 401),), AuthenticationFailed, "made up"),
-        ((bad(500),), ProviderUnavailable, "made up"),
-        ((place(file=None),), MalformedResponse, "file_url: expected str"),
-        ((place("http://r2.example.net/x"),), MalformedResponse, "presigned_url: neither https"),
-        ((place("http://169.254.169.254/"),), MalformedResponse, "presigned_url: neither https"),
-        ((place("https://["),), MalformedResponse, "presigned_url: neither https"),
-        ((place(file="file:///etc/x"),), MalformedResponse, "file_url: neither https"),
-        ((place(), reply(b"<Error>old</Error>", 403)), ProviderUnavailable, "refused: <Error>"),
-    ],
-)
-def test_an_upload_goes_over_https_or_to_the_host_of_base_url(
-    answers: tuple[HttpResponse, ...], cls: type[ProviderError], said: str
-) -> None:
-    """The places come from a reply; anything else is an error before the submit."""
-    asked = evolve(OTTER, images=(INLINE,))
-    with pytest.raises(cls, match=said):
-        played(BOLD.prepare(asked, BOLD.offer(OTTER.model)), *answers)
-
-
-def test_a_place_on_the_host_of_base_url_may_be_plain_http() -> None:
-    """Sandboxes and gateways on this machine."""
-    local = evolve(BOLD, base_url="http://127.0.0.1:9/api/v1")
-    messages, _ = played(
-        local.prepare(evolve(OTTER, images=(INLINE,)), local.offer(OTTER.model)),
-        place("http://127.0.0.1:9/put", "http://127.0.0.1:9/a"),
-        reply(b""),
-    )
-
-    assert "http://127.0.0.1:9/put" == messages[1].url
-
-
-def test_data_that_is_no_base64_is_refused() -> None:
-    """Before anything is uploaded."""
-    asked = evolve(OTTER, images=(InputImage("data:image/png,plain"),))
-    with pytest.raises(UnsupportedFeature, match="base64"):
-        next(BOLD.prepare(asked, BOLD.offer(OTTER.model)))
-
-
 # -- estimate, balance, models ---------------------------------------------------------------
 
 
@@ -858,14 +719,15 @@ def test_an_estimate_has_an_older_path(unknown: HttpResponse) -> None:
 def test_an_estimate_uploads_first() -> None:
     """A price may depend on the images, and those are URLs only."""
     answer = good({"credits": 8, "estimated": True})
+    stored = "https://files.crun.ai/a.png"
     asked, _ = played(
         BOLD.estimate(evolve(OTTER, images=(INLINE,)), BOLD.offer(OTTER.model)),
-        PLACE,
+        good({"presigned_url": "https://r2.example.net/put", "file_url": stored}),
         reply(b""),
         answer,
     )
 
-    assert [FILE_URL] == asked[2].json()["input"]["img_urls"]
+    assert [stored] == asked[2].json()["input"]["img_urls"]
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,7 @@ clients have met; read 2026-11-20.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
-from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
@@ -19,11 +17,10 @@ import pytest
 from attrs import evolve
 
 from wanbridge.adapters.fitting import fit
-from wanbridge.adapters.steps import CallbackEvent, Done, Missing, Op, Pending, Resend
+from wanbridge.adapters.steps import Done, Missing, Op, Pending, Resend
 from wanbridge.config import load
 from wanbridge.errors import (
     AuthenticationFailed,
-    CallbackRefused,
     Charge,
     ConfigurationError,
     ContentRefused,
@@ -350,143 +347,6 @@ def test_an_extra_of_our_own_is_refused(taken: str) -> None:
     """Two places for one fact."""
     with pytest.raises(InvalidRequest, match=taken):
         sent(evolve(CRATES, extra={"kie": {taken: 1}}))
-
-
-# -- uploads -----------------------------------------------------------------------------
-
-PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 8 + b"\x00\x00\x00\x09" * 2 + b"\r\n--"
-ODD = b"no picture that we know"
-INLINE = InputImage(f"data:image/png;base64,{b64encode(PNG).decode()}", regions=[(0, 0, 9, 9)])
-OTHER = InputImage(f"data:image/webp;base64,{b64encode(ODD).decode()}")
-STORED = {
-    "fileName": "x.png",
-    "filePath": "images/x.png",
-    "downloadUrl": "https://tempfile.redpandaai.co/images/x.png",
-    "fileSize": 32,
-    "mimeType": "image/png",
-    "uploadedAt": "2026-11-20T09:30:00.000Z",
-}
-
-
-def prepared(
-    request: ImageRequest, *answers: HttpResponse, adapter: Kie = KIE
-) -> tuple[ImageRequest, list[HttpRequest]]:
-    """What `prepare` makes of a request and which messages it sends."""
-    return conversed(adapter.prepare(request, adapter.offer(request.model)), *answers)
-
-
-def stored(link: str = STORED["downloadUrl"]) -> HttpResponse:  # type: ignore[assignment]
-    data = {**STORED, "downloadUrl": link}
-    return reply({"success": True, "code": 200, "msg": "File uploaded successfully", "data": data})
-
-
-def test_an_inline_picture_is_uploaded_and_named_by_its_link() -> None:
-    """Each content once, under its own SHA-256, since an equal name overwrites; boxes stay."""
-    asked = evolve(CRATES, images=(INLINE, DUO[0], OTHER, evolve(INLINE, regions=())))
-
-    made, messages = prepared(asked, stored("https://t.example/a"), stored("https://t.example/b"))
-
-    assert ["https://t.example/a", DUO[0].url, "https://t.example/b", "https://t.example/a"] == [
-        image.url for image in made.images
-    ]
-    assert INLINE.regions == made.images[0].regions
-    assert [
-        f"{hashlib.sha256(PNG).hexdigest()}.png",
-        f"{hashlib.sha256(ODD).hexdigest()}.webp",
-    ] == [field(message, "fileName").decode() for message in messages]
-    assert made.images[0].url == given(made)["input_urls"][0]
-
-
-def field(message: HttpRequest, name: str) -> bytes:
-    """The content of one part of a form."""
-    boundary = (message.header("content-type") or "").partition("boundary=")[2]
-    for part in message.body.split(f"--{boundary}".encode()):
-        head, _, content = part.partition(b"\r\n\r\n")
-        if f'form-data; name="{name}"'.encode() in head:
-            return content.removesuffix(b"\r\n")
-    raise AssertionError(name)
-
-
-def test_an_upload_is_a_form_with_the_bytes_as_they_are() -> None:
-    """A third less than base64, and without its 10 MB."""
-    _, (message,) = prepared(evolve(CRATES, images=(INLINE,)), stored())
-    digest = hashlib.sha256(PNG).hexdigest()
-
-    assert message == HttpRequest(
-        method="POST",
-        url="https://kieai.redpandaai.co/api/file-stream-upload",
-        headers={
-            "Authorization": "Bearer kie_live_secret",
-            "Content-Type": f"multipart/form-data; boundary={digest}",
-        },
-        body=(
-            f"--{digest}\r\nContent-Disposition: form-data; "
-            f'name="uploadPath"\r\n\r\nimages/wanbridge\r\n'
-            f"--{digest}\r\nContent-Disposition: form-data; "
-            f'name="fileName"\r\n\r\n{digest}.png\r\n'
-            f"--{digest}\r\nContent-Disposition: form-data; "
-            f'name="file"; filename="{digest}.png"\r\nContent-Type: image/png\r\n\r\n'
-        ).encode()
-        + PNG
-        + f"\r\n--{digest}--\r\n".encode(),
-    )
-
-
-@pytest.mark.parametrize(
-    ("base_url", "upload_url", "host"),
-    [
-        ("https://api.kie.ai/api/v1", None, "https://kieai.redpandaai.co"),
-        ("https://api.kie.ai/api/v1/", "https://api.kie.ai/", "https://api.kie.ai"),
-        ("http://127.0.0.1:8080/kie/api/v1", None, "http://127.0.0.1:8080/kie"),
-        ("https://gateway.example/v1", "https://up.example", "https://up.example"),
-    ],
-)
-def test_the_key_goes_to_no_host_but_kies_or_the_configured_one(
-    base_url: str, upload_url: str | None, host: str
-) -> None:
-    """KIE's pages contradict each other on the host; a gateway's key is not for KIE."""
-    adapter = Kie(api_key="x", base_url=base_url, options=Options(upload_url=upload_url))
-
-    _, (message,) = prepared(evolve(CRATES, images=(INLINE,)), stored(), adapter=adapter)
-
-    assert f"{host}/api/file-stream-upload" == message.url
-
-
-def test_without_inline_pictures_nothing_is_prepared() -> None:
-    """The same request, no message."""
-    for request in (CRATES, evolve(CRATES, images=DUO)):
-        assert (request, []) == prepared(request)
-
-
-def test_an_upload_is_told() -> None:
-    """A link that anybody may have is not what was asked for."""
-    kinds = [(n.field, n.kind) for n in fit(KIE, evolve(CRATES, seed=1, images=(INLINE,))).notes]
-
-    assert [("images", "adapted")] == kinds
-
-
-@pytest.mark.parametrize(
-    ("answer", "cls"),
-    [
-        (reply({"success": False, "code": 401, "msg": "m"}), AuthenticationFailed),
-        (reply({"success": False, "code": 400, "msg": "m"}, 400), RequestRejected),
-        (reply({"success": False, "code": 500, "msg": "m"}, 500), ProviderUnavailable),
-        (reply(b"<html>"), MalformedResponse),
-        (ok({}), MalformedResponse),
-        (stored("ftp://x"), MalformedResponse),
-    ],
-)
-def test_an_upload_that_fails_ends_it_before_anything_is_bought(answer: Any, cls: Any) -> None:
-    """Errors are those of every other call."""
-    with pytest.raises(cls):
-        prepared(evolve(CRATES, images=(INLINE,)), answer)
-
-
-@pytest.mark.parametrize("uri", ["data:image/png,abc", "data:image/png;base64,@@", "data:,x"])
-def test_an_inline_picture_that_is_none_is_refused(uri: str) -> None:
-    """Before a message; the payload is not shown."""
-    with pytest.raises(UnsupportedFeature, match="images"):
-        prepared(evolve(CRATES, images=(uri,)))
 
 
 # -- submitted ---------------------------------------------------------------------------
@@ -918,118 +778,6 @@ def test_what_kie_has_not_is_said() -> None:
         next(KIE.cancel(JOB))
     with pytest.raises(UnsupportedFeature):
         next(KIE.models())
-
-
-# -- callbacks ---------------------------------------------------------------------------
-
-# The page's algorithm, worked out by hand.
-SECRET = "sim-webhook-key-0001"
-SENT_AT = datetime.fromtimestamp(1795000000, UTC)
-SIGNED = {
-    "X-Webhook-Timestamp": "1795000000",
-    "X-Webhook-Signature": "S+vvBFWW8tylzakaZ1tJeZBWJNXkvno/5KM7ZUxv9DI=",
-}
-MARKET = {"code": 200, "msg": "m", "data": {"taskId": TASK, "state": "success", "param": "{}"}}
-GUIDE = {
-    "taskId": TASK,
-    "code": 200,
-    "msg": "Success",
-    "data": {"task_id": TASK, "callbackType": "task_completed"},
-}
-
-
-def called(body: Any, headers: Any = SIGNED) -> HttpRequest:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return HttpRequest(method="POST", url="https://app.example/h", headers=headers, body=raw)
-
-
-@pytest.mark.parametrize(
-    ("body", "ended"),
-    [
-        pytest.param(MARKET, True, id="market-frame"),
-        pytest.param(GUIDE, True, id="guide-frame"),
-        ({**MARKET, "code": 501, "data": {"taskId": TASK, "state": "fail"}}, True),
-        ({**MARKET, "data": {"taskId": TASK, "state": "generating"}}, False),
-        ({**MARKET, "data": {"taskId": TASK, "state": 5}}, None),
-        ({**GUIDE, "data": {"task_id": TASK, "callbackType": "first"}}, None),
-        ({"taskId": TASK, "data": None}, None),
-        ({"task_id": TASK}, None),
-        ({"taskId": "elsewhere", "data": {"task_id": TASK, "taskId": "other"}}, None),
-    ],
-)
-def test_both_callback_frames_are_read_once_their_signature_fits(body: Any, ended: Any) -> None:
-    """The id is the one that was signed, from the first of four places."""
-    events = KIE.read_callback(called(body), [SECRET], now=SENT_AT)
-
-    assert [CallbackEvent(task_id=TASK, verified=True, ended=ended, raw=body)] == events
-
-
-@pytest.mark.parametrize(
-    ("secrets", "own"), [(["old", SECRET], None), ([], SECRET), (["new", ""], SECRET)]
-)
-def test_one_of_several_keys_is_enough(secrets: list[str], own: str | None) -> None:
-    """While one is being replaced; the configured one counts as well."""
-    adapter = evolve(KIE, options=Options(webhook_key=own))
-    lower = {name.lower(): value for name, value in SIGNED.items()}
-
-    (event,) = adapter.read_callback(called(GUIDE, lower), secrets, now=SENT_AT)
-
-    assert event.verified
-
-
-def test_without_a_key_nothing_is_verified() -> None:
-    """Signing is off until a key is generated in the settings."""
-    (event,) = KIE.read_callback(called(MARKET, {}), [], now=NOW)
-
-    assert (TASK, False) == (event.task_id, event.verified)
-
-
-@pytest.mark.parametrize(
-    ("request_", "now", "status", "why"),
-    [
-        (called(MARKET, {}), SENT_AT, 401, "without a signature"),
-        (called(MARKET, {**SIGNED, "X-Webhook-Timestamp": ""}), SENT_AT, 401, "without a"),
-        (called(MARKET, {**SIGNED, "X-Webhook-Signature": "x"}), SENT_AT, 401, "wrong"),
-        (called(MARKET, {**SIGNED, "X-Webhook-Signature": "ü\udc80"}), SENT_AT, 401, "wrong"),
-        (called(MARKET, {**SIGNED, "X-Webhook-Timestamp": "1795000001"}), SENT_AT, 401, "wrong"),
-        (called({"taskId": "another"}), SENT_AT, 401, "wrong signature"),
-        (called(MARKET), SENT_AT + timedelta(seconds=301), 401, "another time"),
-        (called(MARKET), SENT_AT - timedelta(seconds=301), 401, "another time"),
-        (called({"code": 200, "data": {}}), SENT_AT, 400, "names no task"),
-        (called({"taskId": 5, "data": []}), SENT_AT, 400, "names no task"),
-        (called([]), SENT_AT, 400, "names no task"),
-        (called(b'{"taskId": "\\ud800"}'), SENT_AT, 400, "names no task"),
-        (called(b"<html>"), SENT_AT, 400, "not JSON"),
-        (called(b"[" * 99_999), SENT_AT, 400, "not JSON"),
-    ],
-)
-def test_a_forged_or_stale_callback_is_refused(
-    request_: HttpRequest, now: datetime, status: int, why: str
-) -> None:
-    """401 for a signature that is missing or wrong, 400 where there is nothing to check."""
-    with pytest.raises(CallbackRefused, match=why) as caught:
-        KIE.read_callback(request_, ["old", SECRET], now=now)
-
-    assert status == caught.value.status
-
-
-@pytest.mark.parametrize("seconds", [-300, 0, 300])
-def test_a_callback_may_be_five_minutes_off(seconds: int) -> None:
-    """Clocks differ, and retries take a while."""
-    now = SENT_AT + timedelta(seconds=seconds)
-
-    assert KIE.read_callback(called(MARKET), [SECRET], now=now)
-
-
-@pytest.mark.parametrize("time", ["soon", "-1795000000", "1795000000.5", "9" * 40, "١٧٩٥٠٠٠٠٠٠"])
-def test_a_signed_time_that_is_none_is_refused(time: str) -> None:
-    """Whoever has the key could sign anything; an age cannot be told from it."""
-    message = f"{TASK}.{time}".encode()
-    signature = b64encode(hmac.digest(SECRET.encode(), message, "sha256")).decode()
-    headers = {"X-Webhook-Timestamp": time, "X-Webhook-Signature": signature}
-
-    with pytest.raises(CallbackRefused, match="another time"):
-        KIE.read_callback(called(MARKET, headers), [SECRET], now=SENT_AT)
 
 
 # -- what it sells, and settings ---------------------------------------------------------

@@ -11,7 +11,6 @@ from attrs import evolve
 
 from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.steps import (
-    CallbackEvent,
     Delivery,
     Done,
     Found,
@@ -24,7 +23,6 @@ from wanbridge.adapters.steps import (
 )
 from wanbridge.errors import (
     AuthenticationFailed,
-    CallbackRefused,
     Charge,
     ContentRefused,
     CreditExhausted,
@@ -1094,102 +1092,6 @@ def test_both_models_are_sold_with_their_sources() -> None:
         "wan2.7-image-pro": ("alibaba:wan@2.7-image-pro", True, Charge.MAYBE),
     } == {o.model: (o.alias, o.verified, o.failure_charge) for o in RUNWARE.offers}
     assert "third parties" in RUNWARE.offer("wan2.7-image-pro").limits.source
-
-
-# -- callbacks -----------------------------------------------------------------------------
-
-PICTURE = {
-    "taskType": "imageInference",
-    "taskUUID": TASK,
-    "imageUUID": "1c2d3e4f-0000-4000-8000-000000000001",
-    "imageURL": "https://im.runware.ai/image/1.png",
-    "seed": 7,
-    "cost": 0.03,
-}
-BLOCKED = {"taskUUID": TASK, "status": "error", "code": "promptBlocked", "message": "no"}
-
-
-def called(body: Any) -> list[CallbackEvent]:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = HttpRequest(method="POST", url="https://app.example.com/hooks", body=raw)
-    return RUNWARE.read_callback(request, (), now=NOON)
-
-
-@pytest.mark.parametrize(
-    "body", [PICTURE, {**PICTURE, "status": "success"}, {"data": [PICTURE]}, {"data": PICTURE}]
-)
-def test_a_callback_is_about_one_picture(body: Any) -> None:
-    """Guides show it flat, the legacy client's README wrapped; nobody signs it."""
-    (event,) = called(body)
-
-    assert (TASK, PICTURE["imageUUID"]) == (event.task_id, event.item)
-    assert not event.verified
-    assert event.raw["seed"] == 7
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        BLOCKED,
-        {k: v for k, v in BLOCKED.items() if k != "status"},
-        {"errors": [BLOCKED]},
-        {"data": [], "errors": [BLOCKED]},
-        {"data": [{"taskUUID": TASK, "error": {"code": "promptBlocked"}}]},
-    ],
-)
-def test_a_callback_tells_of_failures_as_well(body: Any) -> None:
-    """It is an event that is worth a poll, which decides what became of the task."""
-    assert [(TASK, None, None)] == [(e.task_id, e.item, e.ended) for e in called(body)]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"taskUUID": TASK, "status": "processing", "progress": 40},
-        {"data": [{"taskUUID": TASK, "status": "queued"}]},
-        {"data": [{"taskType": "imageInference", "taskUUID": TASK}]},
-    ],
-)
-def test_a_callback_that_it_goes_on_is_no_end(body: Any) -> None:
-    """Also a bare acknowledgement."""
-    assert [False] == [event.ended for event in called(body)]
-
-
-def test_no_callback_says_that_the_task_has_ended() -> None:
-    """There is one for each picture, and the task may have more."""
-    second = {**PICTURE, "imageUUID": "1c2d3e4f-0000-4000-8000-000000000002"}
-
-    events = called({"data": [PICTURE, second], "errors": [BLOCKED]})
-
-    assert [None] * 3 == [event.ended for event in events]
-    assert 3 == len({(event.task_id, event.item) for event in events})
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"\xff\xfe",
-        b"",
-        b"[" * 100_000,
-        [],
-        None,
-        "task",
-        {},
-        {"data": []},
-        {"data": [7]},
-        {"data": "x"},
-        {"taskUUID": 7},
-        {"task_id": TASK, "status": "success"},
-        {"data": [PICTURE, {"imageURL": "https://im.runware.ai/image/2.png"}]},
-    ],
-)
-def test_a_callback_of_another_shape_is_refused(body: Any) -> None:
-    """400, and its text shows no more than a path."""
-    with pytest.raises(CallbackRefused) as caught:
-        called(body)
-
-    assert 400 == caught.value.status
-    assert "runware" in str(caught.value)
 
 
 def test_inputs_are_judged_by_the_maker_s_rules() -> None:

@@ -1,7 +1,7 @@
 """DashScope's tasks: what is kept about one, its state at a moment, and how it is written.
 
 Source: https://help.aliyun.com/zh/model-studio/manage-asynchronous-tasks and the API reference
-named in ``dashscope.py``, read 2026-11-20 (wire page, 4). Times carry no zone; UTC+8 is inferred.
+named in `server`, read 2026-11-20 (wire page, 4). Times carry no zone; UTC+8 is inferred.
 """
 
 from __future__ import annotations
