@@ -64,8 +64,9 @@ EXCEPTIONS: dict[str, frozenset[str]] = {
 # Imports inside functions: each saves time at import or breaks a circle, and is meant.
 LAZY: dict[str, set[str]] = {
     "callbacks.receiver": {"wanbridge.config"},
+    "client.asynchronous": {"wanbridge.sandbox.transport", "wanbridge.transport.library"},
     "client.base": {"wanbridge.config", "wanbridge.ledger.sqlite", "wanbridge.sandbox"},
-    "client.clients": {"wanbridge.sandbox.transport", "wanbridge.transport.library"},
+    "client.blocking": {"wanbridge.sandbox.transport", "wanbridge.transport.library"},
     "model.inputs": {"wanbridge.model.pictures"},
     "model.request": {"wanbridge.model"},
     "model.result": {"wanbridge.storage.files"},
@@ -91,8 +92,9 @@ LAZY: dict[str, set[str]] = {
 }
 # Imports for annotations only, where they would make a circle.
 FOR_TYPES: dict[str, set[str]] = {
+    "client.asynchronous": {"wanbridge.sandbox", "wanbridge.transport.library"},
     "client.base": {"wanbridge.callbacks.receiver", "wanbridge.config", "wanbridge.sandbox"},
-    "client.clients": {"wanbridge.sandbox", "wanbridge.transport.library"},
+    "client.blocking": {"wanbridge.sandbox", "wanbridge.transport.library"},
     "errors": {"wanbridge.model.jobs", "wanbridge.model.money", "wanbridge.model.result"},
     "model.codec": {"cattrs"},
     "model.structuring": {"cattrs", "cattrs.errors"},

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         TooLate,
     )
     from wanbridge.callbacks.receiver import CallbackReceiver
-    from wanbridge.client.clients import AsyncClient, Client
+    from wanbridge.client.asynchronous import AsyncClient
+    from wanbridge.client.blocking import Client
     from wanbridge.engine.context import Timeouts
     from wanbridge.engine.events import Accepted, Asking, Event, Polled, Retrying, Submitting
     from wanbridge.errors import (
@@ -160,7 +161,8 @@ _HOME = {
     "adapters.registry": "Registry",
     "adapters.steps": "Cancelled Done Missing NotAccepted Pending StillUnknown TooLate",
     "callbacks.receiver": "CallbackReceiver",
-    "client.clients": "AsyncClient Client",
+    "client.asynchronous": "AsyncClient",
+    "client.blocking": "Client",
     "engine.context": "Timeouts",
     "engine.events": "Accepted Asking Event Polled Retrying Submitting",
     "errors": (

@@ -116,7 +116,7 @@ def test_a_disk_that_fills_up_is_a_failure_too(run: Any, monkeypatch: pytest.Mon
     async def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wanbridge.client.clients.AsyncClient.save", full)
+    monkeypatch.setattr("wanbridge.client.asynchronous.AsyncClient.save", full)
 
     ran = run("demo")
 

@@ -200,7 +200,7 @@ def test_a_full_disk_leaves_the_result_too(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "kite.png")
 
-    monkeypatch.setattr("wanbridge.client.clients.Client.save", full)
+    monkeypatch.setattr("wanbridge.client.blocking.Client.save", full)
 
     ran = run("generate", "a kite", "--sandbox", "--size", "1K")
 
@@ -319,7 +319,7 @@ def test_a_fault_of_ours_is_one_line_and_keeps_the_job(
             on_progress(Accepted(JOB))
         raise ZeroDivisionError("oh\x1b[31m no")
 
-    monkeypatch.setattr("wanbridge.client.clients.Client.generate", broken)
+    monkeypatch.setattr("wanbridge.client.blocking.Client.generate", broken)
 
     ran = run("generate", "kite", "--sandbox")
 
@@ -346,7 +346,7 @@ def test_a_key_that_a_provider_quotes_back_is_not_printed(
     def refuse(*_: object, **__: object) -> None:
         raise errors.AuthenticationFailed("runware", f"bad key {key}", Charge.NO)
 
-    monkeypatch.setattr("wanbridge.client.clients.Client.generate", refuse)
+    monkeypatch.setattr("wanbridge.client.blocking.Client.generate", refuse)
 
     ran = run("generate", "a kite", "--config", configure(world, "runware", key=key))
 

@@ -159,7 +159,7 @@ def test_an_answer_with_the_pictures_leaves_its_result(
         seen.append(sorted(path.name.partition(".")[2] for path in Path().glob("dashscope-*")))
         return Path("kite.png")
 
-    monkeypatch.setattr("wanbridge.client.clients.Client.save", save)
+    monkeypatch.setattr("wanbridge.client.blocking.Client.save", save)
     Path("kite.png").write_bytes(b"")
     file = configure(world, "dashscope", options='mode = "sync"')
 

@@ -16,7 +16,7 @@ from cli_processes import start
 from wanbridge.adapters.registry import BUILTIN
 from wanbridge.cli import files, signals
 from wanbridge.cli.signals import ending, interruptible
-from wanbridge.client.clients import Client
+from wanbridge.client.blocking import Client
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.result import ImageResult
 from wanbridge.sandbox import Sandbox
@@ -153,7 +153,7 @@ def test_an_interruption_while_saving_leaves_the_result(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("wanbridge.client.clients.Client.save", interrupted)
+    monkeypatch.setattr("wanbridge.client.blocking.Client.save", interrupted)
     file = configure(world, "runware")
 
     ran = run("generate", "a kite", "--size", "1K", "--config", file)
@@ -191,7 +191,7 @@ def test_an_interruption_before_the_submit_has_bought_nothing(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("wanbridge.client.clients.Client.generate", interrupted)
+    monkeypatch.setattr("wanbridge.client.blocking.Client.generate", interrupted)
 
     ran = run("generate", "a kite", "--sandbox")
 

@@ -1011,7 +1011,7 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 import wanbridge
-import wanbridge.client.clients, wanbridge.observability.opentelemetry
+import wanbridge.client.blocking, wanbridge.observability.opentelemetry
 from wanbridge import Client, ConfigurationError
 
 Client().close()

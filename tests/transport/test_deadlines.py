@@ -34,10 +34,11 @@ from wanbridge.model.jobs import Receipt
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
 from wanbridge.sandbox import Sandbox, running
+from wanbridge.transport import base
 from wanbridge.transport import deadlines as bounds
-from wanbridge.transport import http as lines
+from wanbridge.transport.asynchronous import AsyncHttpTransport
+from wanbridge.transport.blocking import HttpTransport
 from wanbridge.transport.deadlines import Bound, OutOfTime
-from wanbridge.transport.http import AsyncHttpTransport, HttpTransport
 from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest, HttpResponse
 
@@ -51,7 +52,7 @@ each_provider = pytest.mark.parametrize("provider", [*BUILTIN, "dashscope-sync"]
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "GRACE", 0.15 - SHORT.read_timeout)
+    monkeypatch.setattr(base, "GRACE", 0.15 - SHORT.read_timeout)
     monkeypatch.setattr("wanbridge.engine.polling.LAST_POLL", 0.1)
     monkeypatch.setattr("wanbridge.engine.reconciliation.LOOK_LEAST", 0.2)
 
@@ -241,7 +242,7 @@ def test_a_timeout_around_an_async_call_fires_at_the_bound(
 ) -> None:
     """The cancellation is held back for so long, and then has the receipt."""
     # Time for the server to hear it first, on a busy machine.
-    monkeypatch.setattr(lines, "GRACE", 1.0 - SHORT.read_timeout)
+    monkeypatch.setattr(base, "GRACE", 1.0 - SHORT.read_timeout)
 
     async def expire(scope: asyncio.Timeout, server: hostile_servers.Hostile) -> None:
         while not server.heard:
@@ -305,7 +306,7 @@ def test_a_poll_without_an_answer_ends_at_the_deadline(
 ) -> None:
     """With the job, which is paid for and goes on."""
     # The submit is answered, when the machine comes to it.
-    monkeypatch.setattr(lines, "GRACE", 5.0)
+    monkeypatch.setattr(base, "GRACE", 5.0)
     submits = iter([True])
 
     def strikes(heard: Heard) -> bool:

@@ -17,8 +17,10 @@ from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import Fetch, Send
 from wanbridge.errors import Charge, ConfigurationError, TransportFailed
 from wanbridge.model.request import ImageRequest
-from wanbridge.transport import http as lines
-from wanbridge.transport.http import AsyncHttpTransport, HttpTransport
+from wanbridge.transport import base
+from wanbridge.transport import pools as client_pools
+from wanbridge.transport.asynchronous import AsyncHttpTransport
+from wanbridge.transport.blocking import HttpTransport
 from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest, HttpResponse, json_request
 
@@ -172,17 +174,17 @@ def test_a_closed_client_says_so() -> None:
 
 def test_pools_grow_with_what_is_in_flight() -> None:
     """A few connections a pool; beyond all pools the least busy one is shared."""
-    pools: lines._Pools[object] = lines._Pools(object)
+    pools: client_pools.Pools[object] = client_pools.Pools(object)
 
-    taken = [pools.take() for _ in range(lines.CONNECTIONS + 1)]
+    taken = [pools.take() for _ in range(client_pools.CONNECTIONS + 1)]
     assert 2 == len(pools.pools)
     for pool in taken:
         pools.give(pool)
     assert [0, 0] == [p.in_flight for p in pools.pools]
 
-    many = [pools.take() for _ in range(lines.CONNECTIONS * lines.POOLS + 1)]
-    assert lines.POOLS == len(pools.pools)
-    assert lines.CONNECTIONS + 1 == max(p.in_flight for p in pools.pools)
+    many = [pools.take() for _ in range(client_pools.CONNECTIONS * client_pools.POOLS + 1)]
+    assert client_pools.POOLS == len(pools.pools)
+    assert client_pools.CONNECTIONS + 1 == max(p.in_flight for p in pools.pools)
     assert len(many) == sum(p.in_flight for p in pools.pools)
 
 
@@ -320,4 +322,4 @@ def test_what_buys_goes_over_connections_of_its_own() -> None:
 
     expected = {("https:", "x.example", True), ("https:", "x.example", False)}
     assert expected == set(line._pools)
-    assert lines.IDLE_BILLABLE < lines.IDLE
+    assert base.IDLE_BILLABLE < base.IDLE

@@ -19,8 +19,9 @@ from wanbridge.adapters.registry import Registry
 from wanbridge.cli.options import AccountOptions
 from wanbridge.cli.session import Session
 from wanbridge.cli.usage import UsageError
+from wanbridge.client.asynchronous import AsyncClient
 from wanbridge.client.base import sandboxed
-from wanbridge.client.clients import AsyncClient, Client
+from wanbridge.client.blocking import Client
 from wanbridge.client.options import Call
 from wanbridge.engine.context import Timeouts
 

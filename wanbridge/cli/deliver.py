@@ -11,7 +11,7 @@ from wanbridge.cli.codes import Exit
 from wanbridge.cli.progress import watching
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Saved, Target, result_stem, shown
-from wanbridge.client.clients import Client
+from wanbridge.client.blocking import Client
 from wanbridge.errors import DownloadFailed
 from wanbridge.model import codec
 from wanbridge.model.result import Image, ImageResult

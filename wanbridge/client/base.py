@@ -69,7 +69,7 @@ from wanbridge.routing.purchase import (
 from wanbridge.routing.route import ORDERS, Candidate, Order, Route, rank
 from wanbridge.storage.files import PictureFile
 from wanbridge.transport import redaction
-from wanbridge.transport.http import utc_now
+from wanbridge.transport.base import utc_now
 
 if TYPE_CHECKING:
     from wanbridge.callbacks.receiver import CallbackReceiver

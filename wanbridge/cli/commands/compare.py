@@ -24,7 +24,7 @@ from wanbridge.cli.report.comparison import Basis, Comparison
 from wanbridge.cli.request import build_request
 from wanbridge.cli.session import Session
 from wanbridge.cli.usage import UsageError
-from wanbridge.client.clients import Client
+from wanbridge.client.blocking import Client
 from wanbridge.errors import ConfigurationError, InvalidRequest
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest

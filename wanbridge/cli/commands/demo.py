@@ -18,7 +18,7 @@ from wanbridge.cli.progress import watching
 from wanbridge.cli.session import Session
 from wanbridge.cli.tracker import Tracker
 from wanbridge.cli.usage import UsageError
-from wanbridge.client.clients import AsyncClient
+from wanbridge.client.asynchronous import AsyncClient
 from wanbridge.errors import UnsupportedFeature, WanbridgeError
 from wanbridge.model.inputs import InputImage
 from wanbridge.model.palette import PaletteColor

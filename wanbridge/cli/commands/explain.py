@@ -12,7 +12,7 @@ from wanbridge.cli.codes import Exit
 from wanbridge.cli.options import AsJson, ConfigFile, Prompt, RequestOptions
 from wanbridge.cli.request import build_request
 from wanbridge.cli.session import Session
-from wanbridge.client.clients import Client
+from wanbridge.client.blocking import Client
 from wanbridge.explain.explanation import Explanation, FieldReport
 from wanbridge.money.price_book import Quote
 from wanbridge.wire import HttpRequest

@@ -17,7 +17,7 @@ from wanbridge.cli.progress import watching
 from wanbridge.cli.screen import tell, unheard
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target, result_stem
-from wanbridge.client.clients import Client
+from wanbridge.client.blocking import Client
 from wanbridge.model import codec, strict_json
 from wanbridge.model.jobs import Job
 from wanbridge.model.result import ImageResult

@@ -23,7 +23,7 @@ from wanbridge.cli.screen import unheard
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target
 from wanbridge.cli.trace import keep_others, show_trace, tell_others
-from wanbridge.client.clients import Client
+from wanbridge.client.blocking import Client
 from wanbridge.client.options import Call
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import ImageResult

@@ -1,0 +1,171 @@
+"""What the blocking and the async transport share: clients, timeouts, bounds and messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Generic
+from urllib.parse import urlsplit
+
+from wanbridge.adapters.urls import LOOPBACK
+from wanbridge.engine.context import Timeouts
+from wanbridge.engine.effects import Fetch, Send
+from wanbridge.errors import ConfigurationError
+from wanbridge.transport import deadlines as bounds
+from wanbridge.transport.deadlines import Bound
+from wanbridge.transport.library import httpx
+from wanbridge.transport.pools import CONNECTIONS, C, Lease, Pools, tls_context
+from wanbridge.version import __version__
+from wanbridge.wire import HttpResponse
+
+USER_AGENT = f"wanbridge/{__version__}"
+# Pictures are compressed as such, and what is not compressed cannot swell.
+UNCOMPRESSED = {"Accept-Encoding": "identity"}
+# Seconds that an unused connection is kept. A server that closes one just as a request arrives
+# leaves a submit uncertain, so what buys uses only fresh or busy ones: common servers close
+# after 5 s and more.
+IDLE, IDLE_BILLABLE = 5.0, 1.0
+# What a billable exchange may take beside its read timeout, in seconds: for connections on which
+# packets are lost. Its bodies take time too, both ways; whatever is faster than this many bytes
+# per second, half of what a slow mobile connection has, is not given up.
+GRACE = 5.0
+SLOWEST = 64 * 2**10
+
+
+class BaseTransport(Generic[C]):
+    """Base of both transports: makes HTTP clients, messages, timeouts and bounds.
+
+    Args:
+        timeouts: Of every exchange.
+        http: The caller's client for all calls; None: pools of clients of this transport's own.
+        now: Wall time, for `wanbridge.wire.HttpResponse.received_at`.
+        kind: The class of the HTTP library's clients.
+    """
+
+    def __init__(
+        self, timeouts: Timeouts, *, http: C | None, now: Callable[[], datetime], kind: type[C]
+    ) -> None:
+        self._timeouts, self._http, self._now, self._kind = timeouts, http, now, kind
+        self._pools: dict[tuple[str, str, bool], Pools[C]] = {}
+        self._closed = False
+        if http is not None and not isinstance(http, kind):
+            raise ConfigurationError(
+                f"http= is a {type(http).__module__}.{type(http).__qualname__};"
+                f" it must be a {httpx.__name__}.{kind.__name__}"
+            )
+        # Whether the bounds hold on every connection; those of _make are the library's own.
+        self._bounded = http is None or bounds.hold(http)
+
+    def _make(self, url: str, *, proxies: bool, idle: float = IDLE) -> C:
+        client = self._kind(  # type: ignore[call-arg]
+            verify=tls_context() if url.startswith("https:") else False,
+            limits=httpx.Limits(
+                max_connections=CONNECTIONS,
+                max_keepalive_connections=CONNECTIONS,
+                keepalive_expiry=idle,
+            ),
+            follow_redirects=False,
+            # A proxy would connect to an address of its own choosing.
+            trust_env=proxies and urlsplit(url).hostname not in LOOPBACK,
+        )
+        if not bounds.hold(client):
+            raise ConfigurationError(f"this version of {httpx.__name__} cannot be used; see bounds")
+        return client
+
+    def _lease(self, url: str, *, billable: bool = False) -> Lease[C]:
+        if self._closed:
+            raise ConfigurationError("this client is closed")
+        if self._http is not None:
+            return Lease(self._http, None)
+        scheme, _, host = url.split("/", 3)[:3]
+        at = (scheme, host, billable)
+        if (pools := self._pools.get(at)) is None:
+            idle = IDLE_BILLABLE if billable else IDLE
+            pools = Pools(lambda: self._make(url, proxies=True, idle=idle))
+            pools = self._pools.setdefault(at, pools)
+        return Lease(None, pools)
+
+    def _timeout(
+        self, read: float | None, connect: float | None = None, most: float | None = None
+    ) -> dict[str, float]:
+        read = read or self._timeouts.read_timeout
+        pool = self._timeouts.deadline if connect is None else connect
+        connect = min(connect or self._timeouts.connect_timeout, self._timeouts.connect_timeout)
+        if most is not None:
+            read, connect, pool = min(read, most), min(connect, most), min(pool, most)
+        return {"connect": connect, "read": read, "write": read, "pool": pool}
+
+    def _read_timeout_of(self, send: Send) -> float:
+        read = send.request.read_timeout or self._timeouts.read_timeout
+        return read if send.read is None else min(read, send.read)
+
+    def _timeouts_of(self, send: Send) -> dict[str, float]:
+        most = None if send.billable else send.within
+        return self._timeout(self._read_timeout_of(send), send.connect, most)
+
+    def _bound_of(self, send: Send) -> Bound:
+        """What the exchange may take in all."""
+        within = self._timeouts.deadline if send.within is None else send.within
+        if not send.billable:
+            return Bound(within)
+        # Not from now: a submit that waits for a connection is not under way.
+        return Bound(
+            self._read_timeout_of(send) + GRACE + len(send.request.body) / SLOWEST,
+            from_write=True,
+            per_byte=1 / SLOWEST,
+            most=within,
+        )
+
+    def _bound_of_fetch(self, fetch: Fetch) -> Bound:
+        return Bound(self._timeouts.deadline if fetch.within is None else fetch.within)
+
+    def _message(self, http: httpx.Client | httpx.AsyncClient, send: Send) -> httpx.Request:
+        """The request as the adapter wrote it: no cookies, no credentials of the client.
+
+        Made without ``build_request``, which costs as much as all the rest of a call here.
+        """
+        request = send.request
+        own = {"User-Agent": USER_AGENT, **UNCOMPRESSED, **request.headers}
+        headers: Any = {"Accept": "*/*", **own}
+        try:
+            if self._http is not None:
+                headers = httpx.Headers(http.headers)
+                headers.update(own)
+            return httpx.Request(
+                request.method,
+                request.url,
+                headers=headers,
+                content=request.body,
+                extensions={"timeout": self._timeouts_of(send)},
+            )
+        except (ValueError, TypeError, httpx.InvalidURL):
+            # The library's own text could show the header, and so the key.
+            raise ConfigurationError(
+                f"{send.account}: the URL or a header holds what HTTP cannot carry"
+            ) from None
+
+    def _response(self, status: int, headers: httpx.Headers, body: bytes) -> HttpResponse:
+        return HttpResponse(
+            status=status,
+            headers={k.decode("latin-1"): v.decode("latin-1") for k, v in headers.raw},
+            body=body,
+            received_at=self._now(),
+        )
+
+    def _fetch_request(self, fetch: Fetch) -> httpx.Request:
+        """A GET without credentials, to the address that was checked."""
+        url, headers = httpx.URL(fetch.url), {"User-Agent": USER_AGENT, **UNCOMPRESSED}
+        extensions: dict[str, Any] = {}
+        if fetch.address is not None:
+            headers["Host"] = url.netloc.decode("ascii")
+            extensions["sni_hostname"] = url.host
+            url = url.copy_with(host=fetch.address)
+        if fetch.beginning:
+            headers["Range"] = f"bytes=0-{fetch.limit - 1}"
+        extensions["timeout"] = self._timeout(None, most=fetch.within)
+        return httpx.Request("GET", url, headers=headers, extensions=extensions)
+
+
+def utc_now() -> datetime:
+    """Wall time, aware."""
+    return datetime.now(UTC)

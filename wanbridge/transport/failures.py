@@ -1,0 +1,49 @@
+"""What a broken connection means for money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wanbridge.errors import Charge, TransportFailed
+from wanbridge.transport.deadlines import Bound, OutOfTime
+from wanbridge.transport.decoding import Damaged, Undecodable
+from wanbridge.transport.library import httpx
+
+# Failures before the first byte of a request can have left. All others may come after it.
+UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+BROKEN = (httpx.HTTPError, httpx.StreamError, OutOfTime, Damaged, TimeoutError)
+
+
+def transport_failure(
+    account: str, exc: Exception, timeouts: Mapping[str, float], bound: Bound
+) -> TransportFailed:
+    """The typed error of a broken exchange: only what `UNSENT` lists was surely not sent.
+
+    Args:
+        timeouts: Seconds of each phase, as of `BaseTransport._timeout`.
+        bound: Of the exchange.
+    """
+    unsent = isinstance(exc, UNSENT)
+    if isinstance(exc, ReplyTooLong | Undecodable | Damaged):
+        return TransportFailed(account, str(exc), Charge.MAYBE)
+    if isinstance(exc, OutOfTime | TimeoutError) or (bound.over and not unsent):
+        return TransportFailed(account, str(OutOfTime(bound.seconds)), Charge.MAYBE)
+    what = {
+        "ConnectTimeout": "no connection in time",
+        "ConnectError": "no connection",
+        "PoolTimeout": "no free connection in time",
+        "ReadTimeout": "no reply in time",
+        "WriteTimeout": "could not send in time",
+        "RemoteProtocolError": "the connection was closed in the middle of the exchange",
+        "ReadError": "the connection broke while the reply was read",
+        "WriteError": "the connection broke while the request was sent",
+    }.get(type(exc).__name__, type(exc).__name__)
+    # str(exc) is the library's own text; a URL with a query may stand in it, so it stays out
+    # of the message and is reachable as __cause__.
+    phase, timed_out, _ = type(exc).__name__.lower().partition("timeout")
+    waited = f" ({timeouts[phase]:.3g} s)" if timed_out and phase in timeouts else ""
+    return TransportFailed(account, what + waited, Charge.NO if unsent else Charge.MAYBE)
+
+
+class ReplyTooLong(Exception):
+    """More bytes than a reply may have."""
