@@ -97,7 +97,7 @@ def decision(order: Order, request: ImageRequest, *, repeats: int = 40, calls: i
         for _ in range(repeats):
             began = time.perf_counter()
             for _ in range(calls):
-                client._ranked(route, request, context)
+                client._router.rank(route, request, context)
             best = min(best, (time.perf_counter() - began) / calls)
     return best * 1e6
 

@@ -64,14 +64,34 @@ EXCEPTIONS: dict[str, frozenset[str]] = {
 # Imports inside functions: each saves time at import or breaks a circle, and is meant.
 LAZY: dict[str, set[str]] = {
     "callbacks.receiver": {"wanbridge.config"},
-    "client.asynchronous": {"wanbridge.sandbox.transport", "wanbridge.transport.library"},
-    "client.base": {"wanbridge.config", "wanbridge.ledger.sqlite", "wanbridge.sandbox"},
-    "client.blocking": {"wanbridge.sandbox.transport", "wanbridge.transport.library"},
+    "client.asynchronous": {
+        "wanbridge.sandbox.transport",
+        "wanbridge.storage.filenames",
+        "wanbridge.storage.files",
+        "wanbridge.transport.library",
+    },
+    "client.base": {
+        "wanbridge.client.router",
+        "wanbridge.config",
+        "wanbridge.explain.explanation",
+        "wanbridge.ledger.sqlite",
+        "wanbridge.money.comparison",
+        "wanbridge.routing.estimates",
+        "wanbridge.routing.failover",
+        "wanbridge.sandbox",
+    },
+    "client.blocking": {
+        "wanbridge.sandbox.transport",
+        "wanbridge.storage.filenames",
+        "wanbridge.storage.files",
+        "wanbridge.transport.library",
+    },
+    "client.options": {"uuid"},
     "model.inputs": {"wanbridge.model.pictures"},
+    "model.nearest": {"difflib"},
     "model.request": {"wanbridge.model"},
     "model.result": {"wanbridge.storage.files"},
     "model.schemas": {
-        "difflib",
         "jsonschema",
         "jsonschema.exceptions",
         "jsonschema.validators",
@@ -83,6 +103,7 @@ LAZY: dict[str, set[str]] = {
     "model.structuring": {"cattrs", "cattrs.errors", "cattrs.gen"},
     "money.price_book": {"importlib", "json"},
     "observability.opentelemetry": {"opentelemetry"},
+    "routing.health": {"statistics"},
     "sandbox.dialects.crun.input": {"jsonschema"},
     "sandbox.dialects.dashscope.images": {"PIL"},
     "sandbox.dialects.empiriolabs.jobs": {"wanbridge.sandbox.drawing"},
@@ -92,9 +113,27 @@ LAZY: dict[str, set[str]] = {
 }
 # Imports for annotations only, where they would make a circle.
 FOR_TYPES: dict[str, set[str]] = {
-    "client.asynchronous": {"wanbridge.sandbox", "wanbridge.transport.library"},
-    "client.base": {"wanbridge.callbacks.receiver", "wanbridge.config", "wanbridge.sandbox"},
-    "client.blocking": {"wanbridge.sandbox", "wanbridge.transport.library"},
+    "client.asynchronous": {
+        "wanbridge.money.comparison",
+        "wanbridge.sandbox",
+        "wanbridge.transport.library",
+    },
+    "client.base": {
+        "wanbridge.callbacks.receiver",
+        "wanbridge.client.router",
+        "wanbridge.config",
+        "wanbridge.explain.explanation",
+        "wanbridge.money.comparison",
+        "wanbridge.routing.route",
+        "wanbridge.sandbox",
+        "wanbridge.storage.files",
+    },
+    "client.blocking": {
+        "wanbridge.money.comparison",
+        "wanbridge.sandbox",
+        "wanbridge.transport.library",
+    },
+    "client.options": {"wanbridge.routing.route"},
     "errors": {"wanbridge.model.jobs", "wanbridge.model.money", "wanbridge.model.result"},
     "model.codec": {"cattrs"},
     "model.structuring": {"cattrs", "cattrs.errors"},

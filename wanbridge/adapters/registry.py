@@ -8,7 +8,6 @@ Outside packages publish theirs in the entry-point group ``wanbridge.adapters``:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -18,6 +17,7 @@ import attrs
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.errors import ConfigurationError, UnknownProvider
+from wanbridge.model.nearest import did_you_mean, nearest
 
 GROUP = "wanbridge.adapters"
 # Ours by name; each is imported when it is asked for.
@@ -67,8 +67,7 @@ class Registry:
         elif name in self._outside():
             found = self._load(self._outside()[name])
         else:
-            near = difflib.get_close_matches(name, self.names(), 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = did_you_mean(name, self.names())
             known = ", ".join(self.names())
             raise UnknownProvider(f"no adapter is called {name!r}; {hint}there are: {known}")
         assert isinstance(found, type)
@@ -109,8 +108,8 @@ class Registry:
         known = [f.name for f in attrs.fields(cls.Options)]
         for key in options:
             if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                near = nearest(key, known)
+                hint = f"; did you mean {near!r}?" if near else ""
                 raise ConfigurationError(f"{key!r} is no option of {cls.name}{hint}")
         return options
 

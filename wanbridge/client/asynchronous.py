@@ -20,13 +20,11 @@ from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image, ImageResult
-from wanbridge.money.comparison import Workload
 from wanbridge.money.price_book import Quote
-from wanbridge.storage.filenames import free_paths
-from wanbridge.storage.files import PictureFile
 from wanbridge.transport.asynchronous import AsyncHttpTransport
 
 if TYPE_CHECKING:
+    from wanbridge.money.comparison import Workload
     from wanbridge.sandbox import Sandbox
     from wanbridge.transport.library import httpx
 
@@ -159,6 +157,8 @@ class AsyncClient(BaseClient):
         """As `Client.save`."""
         if is_here(image):
             return self._saved(image, (await self.download(image)).save(path, force=force))
+        from wanbridge.storage.files import PictureFile
+
         with PictureFile(Path(path), force=force) as file:
             await self._run(self._save(image, file))
             complete = file.commit()
@@ -168,6 +168,8 @@ class AsyncClient(BaseClient):
         self, result: ImageResult, folder: str | Path, *, force: bool = False
     ) -> list[Path]:
         """As `Client.save_all`."""
+        from wanbridge.storage.filenames import free_paths
+
         names = free_paths(result, Path(folder), force=force)
         found, failures = list[Path](), list[Exception]()
         for image in result.images:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 from attrs import evolve
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import fit, refuse_digests
+from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.registry import Registry
 from wanbridge.adapters.steps import Cancelled, Delivery, Found, ModelInfo, Step, TooLate
+from wanbridge.client.accounts import Accounts
 from wanbridge.client.options import (
     CALL,
     COMPARING,
@@ -38,21 +38,17 @@ from wanbridge.engine.driver import Driver
 from wanbridge.engine.effects import Flow
 from wanbridge.engine.events import OperationName
 from wanbridge.engine.rate_limits import RateLimiter
-from wanbridge.errors import ConfigurationError, InvalidRequest, Problem, UnknownProvider
-from wanbridge.explain.explanation import Explanation, explain_all
+from wanbridge.errors import ConfigurationError
 from wanbridge.ledger.protocol import Ledger, MemoryLedger
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image, ImageResult
-from wanbridge.money.account_quotes import convert_charge, quote_account
-from wanbridge.money.comparison import Workload, compare, workload
+from wanbridge.money.account_quotes import convert_charge
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook, Quote
 from wanbridge.money.spend_guard import Guard
 from wanbridge.observability.telemetry import Telemetry, watched
-from wanbridge.routing.estimates import estimate_quotes
-from wanbridge.routing.failover import failover
 from wanbridge.routing.health import Health
 from wanbridge.routing.purchase import (
     Generate,
@@ -66,15 +62,18 @@ from wanbridge.routing.purchase import (
     refresh_job,
     wait_for_job,
 )
-from wanbridge.routing.route import ORDERS, Candidate, Order, Route, rank
-from wanbridge.storage.files import PictureFile
 from wanbridge.transport import redaction
 from wanbridge.transport.base import utc_now
 
 if TYPE_CHECKING:
     from wanbridge.callbacks.receiver import CallbackReceiver
+    from wanbridge.client.router import Router
     from wanbridge.config import Settings
+    from wanbridge.explain.explanation import Explanation
+    from wanbridge.money.comparison import Workload
+    from wanbridge.routing.route import Route
     from wanbridge.sandbox import Sandbox
+    from wanbridge.storage.files import PictureFile
 
 B = TypeVar("B", ImageResult, Job)
 
@@ -101,34 +100,26 @@ class BaseClient:
         chance: Callable[[], float] = random.random,
         new_key: Callable[[], str] = new_key,
     ) -> None:
-        self._accounts: dict[str, Adapter] = {}
-        for adapter in adapters:
-            if self._accounts.setdefault(adapter.account, adapter) is not adapter:
-                raise ConfigurationError(f"two accounts are called {adapter.account!r}")
-        if default is not None and default not in self._accounts:
-            raise UnknownProvider(self._no_such(default))
-        self._default = default
-        self._routes = {n: evolve(r, name=r.name or n) for n, r in (routes or {}).items()}
-        for route in self._routes.values():
-            if route.providers != "any":
-                route.accounts(self._accounts)
+        registry = registry or Registry()
+        self._accounts = Accounts(adapters, default=default, registry=registry)
         self._rates, self._telemetry = Rates.of(rates), telemetry
         self._timeouts = timeouts or Timeouts()
         self._prices = prices or PriceBook.builtin()
-        self._registry = registry or Registry()
         self._progress, self._callbacks = on_progress, callbacks
         self._clock, self._now, self._chance, self._new_key = clock, now, chance, new_key
         self._ledger = ledger
         self._own_ledger: Ledger | None = None
         self._rate_limiter = RateLimiter()
-        self._health = Health()
         guard = Guard(ledger or MemoryLedger(), self._in_currency, keeps_all=ledger is not None)
-        self._shared = Shared(self._health, guard)
+        self._shared = Shared(Health(), guard)
+        self._routes = routes or {}
+        if routes:
+            _ = self._router  # which refuses a route to an account that is not configured
         redaction.protect(self, [secret for a in adapters for secret in _secrets(a)])
         self._origins = frozenset(fetch.origin(a.base_url) for a in adapters)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(self._accounts)})"
+        return f"{type(self).__name__}({', '.join(self._accounts.named)})"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
@@ -178,7 +169,7 @@ class BaseClient:
     @property
     def accounts(self) -> Mapping[str, Adapter]:
         """The configured accounts by name."""
-        return dict(self._accounts)
+        return dict(self._accounts.named)
 
     @property
     def ledger(self) -> Ledger | None:
@@ -198,8 +189,10 @@ class BaseClient:
         Raises:
             InvalidRequest: the request breaks the canonical schema.
         """
+        from wanbridge.explain.explanation import explain_all
+
         return explain_all(
-            tuple(self._accounts.values()),
+            tuple(self._accounts.named.values()),
             self._request(request, fields),
             prices=self._prices,
             may_drop=may_drop,
@@ -208,7 +201,7 @@ class BaseClient:
 
     def adopt(self, receipt: Receipt, task_id: str) -> Job:
         """The job of an uncertain submit, by the caller's word that *task_id* is its task."""
-        adapter = self._at(receipt.account, receipt.provider, receipt.base_url)
+        adapter = self._where(receipt)
         job = adapter.adopt(receipt, task_id)
         self._shared.guard.found(receipt, job)
         return job
@@ -220,51 +213,29 @@ class BaseClient:
         if self._own_ledger is not None:
             self._own_ledger.close()
 
-    def _no_such(self, name: str) -> str:
-        known = ", ".join(self._accounts) or "none is configured"
-        near = difflib.get_close_matches(name, self._accounts, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"no account is called {name!r}; {hint}there are: {known}"
+    def _where(self, handle: Job | Receipt) -> Adapter:
+        """The adapter that made *handle*, with the base URL where it was made."""
+        return self._accounts.accepted_at(handle.account, handle.provider, handle.base_url)
 
-    def _choose(self, provider: str | None) -> Adapter:
-        name = provider or self._default
-        if name is not None:
-            if name not in self._accounts:
-                raise UnknownProvider(self._no_such(name))
-            return self._accounts[name]
-        if len(self._accounts) == 1:
-            return next(iter(self._accounts.values()))
-        if not self._accounts:
-            raise ConfigurationError(
-                "no provider is configured; set one of"
-                f" {', '.join(f'{n.upper()}_API_KEY' for n in self._registry.names())},"
-                " or give a configuration file"
-            )
-        raise ConfigurationError(f"which provider? provider=... one of {', '.join(self._accounts)}")
+    @cached_property
+    def _router(self) -> Router:
+        # Loaded only for clients with routes, and for calls by one.
+        from wanbridge.client.router import Router
 
-    def _at(self, account: str, provider: str, base_url: str) -> Adapter:
-        """The adapter that made a job or receipt, bound to where it was made."""
-        host = urlsplit(base_url).netloc
-        candidates = [a for a in self._accounts.values() if a.name == provider]
-        candidates.sort(key=lambda a: a.account != account)
-        for adapter in candidates:
-            if urlsplit(adapter.base_url).netloc == host:
-                return evolve(adapter, base_url=base_url)
-        raise ConfigurationError(
-            f"no {provider} account is configured for {host}, where this was accepted"
+        return Router(
+            self._routes,
+            self._accounts.named,
+            prices=self._prices,
+            rates=self._rates,
+            health=self._shared.health,
+            chance=self._chance,
         )
 
     def _request(self, request: ImageRequest | str, fields: dict[str, Any]) -> ImageRequest:
         made = request_of(request, fields)
         if made.extra:
-            self._check_extra(made.extra)
+            self._accounts.check_extra(made.extra)
         return made
-
-    def _check_extra(self, extra: Mapping[str, Any]) -> None:
-        known = {*self._registry.names(), *(a.name for a in self._accounts.values())}
-        if unknown := sorted(set(extra) - known):
-            message = f"no adapter of that name; {', '.join(sorted(known))}"
-            raise InvalidRequest(tuple(Problem(f"$.extra.{n}", message) for n in unknown))
 
     def _price(
         self, adapter: Adapter, request: ImageRequest, delivery: Delivery | None
@@ -325,30 +296,33 @@ class BaseClient:
         """One purchase, of the account that is named or by a route."""
         fields, options = sorted_out(how, CALL)
         made = self._request(request, fields)
-        who = self._whom(options.pop("provider", None), options.pop("route", None))
+        target = self._target(options.pop("provider", None), options.pop("route", None))
         key = options.pop("key", None)
         key = self._new_key() if key is None else checked_key(key)
-        if not isinstance(who, Route):
-            who.bearer()
+        if isinstance(target, Adapter):
+            target.bearer()
             return self._watched(
                 lambda context: buy_from_account(
-                    operation, who, made, key=key, context=context, shared=self._shared
+                    operation, target, made, key=key, context=context, shared=self._shared
                 ),
                 self._context(**options),
                 operation.name,
                 made,
-                provider=who.account,
+                provider=target.account,
             )
-        context = self._routed_context(who, options)
-        ranked = self._ranked(who, made, context, wants_job=operation.wants_job)
+        # Loaded by the first call by a route.
+        from wanbridge.routing.failover import failover
+
+        context = self._routed_context(target, options)
+        ranked = self._router.rank(target, made, context, wants_job=operation.wants_job)
         return self._watched(
             lambda context: failover(
-                operation, who, ranked, made, key=key, context=context, shared=self._shared
+                operation, target, ranked, made, key=key, context=context, shared=self._shared
             ),
             context,
             operation.name,
             made,
-            route=who.title,
+            route=target.title,
         )
 
     def _watched(
@@ -364,30 +338,15 @@ class BaseClient:
         flow = watched(play, context, self._telemetry, operation=operation, model=model, **named)
         return Driver(flow, context)
 
-    def _whom(self, provider: str | None, route: str | Route | None) -> Adapter | Route:
-        """Who is asked: the account or the route that is named, else the configured ones."""
+    def _target(self, provider: str | None, route: str | Route | None) -> Adapter | Route:
+        """The account or route that a call names, else the configured default."""
         if provider is not None and route is not None:
             raise TypeError("provider= or route=, not both")
-        if isinstance(route, Route):
-            return route
         if route is not None:
-            return self._route(route)
-        if provider is None and (usual := self._routes.get("default")) is not None:
-            return usual
-        return self._choose(provider)
-
-    def _route(self, name: str) -> Route:
-        """The configured route of that name; an order alone is a route to every account."""
-        if name in self._routes:
-            return self._routes[name]
-        if name in ORDERS:
-            return Route("any", order=cast("Order", name), name=name)
-        known = [*self._routes, *ORDERS]
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigurationError(
-            f"no route is called {name!r}; {hint}there are: {', '.join(known)}"
-        )
+            return self._router.find(route)
+        if provider is None and self._routes and self._router.default is not None:
+            return self._router.default
+        return self._accounts.choose(provider)
 
     def _routed_context(self, route: Route, options: dict[str, Any]) -> CallContext:
         """The context of a call by *route*, which may have a deadline and drop fields itself."""
@@ -399,29 +358,6 @@ class BaseClient:
             deadline=route.deadline if deadline is None else deadline, may_drop=may_drop, **options
         )
 
-    def _ranked(
-        self, route: Route, request: ImageRequest, context: CallContext, *, wants_job: bool = False
-    ) -> list[Candidate]:
-        """The accounts of *route*, as it would ask them for *request* now."""
-        adapters = route.accounts(self._accounts)
-        currency = route.budgets[0].limit.currency if route.budget else None
-        refuse_digests(request)
-        return rank(
-            route,
-            adapters,
-            request,
-            quote=lambda a: quote_account(
-                a, request, prices=self._prices, rates=self._rates, currency=currency
-            ),
-            medians=self._health.medians(request.model, self._clock())
-            if route.order == "fastest"
-            else None,
-            draws=[self._chance() for _ in adapters] if route.order == "spread" else (),
-            may_drop=context.may_drop,
-            check_limits=context.check_limits,
-            with_job=wants_job,
-        )
-
     def _in_currency(self, adapter: Adapter, money: Money, currency: str) -> Money | None:
         found, _ = convert_charge(
             adapter, money, prices=self._prices, rates=self._rates, currency=currency
@@ -429,12 +365,15 @@ class BaseClient:
         return found
 
     def _compare(self, request: ImageRequest | str, how: Comparing) -> Driver[list[Quote]]:
+        from wanbridge.money.comparison import compare
+        from wanbridge.routing.estimates import estimate_quotes
+
         fields, options = sorted_out(how, COMPARING)
         made = self._request(request, fields)
         live = options.pop("live", False)
         rating = self._rating(**options)
         context = self._context(may_drop=rating["may_drop"], check_limits=rating["check_limits"])
-        quotes = compare(self._accounts.values(), made, **rating)
+        quotes = compare(self._accounts.named.values(), made, **rating)
 
         def common(adapter: Adapter, money: Money) -> tuple[Money | None, tuple[str, ...]]:
             rates, currency = rating["rates"], rating["currency"]
@@ -442,13 +381,15 @@ class BaseClient:
                 adapter, money, prices=self._prices, rates=rates, currency=currency
             )
 
-        adapters = self._accounts if live else {}
+        adapters = self._accounts.named if live else {}
         return Driver(
             estimate_quotes(quotes, adapters, made, common=common, context=context), context
         )
 
     def _workload(self, requests: Iterable[ImageRequest], how: Rating) -> Workload:
-        return workload(self._accounts.values(), requests, **self._rating(**how))
+        from wanbridge.money.comparison import workload
+
+        return workload(self._accounts.named.values(), requests, **self._rating(**how))
 
     def _rating(
         self,
@@ -470,7 +411,7 @@ class BaseClient:
     def _wait(
         self, job: Job, deadline: float | None, on_progress: Progress | None
     ) -> Driver[ImageResult]:
-        adapter = self._at(job.account, job.provider, job.base_url)
+        adapter = self._where(job)
         context = self._context(deadline=deadline, on_progress=on_progress)
         return self._watched(
             lambda context: wait_for_job(adapter, job, context=context, shared=self._shared),
@@ -481,26 +422,26 @@ class BaseClient:
         )
 
     def _look(self, job: Job) -> Driver[Step]:
-        adapter, context = self._at(job.account, job.provider, job.base_url), self._context()
+        adapter, context = self._where(job), self._context()
         return Driver(poll_job(adapter, job, context=context, shared=self._shared), context)
 
     def _reconcile(self, receipt: Receipt) -> Driver[Found]:
-        adapter = self._at(receipt.account, receipt.provider, receipt.base_url)
+        adapter = self._where(receipt)
         context = self._context()
         return Driver(
             reconcile_receipt(adapter, receipt, context=context, shared=self._shared), context
         )
 
     def _cancel(self, job: Job) -> Driver[Cancelled | TooLate]:
-        adapter, context = self._at(job.account, job.provider, job.base_url), self._context()
+        adapter, context = self._where(job), self._context()
         return Driver(cancel_job(adapter, job, context=context, shared=self._shared), context)
 
     def _balance(self, provider: str | None) -> Driver[Money]:
-        adapter, context = self._choose(provider), self._context()
+        adapter, context = self._accounts.choose(provider), self._context()
         return Driver(exchanges.converse(adapter, adapter.balance(), context=context), context)
 
     def _models(self, provider: str | None) -> Driver[tuple[ModelInfo, ...]]:
-        adapter, context = self._choose(provider), self._context()
+        adapter, context = self._accounts.choose(provider), self._context()
         return Driver(exchanges.converse(adapter, adapter.models(), context=context), context)
 
     def _estimate(
@@ -508,7 +449,7 @@ class BaseClient:
     ) -> Driver[Money]:
         made, adapter, context = (
             self._request(request, fields),
-            self._choose(provider),
+            self._accounts.choose(provider),
             self._context(),
         )
         fitted = fit(adapter, made).settle()
@@ -516,7 +457,7 @@ class BaseClient:
         return Driver(exchanges.converse(adapter, exchange, context=context), context)
 
     def _refresh(self, job: Job) -> Driver[tuple[Image, ...]]:
-        adapter, context = self._at(job.account, job.provider, job.base_url), self._context()
+        adapter, context = self._where(job), self._context()
         return Driver(refresh_job(adapter, job, context=context, shared=self._shared), context)
 
     def _measure(self, request: ImageRequest) -> Driver[ImageRequest]:

@@ -24,14 +24,12 @@ from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image, ImageResult
-from wanbridge.money.comparison import Workload
 from wanbridge.money.price_book import Quote
-from wanbridge.storage.filenames import free_paths
-from wanbridge.storage.files import PictureFile
 from wanbridge.transport.blocking import HttpTransport
 from wanbridge.transport.interrupts import Interrupts
 
 if TYPE_CHECKING:
+    from wanbridge.money.comparison import Workload
     from wanbridge.sandbox import Sandbox
     from wanbridge.transport.library import httpx
 
@@ -241,6 +239,8 @@ class Client(BaseClient):
         """
         if is_here(image):
             return self._saved(image, self.download(image).save(path, force=force))
+        from wanbridge.storage.files import PictureFile
+
         with PictureFile(Path(path), force=force) as file:
             self._run(self._save(image, file))
             complete = file.commit()
@@ -261,6 +261,8 @@ class Client(BaseClient):
             DownloadFailed, OSError, ValueError: of the first picture that could not be saved. All
                 the others are in the folder; this may be called again.
         """
+        from wanbridge.storage.filenames import free_paths
+
         names = free_paths(result, Path(folder), force=force)
         found, failures = list[Path](), list[Exception]()
         for image in result.images:

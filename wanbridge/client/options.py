@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypedDict
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import attrs
 from attrs import evolve
@@ -13,11 +11,14 @@ from attrs import evolve
 from wanbridge.engine.events import Event
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem
 from wanbridge.model.inputs import InputImage
+from wanbridge.model.nearest import nearest
 from wanbridge.model.palette import PaletteColor
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.size import Size
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.routing.route import Route
+
+if TYPE_CHECKING:
+    from wanbridge.routing.route import Route
 
 Progress = Callable[[Event], None]
 
@@ -78,6 +79,8 @@ _REQUEST_FIELDS = tuple(f.name for f in attrs.fields(ImageRequest))
 
 def new_key() -> str:
     """A key for one logical call: a random UUID, version 4."""
+    from uuid import uuid4
+
     return str(uuid4())
 
 
@@ -105,8 +108,8 @@ def request_of(request: ImageRequest | str, fields: Mapping[str, Any]) -> ImageR
     problems = []
     for name in fields:
         if name not in _REQUEST_FIELDS:
-            near = difflib.get_close_matches(name, _REQUEST_FIELDS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            near = nearest(name, _REQUEST_FIELDS)
+            hint = f"; did you mean {near!r}?" if near else ""
             problems.append(Problem(f"$.{name}", f"unknown field{hint}"))
     if problems:
         raise InvalidRequest(tuple(problems))

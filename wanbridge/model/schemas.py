@@ -14,6 +14,7 @@ from attrs import frozen
 
 from wanbridge.errors import Problem, step
 from wanbridge.model.brief import brief_url
+from wanbridge.model.nearest import nearest
 from wanbridge.model.strict_json import INT_MAX, Document, json_problems
 from wanbridge.model.validation import in_order
 
@@ -186,11 +187,8 @@ def _explained(fault: _Fault, document: Any) -> Iterator[Problem]:
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name.lower(), known, 1, 0.7)
-    if near:
-        return f"unknown field; did you mean {near[0]!r}?"
+    if near := nearest(name.lower(), known, cutoff=0.7):
+        return f"unknown field; did you mean {near!r}?"
     return f"unknown field; there are {', '.join(known)}"
 
 

@@ -6,7 +6,6 @@ Shared by all calls of a client. Values, not waiting; the clock is an argument.
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 from threading import Lock
 
 from attrs import Factory, define, frozen
@@ -190,6 +189,8 @@ class Health:
 
     def medians(self, model: str, now: float) -> dict[str, float]:
         """Seconds that *model* took lately, by account; without who was not measured."""
+        from statistics import median  # which loads 10 modules
+
         found = {}
         with self._lock:
             for (account, of), took in self._took.items():

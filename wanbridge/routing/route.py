@@ -5,7 +5,6 @@ Values and a pure function; asking them one after the other is `wanbridge.routin
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -22,6 +21,7 @@ from wanbridge.errors import (
     UnsupportedFeature,
 )
 from wanbridge.model.money import Money
+from wanbridge.model.nearest import did_you_mean
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.budgets import Budget
 from wanbridge.money.price_book import Quote
@@ -167,8 +167,7 @@ class Route:
             return list(known.values())
         if wrong := [name for name in self.providers if name not in known]:
             there = ", ".join(known) or "none is configured"
-            near = difflib.get_close_matches(wrong[0], known, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = did_you_mean(wrong[0], known)
             named = f"no account is called {', '.join(wrong)}"
             raise UnknownProvider(f"route {self.title}: {named}; {hint}there are: {there}")
         return [known[name] for name in self.providers]

@@ -14,6 +14,7 @@ import weakref
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import cache
 from threading import Lock
 from typing import Any
 from urllib.parse import quote
@@ -27,32 +28,34 @@ HIDDEN = "***"
 _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)((?:;[\w=.+-]+)*),[^\s'\"<>)\]}]*")
 # A picture, or a token; from its first character only, so that long texts cost no more.
 _BLOB = re.compile(r"(?<![\w+/-])[\w+/-]{200,}={0,2}")
-_PATTERNS = (
+_REPLACEMENTS = (
     # https://user:password@host
-    (re.compile(r"(://)[^/?#\s@'\"]+@"), rf"\1{HIDDEN}@"),
+    (r"(://)[^/?#\s@'\"]+@", rf"\1{HIDDEN}@"),
     # As a header, a mapping, or a pair: up to the end of the value.
-    (re.compile(r"(?i)(\b(?:set-)?cookie['\"]?\s*[:=,]\s*(?:b?['\"])?)[^'\"\n]+"), rf"\1{HIDDEN}"),
+    (r"(?i)(\b(?:set-)?cookie['\"]?\s*[:=,]\s*(?:b?['\"])?)[^'\"\n]+", rf"\1{HIDDEN}"),
     (
-        re.compile(
-            r"(?i)(\b(?:[\w-]*authorization|x-[\w-]*(?:key|token|secret|signature)|api[-_]?key)"
-            r"(?:['\"]?\s*[:=]\s*|['\"],\s*)(?:b?['\"])?)"
-            r"(?:(?:bearer|basic|digest|token)\s+)?[^\s'\",;&)}\]]+"
-        ),
+        r"(?i)(\b(?:[\w-]*authorization|x-[\w-]*(?:key|token|secret|signature)|api[-_]?key)"
+        r"(?:['\"]?\s*[:=]\s*|['\"],\s*)(?:b?['\"])?)"
+        r"(?:(?:bearer|basic|digest|token)\s+)?[^\s'\",;&)}\]]+",
         rf"\1{HIDDEN}",
     ),
-    (re.compile(r"\b([Bb]earer|BEARER|Basic)(\s+)[\w.~+/=-]{8,}"), rf"\1\2{HIDDEN}"),
+    (r"\b([Bb]earer|BEARER|Basic)(\s+)[\w.~+/=-]{8,}", rf"\1\2{HIDDEN}"),
     # Amazon S3, Alibaba Cloud OSS, Google, Azure, CloudFront.
     (
-        re.compile(
-            r"(?i)(?<![\w-])([\w-]*(?:signature|token|secret|credential|password|api[-_]?key"
-            r"|access[-_]?key(?:[-_]?id)?|accessid|key-pair-id)=)[^\s&'\"<>,;)\]}#]+"
-        ),
+        r"(?i)(?<![\w-])([\w-]*(?:signature|token|secret|credential|password|api[-_]?key"
+        r"|access[-_]?key(?:[-_]?id)?|accessid|key-pair-id)=)[^\s&'\"<>,;)\]}#]+",
         rf"\1{HIDDEN}",
     ),
-    (re.compile(r"(?i)([?&](?:sig|sign|key|auth|policy)=)[^\s&'\"<>,;)\]}#]+"), rf"\1{HIDDEN}"),
+    (r"(?i)([?&](?:sig|sign|key|auth|policy)=)[^\s&'\"<>,;)\]}#]+", rf"\1{HIDDEN}"),
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _FORMATTER = logging.Formatter()
+
+
+@cache
+def _compiled() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """`_REPLACEMENTS`, compiled at the first record: that takes longer than most imports here."""
+    return tuple((re.compile(pattern), instead) for pattern, instead in _REPLACEMENTS)
 
 
 class RedactingFilter(logging.Filter):
@@ -108,7 +111,7 @@ class RedactingFilter(logging.Filter):
         for form in self._known():
             if form in text:
                 text = text.replace(form, HIDDEN)
-        for pattern, instead in _PATTERNS:
+        for pattern, instead in _compiled():
             text = pattern.sub(instead, text)
         return text
 

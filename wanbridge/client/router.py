@@ -1,0 +1,105 @@
+"""The routes of a client: which one a call means, and in which order it asks its accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from attrs import evolve
+
+from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.fitting import refuse_digests
+from wanbridge.engine.context import CallContext
+from wanbridge.errors import ConfigurationError
+from wanbridge.model.nearest import did_you_mean
+from wanbridge.model.request import ImageRequest
+from wanbridge.money.account_quotes import quote_account
+from wanbridge.money.exchange_rates import Rates
+from wanbridge.money.price_book import PriceBook
+from wanbridge.routing.health import Health
+from wanbridge.routing.route import ORDERS, Candidate, Order, Route, rank
+
+
+class Router:
+    """Routes by name, over the accounts of a client.
+
+    Args:
+        routes: By name; a route without a name of its own gets that one.
+        accounts: Adapters by account.
+        prices, rates: For ``cheapest``, and for budgets.
+        health: Measured latencies, for ``fastest``.
+        chance: Uniform in [0, 1), for ``spread``.
+
+    Raises:
+        UnknownProvider: a route names an account that is not configured.
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        accounts: Mapping[str, Adapter],
+        *,
+        prices: PriceBook,
+        rates: Rates,
+        health: Health,
+        chance: Callable[[], float],
+    ) -> None:
+        self._routes = {n: evolve(r, name=r.name or n) for n, r in routes.items()}
+        self._accounts, self._prices, self._rates = accounts, prices, rates
+        self._health, self._chance = health, chance
+        for route in self._routes.values():
+            if route.providers != "any":
+                route.accounts(accounts)
+
+    @property
+    def default(self) -> Route | None:
+        """The route of calls that name neither account nor route; None without one."""
+        return self._routes.get("default")
+
+    def find(self, route: str | Route) -> Route:
+        """The route of that name, or one over every account in the order of that name.
+
+        Raises:
+            ConfigurationError: it is neither.
+        """
+        if isinstance(route, Route):
+            return route
+        if route in self._routes:
+            return self._routes[route]
+        if route in ORDERS:
+            return Route("any", order=cast("Order", route), name=route)
+        known = [*self._routes, *ORDERS]
+        raise ConfigurationError(
+            f"no route is called {route!r}; {did_you_mean(route, known)}"
+            f"there are: {', '.join(known)}"
+        )
+
+    def rank(
+        self, route: Route, request: ImageRequest, context: CallContext, *, wants_job: bool = False
+    ) -> list[Candidate]:
+        """The accounts of *route*, as it would ask them for *request* now.
+
+        Args:
+            wants_job: A job is wanted, not pictures.
+
+        Raises:
+            InvalidRequest: no account could be sent this.
+        """
+        adapters = route.accounts(self._accounts)
+        currency = route.budgets[0].limit.currency if route.budget else None
+        refuse_digests(request)
+        return rank(
+            route,
+            adapters,
+            request,
+            quote=lambda a: quote_account(
+                a, request, prices=self._prices, rates=self._rates, currency=currency
+            ),
+            medians=self._health.medians(request.model, context.clock())
+            if route.order == "fastest"
+            else None,
+            draws=[self._chance() for _ in adapters] if route.order == "spread" else (),
+            may_drop=context.may_drop,
+            check_limits=context.check_limits,
+            with_job=wants_job,
+        )
