@@ -63,6 +63,7 @@ EXCEPTIONS: dict[str, frozenset[str]] = {
 
 # Imports inside functions: each saves time at import or breaks a circle, and is meant.
 LAZY: dict[str, set[str]] = {
+    "adapters.registry": {"importlib.metadata"},
     "callbacks.receiver": {"wanbridge.config"},
     "client.asynchronous": {
         "wanbridge.sandbox.transport",
@@ -110,9 +111,14 @@ LAZY: dict[str, set[str]] = {
     "sandbox.dialects.runware.answers": {"wanbridge.sandbox.drawing"},
     "sandbox.dialects.uploads": {"PIL"},
     "sandbox.world": {"wanbridge.sandbox.drawing"},
+    "transport.bodies": {"tempfile"},
+    "transport.deadlines": {"ssl"},
+    "transport.library": {"httpx", "httpx2"},
+    "wire": {"email.utils"},
 }
 # Imports for annotations only, where they would make a circle.
 FOR_TYPES: dict[str, set[str]] = {
+    "adapters.registry": {"importlib.metadata"},
     "client.asynchronous": {
         "wanbridge.money.comparison",
         "wanbridge.sandbox",
@@ -141,7 +147,13 @@ FOR_TYPES: dict[str, set[str]] = {
     "sandbox": {"wanbridge.sandbox.server", "wanbridge.sandbox.transport"},
     "sandbox.callbacks": {"wanbridge.sandbox.account", "wanbridge.sandbox.dialect"},
     "sandbox.control": {"wanbridge.sandbox.world"},
+    "transport.asynchronous": {"wanbridge.transport.library"},
+    "transport.base": {"wanbridge.transport.library"},
+    "transport.blocking": {"wanbridge.transport.library"},
+    "transport.bodies": {"wanbridge.transport.library"},
+    "transport.deadlines": {"ssl"},
     "transport.library": {"httpx"},
+    "transport.pools": {"ssl"},
 }
 # At the top of a module, beside the standard library; all else is an extra or slow to import.
 THIRD_PARTY: dict[str, set[str]] = {

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
@@ -140,6 +139,8 @@ class HttpResponse(_Headers):
         try:
             seconds = float(value)
         except ValueError:
+            from email.utils import parsedate_to_datetime  # loads 15 modules
+
             try:
                 when = parsedate_to_datetime(value)
             except (ValueError, OverflowError, TypeError):

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.errors import ConfigurationError, UnknownProvider
 from wanbridge.model.nearest import did_you_mean, nearest
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "wanbridge.adapters"
 # Ours by name; each is imported when it is asked for.
@@ -115,6 +117,8 @@ class Registry:
 
     def _outside(self) -> Mapping[str, EntryPoint]:
         if self._entries is None:
+            from importlib.metadata import entry_points  # loads 40 modules; most need ours only
+
             self._entries = {e.name: e for e in entry_points(group=GROUP)}
         return self._entries
 

@@ -10,17 +10,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import Fetch, NoPicture, Resolve, Send
 from wanbridge.errors import Charge, ConfigurationError, TransportFailed, WanbridgeError
+from wanbridge.transport import library
 from wanbridge.transport.base import BaseTransport
 from wanbridge.transport.bodies import BodyReader, Spool
 from wanbridge.transport.deadlines import Bound
 from wanbridge.transport.decoding import Undecodable
-from wanbridge.transport.failures import BROKEN, ReplyTooLong, transport_failure
-from wanbridge.transport.library import httpx
+from wanbridge.transport.failures import ReplyTooLong, broken, transport_failure
 from wanbridge.wire import HttpResponse
+
+if TYPE_CHECKING:
+    from wanbridge.transport.library import httpx
 
 
 async def read_body(response: httpx.Response, reader: BodyReader) -> bool:
@@ -36,10 +40,12 @@ async def read_body(response: httpx.Response, reader: BodyReader) -> bool:
 class AsyncHttpTransport(BaseTransport["httpx.AsyncClient"]):
     """`HttpTransport` for asyncio; safe to share between tasks of one loop."""
 
+    _kind = "AsyncClient"
+
     def __init__(
         self, timeouts: Timeouts, *, http: httpx.AsyncClient | None, now: Callable[[], datetime]
     ) -> None:
-        super().__init__(timeouts, http=http, now=now, kind=httpx.AsyncClient)
+        super().__init__(timeouts, http=http, now=now)
         self._loop: object = None
 
     def _same_loop(self) -> None:
@@ -120,9 +126,9 @@ class AsyncHttpTransport(BaseTransport["httpx.AsyncClient"]):
                 return self._response(response.status_code, response.headers, body)
         except (ReplyTooLong, Undecodable) as exc:
             raise NoPicture(fetch.account, str(exc), Charge.MAYBE) from None
-        except (httpx.InvalidURL, UnicodeError) as exc:
+        except (library.httpx.InvalidURL, UnicodeError) as exc:
             raise NoPicture(fetch.account, "not a URL that HTTP can carry", Charge.NO) from exc
-        except BROKEN as exc:
+        except broken() as exc:
             raise transport_failure(fetch.account, exc, self._timeout(None), bound) from exc
 
     async def _pour(self, response: httpx.Response, fetch: Fetch, bound: Bound) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 from urllib.parse import urlsplit
 
 from wanbridge.adapters.urls import LOOPBACK
@@ -12,11 +12,14 @@ from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import Fetch, Send
 from wanbridge.errors import ConfigurationError
 from wanbridge.transport import deadlines as bounds
+from wanbridge.transport import library
 from wanbridge.transport.deadlines import Bound
-from wanbridge.transport.library import httpx
 from wanbridge.transport.pools import CONNECTIONS, C, Lease, Pools, tls_context
 from wanbridge.version import __version__
 from wanbridge.wire import HttpResponse
+
+if TYPE_CHECKING:
+    from wanbridge.transport.library import httpx
 
 USER_AGENT = f"wanbridge/{__version__}"
 # Pictures are compressed as such, and what is not compressed cannot swell.
@@ -39,27 +42,31 @@ class BaseTransport(Generic[C]):
         timeouts: Of every exchange.
         http: The caller's client for all calls; None: pools of clients of this transport's own.
         now: Wall time, for `wanbridge.wire.HttpResponse.received_at`.
-        kind: The class of the HTTP library's clients.
     """
 
-    def __init__(
-        self, timeouts: Timeouts, *, http: C | None, now: Callable[[], datetime], kind: type[C]
-    ) -> None:
-        self._timeouts, self._http, self._now, self._kind = timeouts, http, now, kind
+    # Name of the HTTP library's class; not the class, which would load the library.
+    _kind: ClassVar[str]
+
+    def __init__(self, timeouts: Timeouts, *, http: C | None, now: Callable[[], datetime]) -> None:
+        self._timeouts, self._http, self._now = timeouts, http, now
         self._pools: dict[tuple[str, str, bool], Pools[C]] = {}
         self._closed = False
-        if http is not None and not isinstance(http, kind):
+        if http is not None and not isinstance(http, self._class()):
             raise ConfigurationError(
                 f"http= is a {type(http).__module__}.{type(http).__qualname__};"
-                f" it must be a {httpx.__name__}.{kind.__name__}"
+                f" it must be a {library.httpx.__name__}.{self._kind}"
             )
         # Whether the bounds hold on every connection; those of _make are the library's own.
         self._bounded = http is None or bounds.hold(http)
 
+    def _class(self) -> type[C]:
+        found: type[C] = getattr(library.httpx, self._kind)
+        return found
+
     def _make(self, url: str, *, proxies: bool, idle: float = IDLE) -> C:
-        client = self._kind(  # type: ignore[call-arg]
+        client = self._class()(  # type: ignore[call-arg]
             verify=tls_context() if url.startswith("https:") else False,
-            limits=httpx.Limits(
+            limits=library.httpx.Limits(
                 max_connections=CONNECTIONS,
                 max_keepalive_connections=CONNECTIONS,
                 keepalive_expiry=idle,
@@ -69,7 +76,9 @@ class BaseTransport(Generic[C]):
             trust_env=proxies and urlsplit(url).hostname not in LOOPBACK,
         )
         if not bounds.hold(client):
-            raise ConfigurationError(f"this version of {httpx.__name__} cannot be used; see bounds")
+            raise ConfigurationError(
+                f"this version of {library.httpx.__name__} cannot be used; see bounds"
+            )
         return client
 
     def _lease(self, url: str, *, billable: bool = False) -> Lease[C]:
@@ -129,16 +138,16 @@ class BaseTransport(Generic[C]):
         headers: Any = {"Accept": "*/*", **own}
         try:
             if self._http is not None:
-                headers = httpx.Headers(http.headers)
+                headers = library.httpx.Headers(http.headers)
                 headers.update(own)
-            return httpx.Request(
+            return library.httpx.Request(
                 request.method,
                 request.url,
                 headers=headers,
                 content=request.body,
                 extensions={"timeout": self._timeouts_of(send)},
             )
-        except (ValueError, TypeError, httpx.InvalidURL):
+        except (ValueError, TypeError, library.httpx.InvalidURL):
             # The library's own text could show the header, and so the key.
             raise ConfigurationError(
                 f"{send.account}: the URL or a header holds what HTTP cannot carry"
@@ -154,7 +163,7 @@ class BaseTransport(Generic[C]):
 
     def _fetch_request(self, fetch: Fetch) -> httpx.Request:
         """A GET without credentials, to the address that was checked."""
-        url, headers = httpx.URL(fetch.url), {"User-Agent": USER_AGENT, **UNCOMPRESSED}
+        url, headers = library.httpx.URL(fetch.url), {"User-Agent": USER_AGENT, **UNCOMPRESSED}
         extensions: dict[str, Any] = {}
         if fetch.address is not None:
             headers["Host"] = url.netloc.decode("ascii")
@@ -163,7 +172,7 @@ class BaseTransport(Generic[C]):
         if fetch.beginning:
             headers["Range"] = f"bytes=0-{fetch.limit - 1}"
         extensions["timeout"] = self._timeout(None, most=fetch.within)
-        return httpx.Request("GET", url, headers=headers, extensions=extensions)
+        return library.httpx.Request("GET", url, headers=headers, extensions=extensions)
 
 
 def utc_now() -> datetime:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import io
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
-from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import Fetch, NoPicture, Resolve, Send
 from wanbridge.errors import Charge, TransportFailed, WanbridgeError
+from wanbridge.transport import library
 from wanbridge.transport.base import BaseTransport
 from wanbridge.transport.bodies import BodyReader, Spool, raw_chunks
 from wanbridge.transport.deadlines import Bound
 from wanbridge.transport.decoding import Undecodable
-from wanbridge.transport.failures import BROKEN, ReplyTooLong, transport_failure
-from wanbridge.transport.library import httpx
+from wanbridge.transport.failures import ReplyTooLong, broken, transport_failure
 from wanbridge.wire import HttpResponse
+
+if TYPE_CHECKING:
+    from wanbridge.transport.library import httpx
 
 
 class HttpTransport(BaseTransport["httpx.Client"]):
@@ -29,10 +31,7 @@ class HttpTransport(BaseTransport["httpx.Client"]):
         http: The caller's client for all calls; it must not retry or follow redirects.
     """
 
-    def __init__(
-        self, timeouts: Timeouts, *, http: httpx.Client | None, now: Callable[[], datetime]
-    ) -> None:
-        super().__init__(timeouts, http=http, now=now, kind=httpx.Client)
+    _kind = "Client"
 
     def send(self, send: Send) -> HttpResponse:
         """Send a message and read the whole reply.
@@ -93,9 +92,9 @@ class HttpTransport(BaseTransport["httpx.Client"]):
                 return self._response(response.status_code, response.headers, body)
         except (ReplyTooLong, Undecodable) as exc:
             raise NoPicture(fetch.account, str(exc), Charge.MAYBE) from None
-        except (httpx.InvalidURL, UnicodeError) as exc:
+        except (library.httpx.InvalidURL, UnicodeError) as exc:
             raise NoPicture(fetch.account, "not a URL that HTTP can carry", Charge.NO) from exc
-        except BROKEN as exc:
+        except broken() as exc:
             raise transport_failure(fetch.account, exc, self._timeout(None), bound) from exc
 
     def _pour(self, response: httpx.Response, fetch: Fetch, bound: Bound) -> bytes:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from wanbridge.transport.deadlines import Bound
 from wanbridge.transport.decoding import PIECE, decoder
 from wanbridge.transport.failures import ReplyTooLong
-from wanbridge.transport.library import httpx
+
+if TYPE_CHECKING:
+    from wanbridge.transport.library import httpx
 
 # A picture longer than this goes through a temporary file on its way into memory.
 SPOOLED = 8 * 2**20
@@ -63,6 +64,8 @@ class Spool:
     """
 
     def __init__(self) -> None:
+        import tempfile  # which loads 10 modules, and only pictures need it
+
         self._file = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 - closed by __exit__
 
     def __enter__(self) -> Self:

@@ -12,13 +12,15 @@ httpcore takes a backend as an argument, httpx passes none on.
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import ssl
 
 # What is written at once: a server that reads slowly gets no more time for a long body than
 # for its parts.
@@ -184,9 +186,11 @@ class _Stream:
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> _Stream:
+        from ssl import SSLSocket  # the HTTP library has loaded it by now
+
         left = _connecting(timeout)
         inside = self._stream.get_extra_info("socket")
-        outer = inside if isinstance(inside, ssl.SSLSocket) else None
+        outer = inside if isinstance(inside, SSLSocket) else None
         with _timer(left, outer):
             stream = self._stream.start_tls(ssl_context, server_hostname, left)
         return _Stream(stream, outer)

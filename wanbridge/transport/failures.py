@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from wanbridge.errors import Charge, TransportFailed
+from wanbridge.transport import library
 from wanbridge.transport.deadlines import Bound, OutOfTime
 from wanbridge.transport.decoding import Damaged, Undecodable
-from wanbridge.transport.library import httpx
 
-# Failures before the first byte of a request can have left. All others may come after it.
-UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-BROKEN = (httpx.HTTPError, httpx.StreamError, OutOfTime, Damaged, TimeoutError)
+
+@cache
+def unsent() -> tuple[type[Exception], ...]:
+    """Failures before the first byte of a request can have left; all others may come after it."""
+    httpx = library.httpx
+    return httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout
+
+
+@cache
+def broken() -> tuple[type[Exception], ...]:
+    """How an exchange breaks off, as far as it is the connection's or the provider's doing."""
+    return library.httpx.HTTPError, library.httpx.StreamError, OutOfTime, Damaged, TimeoutError
 
 
 def transport_failure(
     account: str, exc: Exception, timeouts: Mapping[str, float], bound: Bound
 ) -> TransportFailed:
-    """The typed error of a broken exchange: only what `UNSENT` lists was surely not sent.
+    """The typed error of a broken exchange: only what `unsent` lists was surely not sent.
 
     Args:
         timeouts: Seconds of each phase, as of `BaseTransport._timeout`.
         bound: Of the exchange.
     """
-    unsent = isinstance(exc, UNSENT)
+    not_sent = isinstance(exc, unsent())
     if isinstance(exc, ReplyTooLong | Undecodable | Damaged):
         return TransportFailed(account, str(exc), Charge.MAYBE)
-    if isinstance(exc, OutOfTime | TimeoutError) or (bound.over and not unsent):
+    if isinstance(exc, OutOfTime | TimeoutError) or (bound.over and not not_sent):
         return TransportFailed(account, str(OutOfTime(bound.seconds)), Charge.MAYBE)
     what = {
         "ConnectTimeout": "no connection in time",
@@ -42,7 +52,7 @@ def transport_failure(
     # of the message and is reachable as __cause__.
     phase, timed_out, _ = type(exc).__name__.lower().partition("timeout")
     waited = f" ({timeouts[phase]:.3g} s)" if timed_out and phase in timeouts else ""
-    return TransportFailed(account, what + waited, Charge.NO if unsent else Charge.MAYBE)
+    return TransportFailed(account, what + waited, Charge.NO if not_sent else Charge.MAYBE)
 
 
 class ReplyTooLong(Exception):

@@ -8,16 +8,18 @@ TLS context, which takes 15 ms to make.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from functools import cache
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from attrs import Factory, define
 
 from wanbridge.errors import ConfigurationError
-from wanbridge.transport.library import httpx
+from wanbridge.transport import library
+
+if TYPE_CHECKING:
+    import ssl
 
 CONNECTIONS = 8
 POOLS = 128
@@ -27,7 +29,7 @@ C = TypeVar("C")
 @cache
 def tls_context() -> ssl.SSLContext:
     """The one TLS context of this process."""
-    return httpx.create_ssl_context()
+    return library.httpx.create_ssl_context()
 
 
 @define(eq=False)
