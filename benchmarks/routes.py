@@ -93,11 +93,11 @@ def decision(order: Order, request: ImageRequest, *, repeats: int = 40, calls: i
     best = float("inf")
     with Client(accounts, rates=RATES) as client:
         route = Route("any", order=order)
-        context = client._context()
+        context = client._calls._context()
         for _ in range(repeats):
             began = time.perf_counter()
             for _ in range(calls):
-                client._router.rank(route, request, context)
+                client._calls.router.rank(route, request, context)
             best = min(best, (time.perf_counter() - began) / calls)
     return best * 1e6
 

@@ -66,26 +66,34 @@ LAZY: dict[str, set[str]] = {
     "adapters.registry": {"importlib.metadata"},
     "callbacks.receiver": {"wanbridge.config"},
     "client.asynchronous": {
+        "wanbridge.client.async_runner",
         "wanbridge.sandbox.transport",
         "wanbridge.storage.filenames",
         "wanbridge.storage.files",
+        "wanbridge.transport.asynchronous",
         "wanbridge.transport.library",
     },
     "client.base": {
-        "wanbridge.client.router",
+        "wanbridge.client.calls",
         "wanbridge.config",
         "wanbridge.explain.explanation",
         "wanbridge.ledger.sqlite",
         "wanbridge.money.comparison",
-        "wanbridge.routing.estimates",
-        "wanbridge.routing.failover",
         "wanbridge.sandbox",
+        "wanbridge.transport",
     },
     "client.blocking": {
+        "wanbridge.client.runner",
         "wanbridge.sandbox.transport",
         "wanbridge.storage.filenames",
         "wanbridge.storage.files",
+        "wanbridge.transport.blocking",
         "wanbridge.transport.library",
+    },
+    "client.calls": {
+        "wanbridge.client.router",
+        "wanbridge.routing.estimates",
+        "wanbridge.routing.failover",
     },
     "client.options": {"uuid"},
     "model.inputs": {"wanbridge.model.pictures"},
@@ -119,27 +127,59 @@ LAZY: dict[str, set[str]] = {
 # Imports for annotations only, where they would make a circle.
 FOR_TYPES: dict[str, set[str]] = {
     "adapters.registry": {"importlib.metadata"},
+    "client.async_runner": {"wanbridge.callbacks.receiver"},
     "client.asynchronous": {
+        "wanbridge.adapters.base",
+        "wanbridge.adapters.steps",
+        "wanbridge.client.options",
+        "wanbridge.model.jobs",
+        "wanbridge.model.money",
+        "wanbridge.model.request",
+        "wanbridge.model.result",
         "wanbridge.money.comparison",
+        "wanbridge.money.price_book",
         "wanbridge.sandbox",
         "wanbridge.transport.library",
     },
     "client.base": {
+        "wanbridge.adapters.base",
         "wanbridge.callbacks.receiver",
-        "wanbridge.client.router",
+        "wanbridge.client.options",
         "wanbridge.config",
+        "wanbridge.engine.context",
+        "wanbridge.engine.driver",
         "wanbridge.explain.explanation",
+        "wanbridge.ledger.protocol",
+        "wanbridge.model.jobs",
+        "wanbridge.model.request",
+        "wanbridge.model.result",
         "wanbridge.money.comparison",
+        "wanbridge.money.price_book",
+        "wanbridge.observability.telemetry",
         "wanbridge.routing.route",
         "wanbridge.sandbox",
-        "wanbridge.storage.files",
     },
     "client.blocking": {
+        "wanbridge.adapters.base",
+        "wanbridge.adapters.steps",
+        "wanbridge.client.options",
+        "wanbridge.model.jobs",
+        "wanbridge.model.money",
+        "wanbridge.model.request",
+        "wanbridge.model.result",
         "wanbridge.money.comparison",
+        "wanbridge.money.price_book",
         "wanbridge.sandbox",
         "wanbridge.transport.library",
     },
-    "client.options": {"wanbridge.routing.route"},
+    "client.calls": {
+        "wanbridge.callbacks.receiver",
+        "wanbridge.client.router",
+        "wanbridge.routing.route",
+        "wanbridge.storage.files",
+    },
+    "client.options": {"wanbridge.engine.events", "wanbridge.routing.route"},
+    "client.runner": {"wanbridge.callbacks.receiver"},
     "errors": {"wanbridge.model.jobs", "wanbridge.model.money", "wanbridge.model.result"},
     "model.codec": {"cattrs"},
     "model.structuring": {"cattrs", "cattrs.errors"},
@@ -475,6 +515,31 @@ def test_importing_reads_no_environment_of_ours() -> None:
 def test_importing_leaves_slow_libraries_out() -> None:
     """They cost more than the rest together, and most processes never need them."""
     assert [] == _import_report()["heavy"]
+
+
+_COMPARE = """
+import json, sys
+from wanbridge import Client
+at_import = list(sys.modules)
+client = Client.from_config({"providers": {"reapi": {}, "kie": {}}})
+quotes = client.compare("a red kite over dunes", n=2)
+assert {"reapi", "kie"} == {quote.provider for quote in quotes}, quotes
+client.close()
+print(json.dumps({"import": at_import, "compare": list(sys.modules)}))
+"""
+
+
+def test_comparing_prices_loads_no_http_library() -> None:
+    """It takes longer to import than everything else, and nothing is sent.
+
+    A blocking program also does without asyncio, and without what only calls need.
+    """
+    run = subprocess.run([sys.executable, "-c", _COMPARE], capture_output=True, check=True)
+    loaded: dict[str, list[str]] = json.loads(run.stdout)
+
+    assert set() == {"httpx", "httpx2", "ssl", "asyncio"} & set(loaded["compare"])
+    late = {"engine.conversation", "routing.failover", "money.comparison", "transport.blocking"}
+    assert set() == {f"wanbridge.{name}" for name in late} & set(loaded["import"])
 
 
 def test_every_public_name_is_found_where_it_lives() -> None:

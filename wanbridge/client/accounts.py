@@ -10,8 +10,11 @@ from attrs import evolve
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.registry import Registry
+from wanbridge.client.options import request_of
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem, UnknownProvider
+from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.nearest import did_you_mean
+from wanbridge.model.request import ImageRequest
 
 
 class Accounts:
@@ -68,17 +71,18 @@ class Accounts:
             )
         raise ConfigurationError(f"which provider? provider=... one of {', '.join(self.named)}")
 
-    def accepted_at(self, account: str, provider: str, base_url: str) -> Adapter:
-        """The adapter that made a job or receipt, with the base URL where it was made.
+    def where(self, handle: Job | Receipt) -> Adapter:
+        """The adapter that made *handle*, with the base URL where it was made.
 
         An account of the same provider and host stands in for one that is no longer configured.
 
         Raises:
             ConfigurationError: no account of that provider is configured for that host.
         """
+        provider, base_url = handle.provider, handle.base_url
         host = urlsplit(base_url).netloc
         candidates = [a for a in self.named.values() if a.name == provider]
-        candidates.sort(key=lambda a: a.account != account)
+        candidates.sort(key=lambda a: a.account != handle.account)
         for adapter in candidates:
             if urlsplit(adapter.base_url).netloc == host:
                 return evolve(adapter, base_url=base_url)
@@ -86,12 +90,18 @@ class Accounts:
             f"no {provider} account is configured for {host}, where this was accepted"
         )
 
-    def check_extra(self, extra: Mapping[str, Any]) -> None:
-        """Check that each key of a request's ``extra`` is the name of an adapter.
+    def request(self, request: ImageRequest | str, fields: Mapping[str, Any]) -> ImageRequest:
+        """The request with *fields* changed, or one with that prompt.
 
         Raises:
-            InvalidRequest: one is not.
+            InvalidRequest: a field is unknown or wrong, or ``extra`` names no adapter.
         """
+        made = request_of(request, fields)
+        if made.extra:
+            self._check_extra(made.extra)
+        return made
+
+    def _check_extra(self, extra: Mapping[str, Any]) -> None:
         known = {*self._registry.names(), *(a.name for a in self.named.values())}
         if unknown := sorted(set(extra) - known):
             message = f"no adapter of that name; {', '.join(sorted(known))}"

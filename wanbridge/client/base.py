@@ -2,84 +2,47 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from functools import cached_property
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
-from attrs import evolve
 
-from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.registry import Registry
-from wanbridge.adapters.steps import Cancelled, Delivery, Found, ModelInfo, Step, TooLate
 from wanbridge.client.accounts import Accounts
-from wanbridge.client.options import (
-    CALL,
-    COMPARING,
-    Call,
-    Comparing,
-    Progress,
-    Rating,
-    checked_key,
-    new_key,
-    request_of,
-    sorted_out,
-)
-from wanbridge.engine import download as fetch
-from wanbridge.engine import exchanges
-from wanbridge.engine.context import CallContext, Timeouts
-from wanbridge.engine.driver import Driver
-from wanbridge.engine.effects import Flow
-from wanbridge.engine.events import OperationName
-from wanbridge.engine.rate_limits import RateLimiter
-from wanbridge.errors import ConfigurationError
-from wanbridge.ledger.protocol import Ledger, MemoryLedger
-from wanbridge.model.jobs import Job, Receipt
-from wanbridge.model.money import Money
-from wanbridge.model.request import ImageRequest
-from wanbridge.model.result import Image, ImageResult
-from wanbridge.money.account_quotes import convert_charge
+from wanbridge.client.options import COMPARING, new_key, split_options
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import PriceBook, Quote
-from wanbridge.money.spend_guard import Guard
-from wanbridge.observability.telemetry import Telemetry, watched
-from wanbridge.routing.health import Health
-from wanbridge.routing.purchase import (
-    Generate,
-    Operation,
-    Shared,
-    Submit,
-    buy_from_account,
-    cancel_job,
-    poll_job,
-    reconcile_receipt,
-    refresh_job,
-    wait_for_job,
-)
-from wanbridge.transport import redaction
-from wanbridge.transport.base import utc_now
+from wanbridge.money.price_book import PriceBook
 
 if TYPE_CHECKING:
+    from wanbridge.adapters.base import Adapter
     from wanbridge.callbacks.receiver import CallbackReceiver
-    from wanbridge.client.router import Router
+    from wanbridge.client.options import Comparing, Progress, Rating
     from wanbridge.config import Settings
+    from wanbridge.engine.context import Timeouts
+    from wanbridge.engine.driver import Driver
     from wanbridge.explain.explanation import Explanation
+    from wanbridge.ledger.protocol import Ledger
+    from wanbridge.model.jobs import Job, Receipt
+    from wanbridge.model.request import ImageRequest
+    from wanbridge.model.result import Image
     from wanbridge.money.comparison import Workload
+    from wanbridge.money.price_book import Quote
+    from wanbridge.observability.telemetry import Telemetry
     from wanbridge.routing.route import Route
     from wanbridge.sandbox import Sandbox
-    from wanbridge.storage.files import PictureFile
 
-B = TypeVar("B", ImageResult, Job)
+
+def utc_now() -> datetime:
+    """Wall time, aware."""
+    return datetime.now(UTC)
 
 
 class BaseClient:
-    """Base of both clients: configured accounts, and the flows over them."""
+    """Base of both clients: accounts and configuration, and what needs no provider to answer."""
 
     def __init__(
         self,
@@ -100,23 +63,31 @@ class BaseClient:
         chance: Callable[[], float] = random.random,
         new_key: Callable[[], str] = new_key,
     ) -> None:
+        # Loaded by the first client: a program may well import wanbridge and not make one.
+        from wanbridge.client.calls import Calls
+        from wanbridge.transport import redaction
+
         registry = registry or Registry()
         self._accounts = Accounts(adapters, default=default, registry=registry)
-        self._rates, self._telemetry = Rates.of(rates), telemetry
-        self._timeouts = timeouts or Timeouts()
-        self._prices = prices or PriceBook.builtin()
-        self._progress, self._callbacks = on_progress, callbacks
-        self._clock, self._now, self._chance, self._new_key = clock, now, chance, new_key
-        self._ledger = ledger
+        self._rates, self._prices = Rates.of(rates), prices or PriceBook.builtin()
+        self._ledger, self._now, self._callbacks = ledger, now, callbacks
         self._own_ledger: Ledger | None = None
-        self._rate_limiter = RateLimiter()
-        guard = Guard(ledger or MemoryLedger(), self._in_currency, keeps_all=ledger is not None)
-        self._shared = Shared(Health(), guard)
-        self._routes = routes or {}
-        if routes:
-            _ = self._router  # which refuses a route to an account that is not configured
+        self._calls = Calls(
+            self._accounts,
+            timeouts=timeouts,
+            routes=routes,
+            rates=self._rates,
+            prices=self._prices,
+            ledger=ledger,
+            telemetry=telemetry,
+            on_progress=on_progress,
+            callbacks=callbacks,
+            clock=clock,
+            now=now,
+            chance=chance,
+            new_key=new_key,
+        )
         redaction.protect(self, [secret for a in adapters for secret in _secrets(a)])
-        self._origins = frozenset(fetch.origin(a.base_url) for a in adapters)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self._accounts.named)})"
@@ -193,7 +164,7 @@ class BaseClient:
 
         return explain_all(
             tuple(self._accounts.named.values()),
-            self._request(request, fields),
+            self._accounts.request(request, fields),
             prices=self._prices,
             may_drop=may_drop,
             check_limits=check_limits,
@@ -201,10 +172,7 @@ class BaseClient:
 
     def adopt(self, receipt: Receipt, task_id: str) -> Job:
         """The job of an uncertain submit, by the caller's word that *task_id* is its task."""
-        adapter = self._where(receipt)
-        job = adapter.adopt(receipt, task_id)
-        self._shared.guard.found(receipt, job)
-        return job
+        return self._calls.adopt(receipt, task_id)
 
     # -- inner ------------------------------------------------------------------------------
 
@@ -213,178 +181,21 @@ class BaseClient:
         if self._own_ledger is not None:
             self._own_ledger.close()
 
-    def _where(self, handle: Job | Receipt) -> Adapter:
-        """The adapter that made *handle*, with the base URL where it was made."""
-        return self._accounts.accepted_at(handle.account, handle.provider, handle.base_url)
-
-    @cached_property
-    def _router(self) -> Router:
-        # Loaded only for clients with routes, and for calls by one.
-        from wanbridge.client.router import Router
-
-        return Router(
-            self._routes,
-            self._accounts.named,
-            prices=self._prices,
-            rates=self._rates,
-            health=self._shared.health,
-            chance=self._chance,
-        )
-
-    def _request(self, request: ImageRequest | str, fields: dict[str, Any]) -> ImageRequest:
-        made = request_of(request, fields)
-        if made.extra:
-            self._accounts.check_extra(made.extra)
-        return made
-
-    def _price(
-        self, adapter: Adapter, request: ImageRequest, delivery: Delivery | None
-    ) -> Money | None:
-        # Before a delivery it is the cost of all that was asked for.
-        return self._prices.cost(
-            adapter.name,
-            request,
-            account=adapter.account,
-            delivered=request.n if delivery is None else len(delivery.images),
-            billed=None if delivery is None else delivery.billed,
-            region=adapter.price_region,
-            usd_per_credit=adapter.usd_per_credit,
-        )
-
-    def _context(
-        self,
-        *,
-        on_progress: Progress | None = None,
-        deadline: float | None = None,
-        may_drop: Collection[str] = (),
-        check_limits: bool = True,
-    ) -> CallContext:
-        timeouts = self._timeouts
-        if deadline is not None:
-            if not deadline > 0:
-                raise ConfigurationError(f"deadline={deadline!r}: seconds, more than 0")
-            timeouts = evolve(timeouts, deadline=float(deadline))
-        tell = on_progress or self._progress
-        if inspect.iscoroutinefunction(tell):
-            raise ConfigurationError("on_progress is a coroutine function; nobody would await it")
-        return CallContext(
-            clock=self._clock,
-            now=self._now,
-            chance=self._chance,
-            timeouts=timeouts,
-            tell=tell or (lambda event: None),
-            rate_limiter=self._rate_limiter,
-            price=self._price,
-            origins=self._origins,
-            callbacks=self._callbacks,
-            may_drop=may_drop,
-            check_limits=check_limits,
-        )
-
-    def _generate(self, request: ImageRequest | str, how: Call) -> Driver[ImageResult]:
-        return self._bought(Generate(), request, how)
-
-    def _submit(self, request: ImageRequest | str, how: Call) -> Driver[Job]:
-        return self._bought(Submit(), request, how)
-
-    def _bought(
-        self,
-        operation: Operation[B],
-        request: ImageRequest | str,
-        how: Call,
-    ) -> Driver[B]:
-        """One purchase, of the account that is named or by a route."""
-        fields, options = sorted_out(how, CALL)
-        made = self._request(request, fields)
-        target = self._target(options.pop("provider", None), options.pop("route", None))
-        key = options.pop("key", None)
-        key = self._new_key() if key is None else checked_key(key)
-        if isinstance(target, Adapter):
-            target.bearer()
-            return self._watched(
-                lambda context: buy_from_account(
-                    operation, target, made, key=key, context=context, shared=self._shared
-                ),
-                self._context(**options),
-                operation.name,
-                made,
-                provider=target.account,
-            )
-        # Loaded by the first call by a route.
-        from wanbridge.routing.failover import failover
-
-        context = self._routed_context(target, options)
-        ranked = self._router.rank(target, made, context, wants_job=operation.wants_job)
-        return self._watched(
-            lambda context: failover(
-                operation, target, ranked, made, key=key, context=context, shared=self._shared
-            ),
-            context,
-            operation.name,
-            made,
-            route=target.title,
-        )
-
-    def _watched(
-        self,
-        play: Callable[[CallContext], Flow[B]],
-        context: CallContext,
-        operation: OperationName,
-        request: ImageRequest,
-        **named: str,
-    ) -> Driver[B]:
-        """A conversation that the log and the caller's telemetry watch."""
-        model = request.model
-        flow = watched(play, context, self._telemetry, operation=operation, model=model, **named)
-        return Driver(flow, context)
-
-    def _target(self, provider: str | None, route: str | Route | None) -> Adapter | Route:
-        """The account or route that a call names, else the configured default."""
-        if provider is not None and route is not None:
-            raise TypeError("provider= or route=, not both")
-        if route is not None:
-            return self._router.find(route)
-        if provider is None and self._routes and self._router.default is not None:
-            return self._router.default
-        return self._accounts.choose(provider)
-
-    def _routed_context(self, route: Route, options: dict[str, Any]) -> CallContext:
-        """The context of a call by *route*, which may have a deadline and drop fields itself."""
-        deadline = options.pop("deadline", None)
-        may_drop = options.pop("may_drop", ())
-        if not isinstance(may_drop, str):  # which the plan refuses
-            may_drop = (*route.may_drop, *may_drop)
-        return self._context(
-            deadline=route.deadline if deadline is None else deadline, may_drop=may_drop, **options
-        )
-
-    def _in_currency(self, adapter: Adapter, money: Money, currency: str) -> Money | None:
-        found, _ = convert_charge(
-            adapter, money, prices=self._prices, rates=self._rates, currency=currency
-        )
-        return found
-
-    def _compare(self, request: ImageRequest | str, how: Comparing) -> Driver[list[Quote]]:
+    def _compare(
+        self, request: ImageRequest | str, how: Comparing
+    ) -> tuple[list[Quote], Driver[list[Quote]] | None]:
+        """The quotes by the price files, and a conversation that asks for live ones if wanted."""
         from wanbridge.money.comparison import compare
-        from wanbridge.routing.estimates import estimate_quotes
 
-        fields, options = sorted_out(how, COMPARING)
-        made = self._request(request, fields)
+        fields, options = split_options(how, COMPARING)
+        made = self._accounts.request(request, fields)
         live = options.pop("live", False)
         rating = self._rating(**options)
-        context = self._context(may_drop=rating["may_drop"], check_limits=rating["check_limits"])
         quotes = compare(self._accounts.named.values(), made, **rating)
-
-        def common(adapter: Adapter, money: Money) -> tuple[Money | None, tuple[str, ...]]:
-            rates, currency = rating["rates"], rating["currency"]
-            return convert_charge(
-                adapter, money, prices=self._prices, rates=rates, currency=currency
-            )
-
-        adapters = self._accounts.named if live else {}
-        return Driver(
-            estimate_quotes(quotes, adapters, made, common=common, context=context), context
-        )
+        if not live:
+            return quotes, None
+        del rating["prices"], rating["today"]
+        return quotes, self._calls.estimate_quotes(quotes, made, **rating)
 
     def _workload(self, requests: Iterable[ImageRequest], how: Rating) -> Workload:
         from wanbridge.money.comparison import workload
@@ -408,74 +219,10 @@ class BaseClient:
             "today": self._now().date(),
         }
 
-    def _wait(
-        self, job: Job, deadline: float | None, on_progress: Progress | None
-    ) -> Driver[ImageResult]:
-        adapter = self._where(job)
-        context = self._context(deadline=deadline, on_progress=on_progress)
-        return self._watched(
-            lambda context: wait_for_job(adapter, job, context=context, shared=self._shared),
-            context,
-            "wait",
-            job.request,
-            provider=job.account,
-        )
-
-    def _look(self, job: Job) -> Driver[Step]:
-        adapter, context = self._where(job), self._context()
-        return Driver(poll_job(adapter, job, context=context, shared=self._shared), context)
-
-    def _reconcile(self, receipt: Receipt) -> Driver[Found]:
-        adapter = self._where(receipt)
-        context = self._context()
-        return Driver(
-            reconcile_receipt(adapter, receipt, context=context, shared=self._shared), context
-        )
-
-    def _cancel(self, job: Job) -> Driver[Cancelled | TooLate]:
-        adapter, context = self._where(job), self._context()
-        return Driver(cancel_job(adapter, job, context=context, shared=self._shared), context)
-
-    def _balance(self, provider: str | None) -> Driver[Money]:
-        adapter, context = self._accounts.choose(provider), self._context()
-        return Driver(exchanges.converse(adapter, adapter.balance(), context=context), context)
-
-    def _models(self, provider: str | None) -> Driver[tuple[ModelInfo, ...]]:
-        adapter, context = self._accounts.choose(provider), self._context()
-        return Driver(exchanges.converse(adapter, adapter.models(), context=context), context)
-
-    def _estimate(
-        self, request: ImageRequest | str, provider: str | None, fields: dict[str, Any]
-    ) -> Driver[Money]:
-        made, adapter, context = (
-            self._request(request, fields),
-            self._accounts.choose(provider),
-            self._context(),
-        )
-        fitted = fit(adapter, made).settle()
-        exchange = adapter.estimate(fitted.request, fitted.offer)
-        return Driver(exchanges.converse(adapter, exchange, context=context), context)
-
-    def _refresh(self, job: Job) -> Driver[tuple[Image, ...]]:
-        adapter, context = self._where(job), self._context()
-        return Driver(refresh_job(adapter, job, context=context, shared=self._shared), context)
-
-    def _measure(self, request: ImageRequest) -> Driver[ImageRequest]:
-        context = self._context()
-        return Driver(fetch.measure(request, context=context), context)
-
-    def _download(self, image: Image) -> Driver[Image]:
-        context = self._context()
-        return Driver(fetch.download_image("download", image, context=context), context)
-
     def _saved(self, image: Image, path: Path) -> Path:
-        """*path*, where *image* is now, which a ledger of the caller's own is told."""
-        self._shared.guard.saved(image)
+        """*path*, where *image* is now; noted in a ledger of the caller's."""
+        self._calls.saved(image)
         return path
-
-    def _save(self, image: Image, file: PictureFile) -> Driver[None]:
-        context = self._context()
-        return Driver(fetch.download("download", image, file, context=context), context)
 
 
 def is_here(image: Image) -> bool:

@@ -6,34 +6,27 @@ tests neither wait nor patch.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.registry import Registry
-from wanbridge.adapters.steps import Cancelled, Found, ModelInfo, Step, TooLate
 from wanbridge.client.base import BaseClient, is_here, sandboxed
-from wanbridge.client.options import Call, Comparing, Progress, Rating
-from wanbridge.engine.driver import Driver
-from wanbridge.engine.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
-from wanbridge.model.jobs import Job, Receipt
-from wanbridge.model.money import Money
-from wanbridge.model.request import ImageRequest
-from wanbridge.model.result import Image, ImageResult
-from wanbridge.money.price_book import Quote
-from wanbridge.transport.blocking import HttpTransport
-from wanbridge.transport.interrupts import Interrupts
 
 if TYPE_CHECKING:
+    from wanbridge.adapters.base import Adapter
+    from wanbridge.adapters.steps import Cancelled, Found, ModelInfo, Step, TooLate
+    from wanbridge.client.options import Call, Comparing, Progress, Rating
+    from wanbridge.model.jobs import Job, Receipt
+    from wanbridge.model.money import Money
+    from wanbridge.model.request import ImageRequest
+    from wanbridge.model.result import Image, ImageResult
     from wanbridge.money.comparison import Workload
+    from wanbridge.money.price_book import Quote
     from wanbridge.sandbox import Sandbox
     from wanbridge.transport.library import httpx
-
-T = TypeVar("T")
 
 
 class Client(BaseClient):
@@ -67,9 +60,13 @@ class Client(BaseClient):
         sleep: Callable[[float], None] | None = None,
         **options: Any,
     ) -> None:
+        # As in the base: loaded by the first client.
+        from wanbridge.client.runner import Runner
+        from wanbridge.transport.blocking import HttpTransport
+
         super().__init__(adapters, **options)
-        self._sleep = sleep
-        self._transport = HttpTransport(self._timeouts, http=http, now=self._now)
+        transport = HttpTransport(self._calls.timeouts, http=http, now=self._now)
+        self._runner = Runner(transport, sleep=sleep, callbacks=self._callbacks)
 
     @classmethod
     def sandbox(cls, sandbox: Sandbox | None = None, **options: Any) -> Client:
@@ -99,7 +96,7 @@ class Client(BaseClient):
 
     def close(self) -> None:
         """Close all connections."""
-        self._transport.close()
+        self._runner.close()
         self._close()
 
     def generate(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> ImageResult:
@@ -128,7 +125,7 @@ class Client(BaseClient):
             DeadlineExceeded: it was bought and goes on; see ``.job``.
             CallFailed: see `wanbridge.errors`.
         """
-        return self._run(self._generate(request, how))
+        return self._runner.run(self._calls.generate(request, how))
 
     def submit(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> Job:
         """Buy pictures and come back with the job; arguments and errors as `generate`.
@@ -136,7 +133,7 @@ class Client(BaseClient):
         Raises:
             UnsupportedFeature: also where this mode answers with the pictures at once.
         """
-        return self._run(self._submit(request, how))
+        return self._runner.run(self._calls.submit(request, how))
 
     def look(self, job: Job) -> Step:
         """Poll a job once: `Done`, `Pending` or `Missing`.
@@ -145,7 +142,7 @@ class Client(BaseClient):
             CallFailed: the job has ended without a picture, or the key is refused.
             ConfigurationError: no account is configured for where the job was accepted.
         """
-        return self._run(self._look(job))
+        return self._runner.run(self._calls.look(job))
 
     def wait(
         self,
@@ -155,19 +152,19 @@ class Client(BaseClient):
         on_progress: Progress | None = None,
     ) -> ImageResult:
         """Go on with a job, also one of another process, until it has ended."""
-        return self._run(self._wait(job, deadline, on_progress))
+        return self._runner.run(self._calls.wait(job, deadline, on_progress))
 
     def cancel(self, job: Job) -> Cancelled | TooLate:
         """Cancel a job at the provider, where it can."""
-        return self._run(self._cancel(job))
+        return self._runner.run(self._calls.cancel(job))
 
     def balance(self, provider: str | None = None) -> Money:
         """What is left on an account, where the provider tells."""
-        return self._run(self._balance(provider))
+        return self._runner.run(self._calls.balance(provider))
 
     def models(self, provider: str | None = None) -> tuple[ModelInfo, ...]:
         """What a provider lists, where it does."""
-        return self._run(self._models(provider))
+        return self._runner.run(self._calls.models(provider))
 
     def compare(self, request: ImageRequest | str = "", /, **how: Unpack[Comparing]) -> list[Quote]:
         """What a request would cost at every account; needs no key and calls nobody.
@@ -187,7 +184,8 @@ class Client(BaseClient):
             InvalidRequest: the request breaks the canonical schema.
             ConfigurationError: rates or prices are broken.
         """
-        return self._run(self._compare(request, how))
+        quotes, estimates = self._compare(request, how)
+        return quotes if estimates is None else self._runner.run(estimates)
 
     def compare_all(self, requests: Iterable[ImageRequest], /, **how: Unpack[Rating]) -> Workload:
         """What many requests would cost together at every account; arguments as `compare`."""
@@ -197,22 +195,22 @@ class Client(BaseClient):
         self, request: ImageRequest | str = "", /, *, provider: str | None = None, **fields: Any
     ) -> Money:
         """What the provider itself says a request would cost, where it does; buys nothing."""
-        return self._run(self._estimate(request, provider, fields))
+        return self._runner.run(self._calls.estimate(request, provider, fields))
 
     def refresh(self, job: Job) -> tuple[Image, ...]:
         """New links to a finished job's pictures, where the provider renews them.
 
         A ledger lists them instead of the old ones, so `save` these.
         """
-        return self._run(self._refresh(job))
+        return self._runner.run(self._calls.refresh(job))
 
     def reconcile(self, receipt: Receipt) -> Found:
         """Look an uncertain submit up: a `Job`, `NotAccepted` or `StillUnknown`."""
-        return self._run(self._reconcile(receipt))
+        return self._runner.run(self._calls.reconcile(receipt))
 
     def measure(self, request: ImageRequest) -> ImageRequest:
         """*request* with the sizes of its input images, of which the first bytes are fetched."""
-        return self._run(self._measure(request))
+        return self._runner.run(self._calls.measure(request))
 
     def download(self, image: Image) -> Image:
         """The picture with its bytes, type and size.
@@ -223,7 +221,7 @@ class Client(BaseClient):
         Raises:
             DownloadFailed: the link has ended, is refused, or brought no picture.
         """
-        return self._run(self._download(image))
+        return self._runner.run(self._calls.download(image))
 
     def save(self, image: Image, path: str | Path, *, force: bool = False) -> Path:
         """Fetch a picture into a file, which appears once it is complete.
@@ -242,7 +240,7 @@ class Client(BaseClient):
         from wanbridge.storage.files import PictureFile
 
         with PictureFile(Path(path), force=force) as file:
-            self._run(self._save(image, file))
+            self._runner.run(self._calls.save(image, file))
             complete = file.commit()
         return self._saved(image, complete)
 
@@ -279,50 +277,3 @@ class Client(BaseClient):
             with suppress(FileExistsError):  # It came into being since; the next is free.
                 return self.save(image, path, force=force)
         raise AssertionError("names never end")  # pragma: no cover
-
-    # -- inner ------------------------------------------------------------------------------
-
-    def _run(self, driver: Driver[T]) -> T:
-        try:
-            while (effect := driver.effect) is not None:
-                if isinstance(effect, Send) and effect.billable:
-                    with Interrupts() as interrupts:
-                        self._carry_out(effect, driver)
-                    driver.interrupt(interrupts.caught)
-                else:
-                    self._carry_out(effect, driver)
-            return driver.result()
-        except BaseException as exc:
-            driver.mark(exc)
-            raise
-        finally:
-            driver.close()
-
-    def _carry_out(self, effect: Effect, driver: Driver[Any]) -> None:
-        try:
-            driver.reply(self._perform(effect))
-        except BaseException as exc:
-            driver.fail(exc)
-        driver.advance()
-
-    def _perform(self, effect: Effect) -> object:
-        match effect:
-            case Sleep(seconds, wake):
-                return self._rest(seconds, wake)
-            case Send():
-                return self._transport.send(effect)
-            case Resolve():
-                return self._transport.resolve(effect)
-            case Fetch():
-                return self._transport.fetch(effect)
-
-    def _rest(self, seconds: float, wake: Wake | None) -> int | None:
-        if wake is None or self._callbacks is None:
-            (self._sleep or time.sleep)(seconds)
-            return None
-        notifications = self._callbacks.notifications
-        if self._sleep is None:
-            return notifications.wait(wake, seconds)
-        if notifications.latest(wake) == wake.seen:
-            self._sleep(seconds)
-        return notifications.latest(wake)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import attrs
 from attrs import evolve
 
-from wanbridge.engine.events import Event
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem
 from wanbridge.model.inputs import InputImage
 from wanbridge.model.nearest import nearest
@@ -18,9 +17,10 @@ from wanbridge.model.size import Size
 from wanbridge.money.exchange_rates import Rates
 
 if TYPE_CHECKING:
+    from wanbridge.engine.events import Event
     from wanbridge.routing.route import Route
 
-Progress = Callable[[Event], None]
+Progress: TypeAlias = "Callable[[Event], None]"
 
 
 class Fields(TypedDict, total=False):
@@ -91,7 +91,7 @@ def checked_key(key: object) -> str:
     return key
 
 
-def sorted_out(
+def split_options(
     how: Mapping[str, Any], options: Collection[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields of the request, and apart from them the *options* of the call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 from urllib.parse import urlsplit
 
@@ -173,8 +173,3 @@ class BaseTransport(Generic[C]):
             headers["Range"] = f"bytes=0-{fetch.limit - 1}"
         extensions["timeout"] = self._timeout(None, most=fetch.within)
         return library.httpx.Request("GET", url, headers=headers, extensions=extensions)
-
-
-def utc_now() -> datetime:
-    """Wall time, aware."""
-    return datetime.now(UTC)

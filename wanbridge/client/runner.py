@@ -1,0 +1,85 @@
+"""Carries the effects of a conversation out in the caller's thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from wanbridge.engine.driver import Driver
+from wanbridge.engine.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
+from wanbridge.transport.blocking import HttpTransport
+from wanbridge.transport.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from wanbridge.callbacks.receiver import CallbackReceiver
+
+T = TypeVar("T")
+
+
+class Runner:
+    """Runs conversations over blocking sockets; safe to share between threads.
+
+    Args:
+        sleep: Instead of `time.sleep`, for tests.
+        callbacks: Wakes a sleep at the news of a job; None: nothing does.
+    """
+
+    def __init__(
+        self,
+        transport: HttpTransport,
+        *,
+        sleep: Callable[[float], None] | None,
+        callbacks: CallbackReceiver | None,
+    ) -> None:
+        self._transport, self._sleep, self._callbacks = transport, sleep, callbacks
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    def run(self, driver: Driver[T]) -> T:
+        """What the conversation returns, or raises; marked with how to go on."""
+        try:
+            while (effect := driver.effect) is not None:
+                if isinstance(effect, Send) and effect.billable:
+                    with Interrupts() as interrupts:
+                        self._carry_out(effect, driver)
+                    driver.interrupt(interrupts.caught)
+                else:
+                    self._carry_out(effect, driver)
+            return driver.result()
+        except BaseException as exc:
+            driver.mark(exc)
+            raise
+        finally:
+            driver.close()
+
+    def _carry_out(self, effect: Effect, driver: Driver[Any]) -> None:
+        try:
+            driver.reply(self._perform(effect))
+        except BaseException as exc:
+            driver.fail(exc)
+        driver.advance()
+
+    def _perform(self, effect: Effect) -> object:
+        match effect:
+            case Sleep(seconds, wake):
+                return self._rest(seconds, wake)
+            case Send():
+                return self._transport.send(effect)
+            case Resolve():
+                return self._transport.resolve(effect)
+            case Fetch():
+                return self._transport.fetch(effect)
+
+    def _rest(self, seconds: float, wake: Wake | None) -> int | None:
+        if wake is None or self._callbacks is None:
+            (self._sleep or time.sleep)(seconds)
+            return None
+        notifications = self._callbacks.notifications
+        if self._sleep is None:
+            return notifications.wait(wake, seconds)
+        if notifications.latest(wake) == wake.seen:
+            self._sleep(seconds)
+        return notifications.latest(wake)
