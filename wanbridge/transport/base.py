@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 from urllib.parse import urlsplit
 
@@ -33,6 +34,15 @@ IDLE, IDLE_BILLABLE = 5.0, 1.0
 # per second, half of what a slow mobile connection has, is not given up.
 GRACE = 5.0
 SLOWEST = 64 * 2**10
+
+
+@lru_cache(maxsize=128)
+def parsed_url(url: str) -> httpx.URL:
+    """*url* for the HTTP library, which takes as long to parse it as for the rest of a request.
+
+    Submits of an account have one URL, and polls of a job too.
+    """
+    return library.httpx.URL(url)
 
 
 class BaseTransport(Generic[C]):
@@ -142,7 +152,7 @@ class BaseTransport(Generic[C]):
                 headers.update(own)
             return library.httpx.Request(
                 request.method,
-                request.url,
+                parsed_url(request.url),
                 headers=headers,
                 content=request.body,
                 extensions={"timeout": self._timeouts_of(send)},
