@@ -122,7 +122,7 @@ def accounts(url: str) -> list[Adapter]:
 # -- ratios ------------------------------------------------------------------------------------
 
 
-def _exchanges(url: str) -> list[tuple[str, str, bytes | None, dict[str, str]]]:
+def exchanges(url: str) -> list[tuple[str, str, bytes | None, dict[str, str]]]:
     """The messages of one generation, as wanbridge writes them."""
     adapter = accounts(url)[0]
     from wanbridge.adapters.fitting import fit
@@ -150,7 +150,7 @@ def _interleaved(ours: Callable[[], object], raw: Callable[[], object], rounds: 
 
 def ratio_blocking(url: str, rounds: int) -> float:
     """`Client.generate` to the same exchanges with the bare client."""
-    messages = _exchanges(url)
+    messages = exchanges(url)
     with (
         Client(accounts(url), timeouts=NO_WAIT, sleep=lambda s: None) as bridge,
         httpx.Client() as bare,
@@ -165,7 +165,7 @@ def ratio_blocking(url: str, rounds: int) -> float:
 
 def ratio_async(url: str, rounds: int) -> float:
     """`AsyncClient.generate` to the same exchanges with the bare client."""
-    messages = _exchanges(url)
+    messages = exchanges(url)
 
     async def no_wait(seconds: float) -> None:
         pass

@@ -11,7 +11,7 @@ from attrs import evolve
 from example_provider import Halide
 from wanbridge import Client
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import DROPPABLE, KEY_SHOWN, _unfit, fields_set, fit
+from wanbridge.adapters.fitting import DROPPABLE, KEY_SHOWN, _unfit, fit
 from wanbridge.adapters.offers import Limits, Offer, PictureLimits
 from wanbridge.adapters.registry import Registry
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
@@ -217,7 +217,7 @@ def test_an_extra_of_another_adapter_is_left_alone() -> None:
 
 def test_fields_set_counts_regions_apart_from_images() -> None:
     """An image may be sayable where its boxes are not."""
-    assert ["images", "regions"] == fields_set(ImageRequest("a kite", images=(BOXED,)))
+    assert ("images", "regions") == ImageRequest("a kite", images=(BOXED,)).fields_set
     assert "regions" in DROPPABLE
 
 

@@ -19,7 +19,7 @@ from wanbridge.errors import ConfigurationError, UnknownProvider
 def outside(monkeypatch: pytest.MonkeyPatch, **entries: str) -> Registry:
     """A registry that sees these entry points."""
     found = [EntryPoint(n, v, "wanbridge.adapters") for n, v in entries.items()]
-    monkeypatch.setattr("wanbridge.adapters.registry.entry_points", lambda group: found)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: found)
     return Registry()
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import FittedRequest, fields_set, fit
+from wanbridge.adapters.fitting import FittedRequest, fit
 from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.adapters.steps import Done, Missing, Op, Pending, Step
 from wanbridge.errors import CallFailed, InvalidRequest, ProviderError, UnsupportedFeature
@@ -383,7 +383,7 @@ def test_every_field_and_model_is_in_a_request_vector(provider: str) -> None:
         declared |= {field for offer in adapter.offers for field in offer.fields}
         declared |= {offer.model for offer in adapter.offers}
         request = request_of(vector)
-        shown |= {*fields_set(request), request.model}
+        shown |= {*request.fields_set, request.model}
 
     assert set() == declared - shown
 

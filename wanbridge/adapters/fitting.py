@@ -32,7 +32,6 @@ _ALWAYS = frozenset({"prompt", "model", "extra"})
 _DEFAULTS = ImageRequest("x")
 _FIELDS = tuple(f.name for f in attrs.fields(ImageRequest) if f.name not in _ALWAYS)
 
-_USUAL = tuple((name, getattr(_DEFAULTS, name)) for name in _FIELDS)
 
 DROPPABLE = frozenset({*_FIELDS, "regions"}) - {"images", "n", "sequential"}
 
@@ -85,13 +84,13 @@ def fit(
     _check_may_drop(may_drop)
     adapter.extras(request)
     fitting = _Fitting(adapter, request, may_drop, check_limits)
-    for name in fields_set(request):
+    for name in request.fields_set:
         if (remark := _field(adapter, request, fitting.offer, name)) is not None:
             fitting.take(remark)
     for remark in adapter.remarks(fitting.request, fitting.offer):
         fitting.take(remark)
-    for index, image in enumerate(request.images):
-        if image.ref is not None and (reason := _not_held(adapter, image, fitting.offer.limits)):
+    for index, image in request.refs:
+        if reason := _not_held(adapter, image, fitting.offer.limits):
             fitting.take(adapter.unsupported("images", f"images[{index}]: {reason}"))
     if check_limits:
         for problem in _beyond(adapter, fitting.request, fitting.offer.limits):
@@ -178,7 +177,7 @@ class _Fitting:
     def take(self, remark: Note | UnsupportedFeature) -> None:
         """Keep a note or a refusal; a refused field that may be dropped is."""
         if isinstance(remark, UnsupportedFeature) and remark.field in self.may_drop:
-            if remark.field not in fields_set(self.request):
+            if remark.field not in self.request.fields_set:
                 self.problems.append(remark)  # it is at its default: there is nothing to drop
                 return
             remark = Note(remark.field, "dropped", remark.reason)
@@ -206,16 +205,10 @@ def refuse_digests(request: ImageRequest) -> None:
         raise InvalidRequest(tuple(Problem(f"$.images[{i}].url", message) for i in gone))
 
 
-def fields_set(request: ImageRequest) -> list[str]:
-    """Canonical fields that differ from their default, ``regions`` among them."""
-    given = [name for name, usual in _USUAL if getattr(request, name) != usual]
-    return [*given, "regions"] if request.has_regions else given
-
-
 def _check_may_drop(may_drop: Collection[str]) -> None:
     if isinstance(may_drop, str):
         raise InvalidRequest((Problem("$.may_drop", "give a tuple: may_drop=('seed',)"),))
-    if wrong := sorted(set(may_drop) - DROPPABLE):
+    if may_drop and (wrong := sorted(set(may_drop) - DROPPABLE)):
         known = ", ".join(sorted(DROPPABLE))
         message = f"{', '.join(wrong)} cannot be dropped; {known} can"
         raise InvalidRequest((Problem("$.may_drop", message),))
@@ -272,8 +265,9 @@ def _beyond(
     for index, image in enumerate(request.images):
         if reason := _image(image, limits):
             yield adapter.unsupported("images", f"images[{index}]: {reason}")
-    total = sum(_inline_bytes(image) for image in request.images)
-    if limits.data_total is not None and total > limits.data_total:
+    if limits.data_total is None:
+        return
+    if (total := sum(map(_inline_bytes, request.images))) > limits.data_total:
         right = f"at most {limits.data_total:,} here, else give URLs"
         yield adapter.unsupported("images", f"{total:,} bytes inline in all; {right}")
 
@@ -291,9 +285,11 @@ def _not_held(adapter: Adapter, image: InputImage, limits: Limits) -> str | None
 def _image(image: InputImage, limits: Limits) -> str | None:
     if image.ref is not None:
         return None
-    if image.scheme not in limits.image_schemes:
+    if (scheme := image.scheme) not in limits.image_schemes:
         taken = ", ".join(sorted(limits.image_schemes))
-        return f"a {image.scheme}: image is not taken here; {taken}"
+        return f"a {scheme}: image is not taken here; {taken}"
+    if scheme != "data" and image.width is None:
+        return None  # nothing else is known of it
     if limits.data_bytes is not None and (size := _inline_bytes(image)) > limits.data_bytes:
         return f"{size:,} bytes inline; at most {limits.data_bytes:,} here, else give a URL"
     return _unfit(image, limits.pictures) if limits.pictures is not None else None

@@ -100,7 +100,8 @@ class Limits:
 
     def sizes(self, mode: Mode) -> SizeLimits:
         """The size bounds that hold in *mode*."""
-        return {"text": self.text, "edit": self.edit, "set": self.set}[mode]
+        limits: SizeLimits = getattr(self, mode)
+        return limits
 
 
 @frozen(kw_only=True)

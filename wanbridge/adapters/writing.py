@@ -98,9 +98,11 @@ class RequestWriter:
     def extras(self, request: ImageRequest) -> Mapping[str, Any]:
         """The caller's extra fields for this adapter, none of which it writes itself."""
         extra = request.extra.get(self.name, {})
+        if not extra:
+            return extra
         if taken := sorted(set(extra) & self.reserved):
             message = f"wanbridge writes this itself for {self.name}; use the canonical field"
             raise InvalidRequest(tuple(Problem(f"$.extra.{self.name}.{k}", message) for k in taken))
-        if extra and (reason := not_json(extra)):
+        if reason := not_json(extra):
             raise InvalidRequest((Problem(f"$.extra.{self.name}", f"is not JSON: {reason}"),))
         return extra

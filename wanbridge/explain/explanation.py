@@ -8,7 +8,7 @@ from typing import Literal
 from attrs import evolve, frozen
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import FittedRequest, fields_set, judge, refuse_digests
+from wanbridge.adapters.fitting import FittedRequest, judge, refuse_digests
 from wanbridge.errors import UnsupportedFeature
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.account_quotes import quote_account
@@ -88,7 +88,7 @@ def _fields(
 ) -> dict[str, FieldReport]:
     reports = {}
     if fitted is not None:  # where the model is not sold, there is no more to say than that
-        reports = {name: FieldReport("sent") for name in ("prompt", "model", *fields_set(request))}
+        reports = {name: FieldReport("sent") for name in ("prompt", "model", *request.fields_set)}
         for note in fitted.notes:
             outcome: Outcome = "met" if note.kind == "info" else note.kind
             reports[note.field] = FieldReport(outcome, note.detail)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ class InputImage:
             height=facts.height,
         )
 
-    @property
+    @cached_property
     def scheme(self) -> str:
         """``https``, ``http``, ``data``, ``oss``; ``ref`` for a picture held by a provider."""
         return "ref" if self.url is None else self.url.partition(":")[0]

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache, cached_property
 from typing import Any, Literal, Self
 
+import attrs
 from attrs import evolve, field, frozen
 
 from wanbridge.errors import step
@@ -130,10 +132,24 @@ class ImageRequest:
             return "set"
         return "edit" if self.images else "text"
 
-    @property
+    @cached_property
     def has_regions(self) -> bool:
         """Whether any image has a box."""
         return any(image.regions for image in self.images)
+
+    @cached_property
+    def refs(self) -> tuple[tuple[int, InputImage], ...]:
+        """The images that a provider already holds, each with its index."""
+        return tuple((i, image) for i, image in enumerate(self.images) if image.ref is not None)
+
+    @cached_property
+    def fields_set(self) -> tuple[str, ...]:
+        """Names of the fields that differ from their default, ``regions`` of images among them.
+
+        Without ``prompt`` and ``model``, which every provider is sent, and ``extra``.
+        """
+        given = [name for name, usual in _defaults() if getattr(self, name) != usual]
+        return (*given, "regions") if self.has_regions else tuple(given)
 
     def stored(self) -> ImageRequest:
         """The same request as it may be stored: ``data:`` URIs only by their SHA-256."""
@@ -157,3 +173,11 @@ class ImageRequest:
         from wanbridge.model import codec
 
         return codec.load(cls, text)
+
+
+@cache
+def _defaults() -> tuple[tuple[str, Any], ...]:
+    """What each field but prompt, model and extra is if it is not given."""
+    usual = ImageRequest("x")
+    names = (f.name for f in attrs.fields(ImageRequest))
+    return tuple((n, getattr(usual, n)) for n in names if n not in ("prompt", "model", "extra"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from attrs import field, frozen
@@ -70,7 +71,7 @@ class Size:
         message = f"{text!r} is not a size like '1024x1024', '2K', '16:9' or '16:9@4K'"
         raise InvalidRequest((Problem("$", message),))
 
-    @property
+    @cached_property
     def pixels(self) -> tuple[int, int] | None:
         """``(width, height)`` if the size is exact, else None."""
         if self.width is None or self.height is None:

@@ -93,13 +93,18 @@ class SizeLimits:
             broken.append(f"sides are {_span(self.min_side, self.max_side)}{multiples}")
         if not _within(self.min_area, width * height, width * height, self.max_area):
             broken.append(f"pixels in all are {_span(self.min_area, self.max_area)}")
-        if not self.has_ratio(Fraction(width, height)):
+        if not self._has_shape(width, height):
             broken.append(f"shapes are {self.shapes}")
         return f"{width}x{height}; here {'; '.join(broken)}" if broken else None
 
     def has_ratio(self, ratio: Fraction) -> bool:
         """True if width to height is within the range of ratios; sides may still forbid it."""
-        return max(ratio, 1 / ratio) <= self.max_ratio
+        return self._has_shape(ratio.numerator, ratio.denominator)
+
+    def _has_shape(self, width: int, height: int) -> bool:
+        # In whole numbers: a Fraction takes 20 times as long, for each account of a route.
+        long, short = self.max_ratio.as_integer_ratio()
+        return max(width, height) * short <= min(width, height) * long
 
     @property
     def shapes(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from attrs import field, frozen
 
@@ -223,7 +223,7 @@ def rank(
         InvalidRequest: nobody could be sent this.
     """
     priced = route.order == "cheapest" or route.budget is not None
-    able, others = [], []
+    able, others = list[_Able](), list[Candidate]()
     for adapter in adapters:
         try:
             fitted = _fitted(adapter, request, may_drop, check_limits, with_job)
@@ -231,11 +231,10 @@ def rank(
             why = exc.with_traceback(None)
             others.append(Candidate(adapter=adapter, reason=_said(why), skipped=why))
         else:
-            price = quote(adapter) if priced else None
-            able.append(Candidate(adapter=adapter, fitted=fitted, quote=price))
+            able.append(_Able(adapter, fitted, quote(adapter) if priced else None))
     match route.order:
         case "given":
-            ordered = [_because(c, f"{n} of {len(able)}, as given") for n, c in enumerate(able, 1)]
+            ordered = [_because(a, f"{n} of {len(able)}, as given") for n, a in enumerate(able, 1)]
         case "cheapest":
             ordered = _cheapest(able)
         case "fastest":
@@ -243,6 +242,14 @@ def rank(
         case "spread":
             ordered = _spread(able, route.weights, draws)
     return ordered + others
+
+
+class _Able(NamedTuple):
+    """An account that can take the request, before it has its place."""
+
+    adapter: Adapter
+    fitted: FittedRequest
+    quote: Quote | None
 
 
 def _fitted(
@@ -266,20 +273,18 @@ def _said(problem: Exception) -> str:
     return "; ".join(f"{p.field}: {p.reason}" for p in (problem, *problem.also))
 
 
-def _because(candidate: Candidate, reason: str) -> Candidate:
-    return Candidate(
-        adapter=candidate.adapter, fitted=candidate.fitted, quote=candidate.quote, reason=reason
-    )
+def _because(able: _Able, reason: str) -> Candidate:
+    return Candidate(adapter=able.adapter, fitted=able.fitted, quote=able.quote, reason=reason)
 
 
-def _cheapest(able: list[Candidate]) -> list[Candidate]:
+def _cheapest(able: list[_Able]) -> list[Candidate]:
     """By price in the common currency; then what cannot be compared, then the unknown."""
 
-    def place(candidate: Candidate) -> tuple[int, Any]:
-        assert candidate.quote is not None
-        if candidate.quote.in_currency is not None:
-            return 0, candidate.quote.in_currency.amount
-        return (2 if candidate.quote.amount is None else 1), 0
+    def place(one: _Able) -> tuple[int, Any]:
+        assert one.quote is not None
+        if one.quote.in_currency is not None:
+            return 0, one.quote.in_currency.amount
+        return (2 if one.quote.amount is None else 1), 0
 
     def reason(quote: Quote | None) -> str:
         assert quote is not None
@@ -287,22 +292,21 @@ def _cheapest(able: list[Candidate]) -> list[Candidate]:
             return f"costs {quote.in_currency}"
         return "its price is unknown" if quote.money is None else f"{quote.money}: no rate for it"
 
-    return [_because(c, reason(c.quote)) for c in sorted(able, key=place)]
+    return [_because(a, reason(a.quote)) for a in sorted(able, key=place)]
 
 
-def _fastest(able: list[Candidate], medians: Mapping[str, float]) -> list[Candidate]:
-    """By median; whoever was not measured lately is asked first, and so gets measured."""
-    ordered = sorted(able, key=lambda c: medians.get(c.account, 0.0))
+def _fastest(able: list[_Able], medians: Mapping[str, float]) -> list[Candidate]:
+    """By median; an account that was not measured lately comes first, and so is measured."""
+    ordered = sorted(able, key=lambda a: medians.get(a.adapter.account, 0.0))
     return [
-        _because(c, f"median {medians[c.account]:.1f} s")
-        if c.account in medians
-        else _because(c, "not measured lately")
-        for c in ordered
+        _because(a, f"median {medians[name]:.1f} s" if name in medians else "not measured lately")
+        for a in ordered
+        for name in (a.adapter.account,)
     ]
 
 
 def _spread(
-    able: list[Candidate], weights: Mapping[str, int], draws: Sequence[float]
+    able: list[_Able], weights: Mapping[str, int], draws: Sequence[float]
 ) -> list[Candidate]:
     """At random without replacement, each in proportion to its weight.
 
@@ -310,8 +314,7 @@ def _spread(
     ``u ** (1 / w)`` first.
     """
     enough = (*draws, *[0.0] * len(able))
-    keyed = [
-        (draw ** (1 / weights.get(c.account, 1)), c) for c, draw in zip(able, enough, strict=False)
-    ]
-    keyed.sort(key=lambda pair: pair[0], reverse=True)
-    return [_because(c, f"drawn by weight {weights.get(c.account, 1)}") for _, c in keyed]
+    shares = [weights.get(a.adapter.account, 1) for a in able]
+    keyed = [(draw ** (1 / w), w, a) for a, w, draw in zip(able, shares, enough, strict=False)]
+    keyed.sort(key=lambda each: each[0], reverse=True)
+    return [_because(a, f"drawn by weight {w}") for _, w, a in keyed]

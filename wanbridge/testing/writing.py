@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import DROPPABLE, fields_set, fit
+from wanbridge.adapters.fitting import DROPPABLE, fit
 from wanbridge.adapters.offers import Offer
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
 from wanbridge.model.inputs import InputImage
@@ -79,7 +79,7 @@ def what_cannot_be_said_can_be_dropped(adapter: Adapter, offer: Offer) -> None:
     for mode in modes(adapter, offer.model):
         base = plain(mode, offer.model)
         for name, other in others(adapter, base):
-            if name in offer.fields or name not in DROPPABLE or name not in fields_set(other):
+            if name in offer.fields or name not in DROPPABLE or name not in other.fields_set:
                 continue
             kept, dropped = fit(adapter, other), fit(adapter, other, may_drop=(name,))
             if kept.problems:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from string import Template
 
-from wanbridge.adapters.fitting import fields_set
 from wanbridge.cli.report.amounts import Column
 from wanbridge.cli.report.chart import chart
 from wanbridge.cli.report.comparison import (
@@ -99,7 +98,7 @@ def _asked(comparison: Comparison) -> str:
 def _set_fields(request: ImageRequest) -> dict[str, str]:
     """Model, number and size, and each field that is not at its default."""
     told = {"model": request.model, "pictures": str(request.n), "size": str(request.size)}
-    for name in fields_set(request):
+    for name in request.fields_set:
         if name not in ("n", "size"):
             told[_WORDS.get(name, name.replace("_", " "))] = _value(request, name)
     if request.extra:
