@@ -126,6 +126,11 @@ class HttpResponse(_Headers):
         """The body as JSON, parsed once; not to be changed. Raises ValueError if it is none."""
         return self._parsed
 
+    @cached_property
+    def readings(self) -> dict[object, Any]:
+        """What readers have made of this reply, to make it once; each has a key of its own."""
+        return {}
+
     def text(self, limit: int = 200) -> str:
         """The beginning of the body, at most *limit* characters, on one line."""
         return " ".join(self.body[: limit * 4].decode("utf-8", "replace").split())[:limit]

@@ -64,10 +64,10 @@ class Runner:
 
     def _perform(self, effect: Effect) -> object:
         match effect:
-            case Sleep(seconds, wake):
-                return self._rest(seconds, wake)
             case Send():
                 return self._transport.send(effect)
+            case Sleep(seconds, wake):
+                return self._rest(seconds, wake)
             case Resolve():
                 return self._transport.resolve(effect)
             case Fetch():

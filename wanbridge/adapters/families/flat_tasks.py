@@ -218,12 +218,12 @@ class FlatTasks(Adapter):
             unknown = op is Op.POLL and self.is_unknown_task(response)
             return None if unknown else self.refusal(response, op=op, job=job)
         try:
-            body = response.json()
+            response.json()
         except ValueError:
             return None  # whoever reads it says what is wrong with it
         task = None
         with suppress(ShapeError):
-            task = self.read_task(body, response.received_at)
+            task, _ = self._read_once(response)
         # A picture is worth more than a code, and an accepted task tells its end when polled.
         if task and (task.images or (op is Op.SUBMIT and task.id is not None)):
             return None
@@ -249,13 +249,25 @@ class FlatTasks(Adapter):
         known = self.class_of(code) or self.end_codes.get(code) or self.end_codes.get(code[:1])
         return known or GenerationFailed
 
+    def _read_once(self, response: HttpResponse) -> tuple[Task, list[Problem]]:
+        """The task of a reply that is JSON, with the problems of its lenient fields."""
+        read: tuple[Task, list[Problem]] | None = response.readings.get(FlatTasks)
+        if read is None:
+            spoiled: list[Problem] = []
+            read = self.read_task(response.json(), response.received_at, spoiled), spoiled
+            response.readings[FlatTasks] = read
+        return read
+
     def task(self, response: HttpResponse, spoiled: list[Problem] | None = None) -> Task:
         """The task that a reply is about; raises MalformedResponse where `read_task` fails."""
         body = self.parse(response)
         try:
-            return self.read_task(body, response.received_at, spoiled)
+            task, problems = self._read_once(response)
         except ShapeError as exc:
             raise self.malformed(response, str(exc), raw=body) from None
+        if spoiled is not None:
+            spoiled.extend(problems)
+        return task
 
     def get(self, path: str) -> HttpRequest:
         """A free question below ``base_url``."""
