@@ -57,7 +57,8 @@ if TYPE_CHECKING:
         WanbridgeError,
     )
     from wanbridge.explain.explanation import Explanation, FieldReport
-    from wanbridge.ledger.protocol import Ledger, MemoryLedger
+    from wanbridge.ledger.memory import MemoryLedger
+    from wanbridge.ledger.protocol import Ledger
     from wanbridge.ledger.sqlite import SqliteLedger
     from wanbridge.model.inputs import Box, InputImage
     from wanbridge.model.jobs import Job, Receipt
@@ -172,7 +173,8 @@ _HOME = {
         "UnknownProvider UnsupportedFeature WanbridgeError"
     ),
     "explain.explanation": "Explanation FieldReport",
-    "ledger.protocol": "Ledger MemoryLedger",
+    "ledger.memory": "MemoryLedger",
+    "ledger.protocol": "Ledger",
     "ledger.sqlite": "SqliteLedger",
     "model.inputs": "Box InputImage",
     "model.jobs": "Job Receipt",

@@ -15,7 +15,8 @@ from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.steps import Delivery, Exchange, Found, StillUnknown
 from wanbridge.engine.effects import Effect, Flow, Send, Sleep
 from wanbridge.errors import Charge, ProviderError, TransportFailed
-from wanbridge.ledger.protocol import Ledger, MemoryLedger
+from wanbridge.ledger.memory import MemoryLedger
+from wanbridge.ledger.protocol import Ledger
 from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money

@@ -38,7 +38,10 @@ import wanbridge
 from example_provider import JOB, NOON, RECEIPT
 from ordinary_user import enterable
 from wanbridge.errors import ConfigurationError
-from wanbridge.ledger.protocol import KEEP_UNDATED, Hold, Ledger, MemoryLedger, Share, Shortage
+from wanbridge.ledger.deliveries import KEEP_UNDATED
+from wanbridge.ledger.holds import Hold, Share, Shortage
+from wanbridge.ledger.memory import MemoryLedger
+from wanbridge.ledger.protocol import Ledger
 from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.jobs import Job
 from wanbridge.model.result import Image, ImageResult

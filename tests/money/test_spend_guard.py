@@ -30,7 +30,8 @@ from example_provider import JOB, NOON, RECEIPT, Halide
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.registry import Registry
 from wanbridge.errors import BudgetExceeded, ConfigurationError
-from wanbridge.ledger.protocol import Ledger, MemoryLedger
+from wanbridge.ledger.memory import MemoryLedger
+from wanbridge.ledger.protocol import Ledger
 from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.handles import Handles
 from wanbridge.model.money import Money

@@ -43,7 +43,7 @@ from wanbridge.errors import (
     UnknownProvider,
     WanbridgeError,
 )
-from wanbridge.ledger.protocol import MemoryLedger
+from wanbridge.ledger.memory import MemoryLedger
 from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money

@@ -40,7 +40,8 @@ from wanbridge.engine.events import OperationName
 from wanbridge.engine.rate_limits import RateLimiter
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem, UnknownProvider
 from wanbridge.explain.explanation import Explanation, explain_all
-from wanbridge.ledger.protocol import Ledger, MemoryLedger
+from wanbridge.ledger.memory import MemoryLedger
+from wanbridge.ledger.protocol import Ledger
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest

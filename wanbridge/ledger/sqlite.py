@@ -28,18 +28,8 @@ from uuid import uuid4
 from weakref import WeakSet
 
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem
-from wanbridge.ledger.protocol import (
-    ZERO,
-    Hold,
-    Picture,
-    Possession,
-    Share,
-    Shortage,
-    added,
-    check_aware,
-    link_of,
-    pictures,
-)
+from wanbridge.ledger.deliveries import Picture, Possession, link_of, pictures
+from wanbridge.ledger.holds import ZERO, Hold, Share, Shortage, added, check_aware
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.result import Image, ImageResult
 

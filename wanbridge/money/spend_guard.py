@@ -17,7 +17,8 @@ from attrs import define, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.errors import BudgetExceeded, ConfigurationError
-from wanbridge.ledger.protocol import Hold, Ledger, Share, Shortage
+from wanbridge.ledger.holds import Hold, Share, Shortage
+from wanbridge.ledger.protocol import Ledger
 from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
