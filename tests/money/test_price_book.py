@@ -55,7 +55,8 @@ KIE_CREDITS = {STANDARD: {1: 8, 4: 32, 12: 96}, PRO: {1: 12, 4: 48, 12: 144}}
 MONEY = (
     *("model/money", "money/price_book", "money/exchange_rates", "money/account_quotes"),
     *("money/budgets", "money/comparison", "money/spend_guard"),
-    *("ledger/deliveries", "ledger/holds", "ledger/memory", "ledger/protocol", "ledger/sqlite"),
+    *("ledger/deliveries", "ledger/holds", "ledger/memory", "ledger/protocol"),
+    *("ledger/sqlite", "ledger/sqlite_rows", "ledger/sqlite_schema"),
 )
 
 
