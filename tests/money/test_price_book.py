@@ -56,7 +56,7 @@ MONEY = (
     *("model/money", "money/price_book", "money/exchange_rates", "money/account_quotes"),
     *("money/budgets", "money/comparison", "money/spend_guard"),
     *("ledger/deliveries", "ledger/holds", "ledger/memory", "ledger/protocol"),
-    *("ledger/sqlite", "ledger/sqlite_rows", "ledger/sqlite_schema"),
+    *("ledger/sqlite", "ledger/sqlite_file", "ledger/sqlite_rows", "ledger/sqlite_schema"),
 )
 
 

@@ -1,4 +1,13 @@
-"""The tables of an SQLite ledger, version by version."""
+"""The tables of an SQLite ledger, version by version.
+
+Amounts are decimal text, and there is one sum for each budget and bucket, changed in the same
+transaction: SQLite's own SUM would round, and whole units of some size would not hold the
+fifteen places that a reply may have.
+
+A hold that has left the list stays as a row with what was reserved and what was spent, and the
+provider's task id; its receipt and job, which hold prompts, and the links of its pictures are
+dropped.
+"""
 
 # "WANB": tells a ledger from any other program's SQLite file.
 APPLICATION_ID = 0x57414E42
