@@ -80,7 +80,7 @@ LAZY: dict[str, set[str]] = {
     },
     "model.stored": {"wanbridge.model"},
     "model.structuring": {"cattrs", "cattrs.errors", "cattrs.gen"},
-    "money.price_book": {"importlib", "json"},
+    "money.price_files": {"importlib", "json"},
     "observability.opentelemetry": {"opentelemetry"},
     "sandbox.dialects.crun.input": {"jsonschema"},
     "sandbox.dialects.dashscope.images": {"PIL"},

@@ -71,7 +71,8 @@ if TYPE_CHECKING:
     from wanbridge.money.budgets import Budget
     from wanbridge.money.comparison import Total, Workload
     from wanbridge.money.exchange_rates import Rates
-    from wanbridge.money.price_book import PriceBook, Quote
+    from wanbridge.money.price_book import PriceBook
+    from wanbridge.money.quotes import Quote
     from wanbridge.observability.opentelemetry import OpenTelemetry
     from wanbridge.routing.route import Route
 
@@ -187,7 +188,8 @@ _HOME = {
     "money.budgets": "Budget",
     "money.comparison": "Total Workload",
     "money.exchange_rates": "Rates",
-    "money.price_book": "PriceBook Quote",
+    "money.price_book": "PriceBook",
+    "money.quotes": "Quote",
     "observability.opentelemetry": "OpenTelemetry",
     "routing.route": "Route",
 }

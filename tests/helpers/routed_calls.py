@@ -23,7 +23,7 @@ from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Attempt, ImageResult
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import Quote
+from wanbridge.money.quotes import Quote
 from wanbridge.money.spend_guard import Guard
 from wanbridge.routing.failover import failover
 from wanbridge.routing.health import Health

@@ -40,7 +40,8 @@ from wanbridge.model.result import Image, ImageResult
 from wanbridge.money.account_quotes import convert_charge, quote_account
 from wanbridge.money.budgets import Budget
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import PriceBook, Quote
+from wanbridge.money.price_book import PriceBook
+from wanbridge.money.quotes import Quote
 from wanbridge.money.spend_guard import Guard, Held
 from wanbridge.routing.route import Route
 

@@ -27,7 +27,7 @@ from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image, ImageResult
 from wanbridge.money.comparison import Workload
-from wanbridge.money.price_book import Quote
+from wanbridge.money.quotes import Quote
 from wanbridge.storage.filenames import free_paths
 from wanbridge.storage.files import PictureFile
 from wanbridge.transport.http import AsyncHttpTransport, HttpTransport

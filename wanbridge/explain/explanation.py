@@ -12,7 +12,8 @@ from wanbridge.adapters.fitting import FittedRequest, fields_set, judge, refuse_
 from wanbridge.errors import UnsupportedFeature
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.account_quotes import quote_account
-from wanbridge.money.price_book import PriceBook, Quote
+from wanbridge.money.price_book import PriceBook
+from wanbridge.money.quotes import Quote
 from wanbridge.wire import HttpRequest
 
 Outcome = Literal["sent", "met", "adapted", "ignored", "dropped", "refused"]

@@ -20,7 +20,9 @@ from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.account_quotes import quote_account
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import EXACT, Confidence, PriceBook, Quote
+from wanbridge.money.price_book import PriceBook
+from wanbridge.money.price_table import EXACT
+from wanbridge.money.quotes import Confidence, Quote
 
 # From this age on a quote says that its price may have changed. By choice, as no provider says
 # how long a price holds: a quarter marks what nobody has looked at for several releases, and

@@ -24,7 +24,7 @@ from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.result import Image, ImageResult
 from wanbridge.money.budgets import Budget
-from wanbridge.money.price_book import Quote
+from wanbridge.money.quotes import Quote
 
 log = logging.getLogger("wanbridge")
 
