@@ -91,6 +91,7 @@ LAZY: dict[str, set[str]] = {
 }
 # Imports for annotations only, where they would make a circle.
 FOR_TYPES: dict[str, set[str]] = {
+    "callbacks.asgi": {"wanbridge.callbacks.receiver"},
     "client.base": {"wanbridge.callbacks.receiver", "wanbridge.config", "wanbridge.sandbox"},
     "client.clients": {"wanbridge.sandbox", "wanbridge.transport.library"},
     "errors": {"wanbridge.model.jobs", "wanbridge.model.money", "wanbridge.model.result"},
