@@ -159,8 +159,7 @@ class CallbackReceiver:
             events = self._read(door, method, headers, body)
             return Received(status=200, events=self._tell(door, events), account=account)
         except CallbackRefused as exc:
-            log.info("wanbridge: a callback was refused with %d", exc.status)
-            return Received(status=exc.status, account=account, reason=exc.message)
+            return _refusal(exc, account)
 
     def admit(
         self, method: str, path: str, headers: Mapping[str, str], length: int
@@ -173,8 +172,7 @@ class CallbackReceiver:
         try:
             self._open(method, path, headers, length)
         except CallbackRefused as exc:
-            log.info("wanbridge: a callback was refused with %d", exc.status)
-            return Received(status=exc.status, reason=exc.message)
+            return _refusal(exc)
         return None
 
     @cached_property
@@ -243,6 +241,11 @@ class CallbackReceiver:
             self._seen.remove(job, event)
             log.error("wanbridge: on_event failed: %s", type(exc).__name__)
             raise CallbackRefused("not now", 500) from None
+
+
+def _refusal(refused: CallbackRefused, account: str | None = None) -> Received:
+    log.info("wanbridge: a callback was refused with %d", refused.status)
+    return Received(status=refused.status, account=account, reason=refused.message)
 
 
 def _plausible(id: str) -> bool:

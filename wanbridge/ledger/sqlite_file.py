@@ -67,25 +67,23 @@ class SqliteFile:
         """The connection, for one thread at a time."""
         with self._lock:
             if self._closed:
-                raise ConfigurationError(f"ledger {self._path}: closed already")
+                raise self._unusable("closed already")
             if self._owner != os.getpid():
-                raise ConfigurationError(
-                    f"ledger {self._path}: opened by process {self._owner}, which then forked"
-                    " without telling Python; open a ledger in each process"
+                raise self._unusable(
+                    f"opened by process {self._owner}, which then forked without telling Python;"
+                    " open a ledger in each process"
                 )
             try:
                 if self.connection is None:
                     self.connection = self._connect()
                     self._identity = self._current_identity()
                 if self._identity != self._current_identity():
-                    raise ConfigurationError(f"ledger {self._path}: was deleted or replaced")
+                    raise self._unusable("was deleted or replaced")
                 yield self.connection
             except sqlite3.Error as exc:
-                raise ConfigurationError(f"ledger {self._path}: {self._reason(exc)}") from None
+                raise self._unusable(self._reason(exc)) from None
             except InvalidOperation:
-                raise ConfigurationError(
-                    f"ledger {self._path}: damaged; an amount in it is none"
-                ) from None
+                raise self._unusable("damaged; an amount in it is none") from None
 
     def _current_identity(self) -> tuple[int, int] | None:
         """Which file stands under the path; None if there is none."""
@@ -94,6 +92,9 @@ class SqliteFile:
         except OSError:
             return None
         return found.st_dev, found.st_ino
+
+    def _unusable(self, reason: str) -> ConfigurationError:
+        return ConfigurationError(f"ledger {self._path}: {reason}")
 
     def _reason(self, exc: sqlite3.Error) -> str:
         match _code(exc):
@@ -116,7 +117,7 @@ class SqliteFile:
                 os.close(os.open(self._path, flags, 0o600))
         except (OSError, ValueError) as exc:
             reason = exc.strerror if isinstance(exc, OSError) else exc
-            raise ConfigurationError(f"ledger {self._path}: cannot be made: {reason}") from None
+            raise self._unusable(f"cannot be made: {reason}") from None
 
     def _connect(self) -> sqlite3.Connection:
         # SQLite does not wait where several processes turn to WAL at once, hence the loop.
@@ -163,11 +164,10 @@ class SqliteFile:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application != APPLICATION_ID and (application or version or tables):
-            message = "not a ledger; it is an SQLite file of another program"
-            raise ConfigurationError(f"ledger {self._path}: {message}")
+            raise self._unusable("not a ledger; it is an SQLite file of another program")
         if version > VERSION:
-            raise ConfigurationError(
-                f"ledger {self._path}: written by a newer wanbridge, as version {version};"
+            raise self._unusable(
+                f"written by a newer wanbridge, as version {version};"
                 f" this one knows up to {VERSION}"
             )
         return int(version)
