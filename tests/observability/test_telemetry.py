@@ -46,8 +46,10 @@ from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Attempt, ImageResult
+from wanbridge.observability.call_log import log_attempt, log_event
+from wanbridge.observability.observation import observe
 from wanbridge.observability.opentelemetry import OpenTelemetry
-from wanbridge.observability.telemetry import Watch, log_attempt, log_event, watched
+from wanbridge.observability.telemetry import CallObserver
 from wanbridge.transport.redaction import RedactingFilter, protect
 
 KEY = "sk-0riole/flute+99=="
@@ -374,7 +376,7 @@ def generate(
     request: ImageRequest = REQUEST,
     adapter: Halide = HALIDE,
 ) -> ImageResult:
-    play = watched(
+    play = observe(
         lambda context: flow.generate(adapter, request, key="k-1", context=context),
         runner.context,
         telemetry,
@@ -482,7 +484,7 @@ def test_a_call_that_is_walked_off_from_tells_what_it_leaves(
 ) -> None:
     """The generator is closed, nobody sees an error: the job is in the log at least."""
     runner = FlowRunner()
-    play = watched(
+    play = observe(
         lambda context: flow.generate(HALIDE, REQUEST, key="k-1", context=context),
         runner.context,
         None,
@@ -511,7 +513,7 @@ def test_going_on_to_another_provider_is_told(told: pytest.LogCaptureFixture) ->
         return (yield from flow.generate(cyano, REQUEST, key="k-1", context=context))
 
     runner = FlowRunner()
-    play = watched(both, runner.context, None, operation="generate", model=REQUEST.model)
+    play = observe(both, runner.context, None, operation="generate", model=REQUEST.model)
     runner.play(play, reply({"code": "NoCredit"}, status=402), reply(ACCEPTED), reply(DONE))
 
     assert "halide: going on to cyano" == lines(told, logging.INFO)[0]
@@ -544,8 +546,8 @@ def test_nothing_is_made_for_a_log_that_is_off(
     """With the level above, a call pays for no text."""
     caplog.set_level(logging.ERROR, "wanbridge")
     monkeypatch.setattr(logging.Logger, "makeRecord", _never)
-    monkeypatch.setattr("wanbridge.observability.telemetry._without_words", _never)
-    monkeypatch.setattr("wanbridge.observability.telemetry.log_attempt", _never)
+    monkeypatch.setattr("wanbridge.observability.call_log._without_words", _never)
+    monkeypatch.setattr("wanbridge.observability.call_log.log_attempt", _never)
     runner = FlowRunner()
     lost = TransportFailed("halide", "no connection", Charge.NO)
 
@@ -573,7 +575,7 @@ class Failing:
 
     def begin(
         self, operation: OperationName, *, model: str, route: str | None, provider: str | None
-    ) -> Watch:
+    ) -> CallObserver:
         self._at("begin")
         return self
 
@@ -859,7 +861,7 @@ def test_an_abandoned_call_is_no_error_and_keeps_its_job(
     runner: FlowRunner, otel: Otel, how: type[BaseException]
 ) -> None:
     """The caller walked off; the span ends, and says what goes on without it."""
-    play = watched(
+    play = observe(
         lambda context: flow.generate(HALIDE, REQUEST, key="k-1", context=context),
         runner.context,
         otel.telemetry,
@@ -890,7 +892,7 @@ def test_a_submit_and_its_wait_are_two_calls_and_one_delivery(
     """Pictures and money are counted where they are known: once, by the wait."""
     options: Any = {"model": REQUEST.model, "provider": "halide"}
     job, _ = runner.play(
-        watched(
+        observe(
             lambda context: flow.submit(HALIDE, REQUEST, key="k-1", context=context),
             runner.context,
             otel.telemetry,
@@ -900,7 +902,7 @@ def test_a_submit_and_its_wait_are_two_calls_and_one_delivery(
         reply(ACCEPTED),
     )
     runner.play(
-        watched(
+        observe(
             lambda context: flow.wait(HALIDE, job, context=context),
             runner.context,
             otel.telemetry,

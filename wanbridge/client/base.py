@@ -52,7 +52,8 @@ from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook
 from wanbridge.money.quotes import Quote
 from wanbridge.money.spend_guard import Guard
-from wanbridge.observability.telemetry import Telemetry, watched
+from wanbridge.observability.observation import observe
+from wanbridge.observability.telemetry import Telemetry
 from wanbridge.routing.estimates import estimate_quotes
 from wanbridge.routing.failover import failover
 from wanbridge.routing.health import Health
@@ -363,7 +364,7 @@ class BaseClient:
     ) -> Driver[B]:
         """A conversation that the log and the caller's telemetry watch."""
         model = request.model
-        flow = watched(play, context, self._telemetry, operation=operation, model=model, **named)
+        flow = observe(play, context, self._telemetry, operation=operation, model=model, **named)
         return Driver(flow, context)
 
     def _whom(self, provider: str | None, route: str | Route | None) -> Adapter | Route:

@@ -26,13 +26,8 @@ from wanbridge.errors import Charge, ConfigurationError
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
 from wanbridge.model.result import Attempt, ImageResult
-from wanbridge.observability.telemetry import (
-    Course,
-    Visit,
-    Watch,
-    error_of,
-    outcome_of,
-)
+from wanbridge.observability.call_record import AccountRecord, CallRecord, error_of, outcome_of
+from wanbridge.observability.telemetry import CallObserver
 from wanbridge.version import __version__
 
 if TYPE_CHECKING:
@@ -103,7 +98,7 @@ class OpenTelemetry:
 
     def begin(
         self, operation: OperationName, *, model: str, route: str | None, provider: str | None
-    ) -> Watch:
+    ) -> CallObserver:
         return _TracedCall(self, operation, model=model, route=route, provider=provider)
 
 
@@ -122,7 +117,7 @@ class _TracedCall:
         self._to, self._operation, self._model = telemetry, operation, model
         # The wall is read once, so that a clock that is set meanwhile bends no span.
         self._began, self._ticks = telemetry._now(), telemetry._clock()
-        self._course = Course()
+        self._record = CallRecord()
         self._about = _present(
             {
                 "wanbridge.operation": operation,
@@ -138,7 +133,7 @@ class _TracedCall:
 
     def tell(self, event: Event) -> None:
         at = self._time()
-        self._course.tell(event, at)
+        self._record.tell(event, at)
         match event:
             case Asking(account):
                 self._happened("asking", at, {"wanbridge.provider": account})
@@ -162,7 +157,7 @@ class _TracedCall:
     def end(self, result: ImageResult | Job | None, error: BaseException | None) -> None:
         end = self._time()
         try:
-            attempts = self._course.attempts(result, error)
+            attempts = self._record.attempts(result, error)
             self._tell_attempts(attempts, result, error, end)
             outcome = self._tell_call(attempts, result, error)
             about = {**self._about, "wanbridge.outcome": outcome}
@@ -183,7 +178,7 @@ class _TracedCall:
         result: ImageResult | Job | None,
         error: BaseException | None,
     ) -> str:
-        about: dict[str, Any] = {"wanbridge.polls": self._course.polls or None}
+        about: dict[str, Any] = {"wanbridge.polls": self._record.polls or None}
         match result:
             case ImageResult():
                 outcome = "delivered"
@@ -219,7 +214,7 @@ class _TracedCall:
             if attempt.outcome == "skipped":
                 self._happened("skipped", after, {"wanbridge.provider": attempt.provider})
                 continue
-            visit = self._course.visits.get(attempt.provider)
+            visit = self._record.visits.get(attempt.provider)
             # One begins where the one before has ended, or earlier where two were under way.
             began = min(after, end if visit is None else visit.at)
             after = end
@@ -244,7 +239,7 @@ class _TracedCall:
     def _of_attempt(
         self,
         attempt: Attempt,
-        visit: Visit | None,
+        visit: AccountRecord | None,
         result: ImageResult | Job | None,
         error: BaseException | None,
     ) -> dict[str, Any]:
@@ -265,7 +260,7 @@ class _TracedCall:
             about |= _delivered(result)
         return _present(about)
 
-    def _generation(self, attempt: Attempt, visit: Visit | None) -> dict[str, Any]:
+    def _generation(self, attempt: Attempt, visit: AccountRecord | None) -> dict[str, Any]:
         about = {
             "gen_ai.operation.name": "generate_content",
             "gen_ai.provider.name": attempt.provider if visit is None else visit.provider,
@@ -287,7 +282,7 @@ class _TracedCall:
             amount = float(attempt.cost.amount)
             to._cost.add(amount, {**about, "wanbridge.cost.currency": currency})
         if self._operation == "generate" and outcome != "skipped":
-            generation = self._generation(attempt, self._course.visits.get(attempt.provider))
+            generation = self._generation(attempt, self._record.visits.get(attempt.provider))
             if outcome not in _NO_ERRORS:
                 generation["error.type"] = outcome
             to._generation_seconds.record(attempt.seconds, generation)
