@@ -30,9 +30,8 @@ log = logging.getLogger("wanbridge")
 class Log:
     """The `Telemetry` that writes the log ``wanbridge``; every client has it.
 
-    DEBUG tells each step, INFO what was delivered and why something took longer, WARNING
-    where money may have been lost: a submit whose outcome nobody knows, a charge without a
-    picture.
+    DEBUG has each step, INFO what was delivered and why something took longer, WARNING what may
+    have cost money without a picture: a submit of unknown outcome, a charge for nothing.
     """
 
     def begin(
@@ -41,12 +40,12 @@ class Log:
         return _LoggedCall(operation)
 
     def ended(self, operation: OperationName, handles: Handles, error: BaseException) -> None:
-        """A call that nobody observed ended with *error*; its trail has what else is known."""
+        """Log that a call without an observer ended with *error*; *handles* are what it left."""
         call = _LoggedCall(operation)
         if handles.receipt is not None:
-            call.tell(Submitting(handles.receipt))
+            call.on_event(Submitting(handles.receipt))
         if handles.job is not None:
-            call.tell(Accepted(handles.job))
+            call.on_event(Accepted(handles.job))
         call.end(None, error)
 
 
@@ -59,13 +58,13 @@ class _LoggedCall:
     _account: str | None = None
     _record: CallRecord = field(factory=CallRecord)
 
-    def tell(self, event: Event) -> None:
-        self._record.tell(event)
+    def on_event(self, event: Event) -> None:
+        self._record.add(event)
         if isinstance(event, Asking):
             before, self._account = self._account, event.account
             if before not in (None, self._account):
                 log.info("wanbridge: %s: going on to %s", before, self._account)
-        log_event(event, [visit.request for visit in self._record.visits.values()])
+        log_event(event, [account.request for account in self._record.accounts.values()])
 
     def end(self, result: ImageResult | Job | None, error: BaseException | None) -> None:
         if not log.isEnabledFor(logging.WARNING):
@@ -91,14 +90,14 @@ def log_event(event: Event, requests: Iterable[ImageRequest] = ()) -> None:
     """Log a step of a call.
 
     Args:
-        requests: Whose words are taken out of what a provider said.
+        requests: Whose prompts are taken out of what a provider said.
     """
     level = logging.INFO if isinstance(event, Retrying) else logging.DEBUG
     if not log.isEnabledFor(level):
         return
     match event:
         case Asking(account):
-            reason = _without_words(event.reason, requests)
+            reason = _without_prompts(event.reason, requests)
             log.debug("wanbridge: %s: asked: %s", account, reason)
         case Submitting(receipt):
             log.debug(
@@ -123,7 +122,7 @@ def log_event(event: Event, requests: Iterable[ImageRequest] = ()) -> None:
                 "wanbridge: %s: again in %.1f s, after: %s",
                 event.account,
                 event.seconds,
-                _without_words(event.reason, requests),
+                _without_prompts(event.reason, requests),
             )
 
 
@@ -157,7 +156,7 @@ def log_attempt(attempt: Attempt) -> None:
 
 def _news(event: Polled, requests: Iterable[ImageRequest]) -> str:
     if event.trouble is not None:
-        return _without_words(event.trouble, requests)
+        return _without_prompts(event.trouble, requests)
     return "pending" if event.progress is None else f"{event.progress:.0%}"
 
 
@@ -165,28 +164,28 @@ def _news(event: Polled, requests: Iterable[ImageRequest]) -> str:
 _SAID_MOST, _QUOTED_LEAST = 300, 8
 
 
-def _without_words(said: str, requests: Iterable[ImageRequest]) -> str:
+def _without_prompts(said: str, requests: Iterable[ImageRequest]) -> str:
     """*said* without what it quotes of a prompt, whole or eight characters and more of it."""
     said = said[:_SAID_MOST]
     for request in requests:
         for words in (request.prompt, request.negative_prompt or ""):
-            said = _without(said, words)
+            said = _without_quotes(said, words)
     return said
 
 
-def _without(said: str, words: str) -> str:
+def _without_quotes(said: str, words: str) -> str:
     run = min(_QUOTED_LEAST, len(words))
     if run < _QUOTED_LEAST // 2:  # a letter or two would be found in every sentence
         return said
-    kept, at = [], 0
+    parts, at = [], 0
     while at < len(said):
         end = at + run
         if end > len(said) or said[at:end] not in words:
-            kept.append(said[at])
+            parts.append(said[at])
             at += 1
             continue
         while end < len(said) and said[at : end + 1] in words:
             end += 1
-        kept.append("…")
+        parts.append("…")
         at = end
-    return "".join(kept)
+    return "".join(parts)

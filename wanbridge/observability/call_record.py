@@ -1,4 +1,4 @@
-"""What the events of one call say of it: its attempts, with the job or receipt of each."""
+"""The state of one call as its events give it: accounts, jobs, receipts, and the attempts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ class AccountRecord:
 
     Attributes:
         provider: Adapter name.
-        at: When its turn or its first event came, in the watch's own time.
-        receipt: Of the last submit, until it was accepted.
+        began: When its turn or its first event came, in the observer's own time.
+        receipt: Of the last submit; None before one, and once it was accepted.
+        job: None until a submit was accepted.
     """
 
     provider: str
     base_url: str
-    at: int
+    began: int
     request: ImageRequest
     receipt: Receipt | None = None
     job: Job | None = None
@@ -31,33 +32,38 @@ class AccountRecord:
 
 @define
 class CallRecord:
-    """What the events of one call have told so far, by account."""
+    """The events of one call so far.
 
-    visits: dict[str, AccountRecord] = field(factory=dict)
-    asked: dict[str, int] = field(factory=dict)
+    Attributes:
+        accounts: Those submitted to or polled, by name, in that order.
+        turns: When each account's turn came, by name, in the observer's own time.
+        polls: How many there were.
+    """
+
+    accounts: dict[str, AccountRecord] = field(factory=dict)
+    turns: dict[str, int] = field(factory=dict)
     polls: int = 0
 
-    def tell(self, event: Event, at: int = 0) -> None:
-        """Remember *event*, which came at *at*."""
+    def add(self, event: Event, at: int = 0) -> None:
+        """Add *event*, which came at *at*."""
         match event:
             case Asking(account):
-                self.asked.setdefault(account, at)
+                self.turns.setdefault(account, at)
             case Submitting(receipt):
-                self._visit(receipt, at).receipt = receipt
+                self._account(receipt, at).receipt = receipt
             case Accepted(job) | Polled(job=job):
-                visit = self._visit(job, at)
-                visit.job, visit.receipt = job, None
+                record = self._account(job, at)
+                record.job, record.receipt = job, None
                 self.polls += isinstance(event, Polled)
             case _:
                 pass
 
-    def _visit(self, of: Receipt | Job, at: int) -> AccountRecord:
-        if (visit := self.visits.get(of.account)) is None:
-            at = self.asked.get(of.account, at)
-            visit = self.visits[of.account] = AccountRecord(
-                of.provider, of.base_url, at, of.request
-            )
-        return visit
+    def _account(self, handle: Receipt | Job, at: int) -> AccountRecord:
+        if (record := self.accounts.get(handle.account)) is None:
+            began = self.turns.get(handle.account, at)
+            record = AccountRecord(handle.provider, handle.base_url, began, handle.request)
+            self.accounts[handle.account] = record
+        return record
 
     def attempts(
         self, result: ImageResult | Job | None, error: BaseException | None
@@ -70,39 +76,39 @@ class CallRecord:
         if isinstance(result, ImageResult):
             return result.attempts
         if result is not None:
-            left = Attempt(
+            accepted = Attempt(
                 provider=result.account, outcome="accepted", charge=Charge.MAYBE, job=result
             )
-            return (left,)
+            return (accepted,)
         known = tuple(_with_handles(a, error) for a in getattr(error, "attempts", ()))
         if isinstance(error, WanbridgeError):
             if known or not isinstance(error, CallFailed):
                 return known
             only = Attempt(provider=error.provider, outcome=outcome_of(error), charge=error.charge)
             return (_with_handles(only, error),)
-        told = {attempt.provider for attempt in known}
+        reported = {attempt.provider for attempt in known}
         return known + tuple(
             Attempt(
                 provider=account,
                 outcome=outcome_of(error),
                 charge=Charge.MAYBE,
-                job=visit.job,
-                receipt=visit.receipt,
+                job=record.job,
+                receipt=record.receipt,
             )
-            for account, visit in self.visits.items()
-            if account not in told
+            for account, record in self.accounts.items()
+            if account not in reported
         )
 
 
 def outcome_of(error: BaseException | None) -> str:
-    """The class of a failure; ``abandoned`` where the caller walked off or was interrupted."""
+    """The class of a failure; ``abandoned`` where the caller gave up or was interrupted."""
     return type(error).__name__ if isinstance(error, Exception) else "abandoned"
 
 
 def error_of(attempt: Attempt, error: BaseException | None) -> CallFailed | None:
     """The failure that *attempt* ended with; of a route it is one of several."""
-    each = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
-    for one in each:
+    errors = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+    for one in errors:
         if isinstance(one, CallFailed) and (one.provider, type(one).__name__) == (
             attempt.provider,
             attempt.outcome,

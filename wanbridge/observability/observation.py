@@ -33,8 +33,8 @@ def observe(
 ) -> Flow[T]:
     """The flow that *play* makes, observed by the log and by *telemetry*.
 
-    It gets a *context* that also reports to the watches; whatever they raise is logged. Where
-    nobody would hear of a call that goes well, it is played as it is.
+    *play* gets a *context* that also emits its events to the observers; whatever they raise is
+    logged. Without *telemetry*, and with the log above INFO, only a failure is logged.
     """
     if telemetry is None and not log.isEnabledFor(logging.INFO):
         try:
@@ -43,34 +43,35 @@ def observe(
             with _harmless():
                 LOG.ended(operation, context.handles, exc)
             raise
-    watches: list[CallObserver] = []
+    observers: list[CallObserver] = []
     for each in (LOG, telemetry):
         if each is not None:
             with _harmless():
-                watches.append(each.begin(operation, model=model, route=route, provider=provider))
+                observers.append(each.begin(operation, model=model, route=route, provider=provider))
 
-    def report(event: Event) -> None:
-        for watch in watches:
+    def emit_to_observers(event: Event) -> None:
+        for observer in observers:
             with _harmless():
-                watch.tell(event)
+                observer.on_event(event)
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         try:
             context.tell(event)
         except Exception:
-            # Who cannot take note of a submit stops it; everything else has happened.
+            # A ledger or file that cannot store a receipt stops the submit; any other event
+            # has happened all the same.
             if not isinstance(event, Submitting):
-                report(event)
+                emit_to_observers(event)
             raise
-        report(event)
+        emit_to_observers(event)
 
     def end(result: T | None, error: BaseException | None) -> None:
-        for watch in watches:
+        for observer in observers:
             with _harmless():
-                watch.end(result, error)
+                observer.end(result, error)
 
     try:
-        result = yield from play(evolve(context, tell=tell))
+        result = yield from play(evolve(context, tell=emit))
     except BaseException as exc:
         end(None, exc)
         raise
@@ -79,7 +80,7 @@ def observe(
 
 
 class _harmless:  # noqa: N801 - a context manager, read like a word
-    """Whoever fails to watch must not cost the job."""
+    """Logs an exception of an observer, which must not fail the call."""
 
     def __enter__(self) -> None:
         pass

@@ -14,22 +14,22 @@ from wanbridge.model.result import ImageResult
 
 
 class CallObserver(Protocol):
-    """Watches one call."""
+    """Observes one call."""
 
-    def tell(self, event: Event) -> None:
-        """What happens, as it happens."""
+    def on_event(self, event: Event) -> None:
+        """Called with each event of the call, as it happens."""
 
     def end(self, result: ImageResult | Job | None, error: BaseException | None) -> None:
-        """How it ended, once: with a result or with an error."""
+        """Called once, when the call has ended: with its result or with its error."""
 
 
 class Telemetry(Protocol):
-    """Watches the calls of a client, from any thread."""
+    """Makes an observer for each call of a client; called from any thread."""
 
     def begin(
         self, operation: OperationName, *, model: str, route: str | None, provider: str | None
     ) -> CallObserver:
-        """A call begins.
+        """An observer for a call that begins.
 
         Args:
             model: Canonical model.
