@@ -40,7 +40,7 @@ from wanbridge.adapters.offers import PollInterval
 from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.engine.context import Timeouts
 from wanbridge.engine.events import Event, Submitting
-from wanbridge.ledger.protocol import Hold
+from wanbridge.ledger.holds import Hold
 from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.sandbox import Sandbox, running

@@ -21,7 +21,7 @@ from wanbridge.errors import (
     DeadlineExceeded,
     UnknownProvider,
 )
-from wanbridge.ledger.protocol import MemoryLedger
+from wanbridge.ledger.memory import MemoryLedger
 from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.money import Money
 from wanbridge.money.exchange_rates import Rates

@@ -110,7 +110,7 @@ LAZY: dict[str, set[str]] = {
     },
     "model.stored": {"wanbridge.model"},
     "model.structuring": {"cattrs", "cattrs.errors", "cattrs.gen"},
-    "money.price_book": {"importlib", "json"},
+    "money.price_files": {"importlib", "json"},
     "observability.opentelemetry": {"opentelemetry"},
     "routing.health": {"statistics"},
     "sandbox.dialects.crun.input": {"jsonschema"},
@@ -127,6 +127,7 @@ LAZY: dict[str, set[str]] = {
 # Imports for annotations only, where they would make a circle.
 FOR_TYPES: dict[str, set[str]] = {
     "adapters.registry": {"importlib.metadata"},
+    "callbacks.asgi": {"wanbridge.callbacks.receiver"},
     "client.async_runner": {"wanbridge.callbacks.receiver"},
     "client.asynchronous": {
         "wanbridge.adapters.base",
@@ -137,7 +138,7 @@ FOR_TYPES: dict[str, set[str]] = {
         "wanbridge.model.request",
         "wanbridge.model.result",
         "wanbridge.money.comparison",
-        "wanbridge.money.price_book",
+        "wanbridge.money.quotes",
         "wanbridge.sandbox",
         "wanbridge.transport.library",
     },
@@ -154,7 +155,7 @@ FOR_TYPES: dict[str, set[str]] = {
         "wanbridge.model.request",
         "wanbridge.model.result",
         "wanbridge.money.comparison",
-        "wanbridge.money.price_book",
+        "wanbridge.money.quotes",
         "wanbridge.observability.telemetry",
         "wanbridge.routing.route",
         "wanbridge.sandbox",
@@ -168,7 +169,7 @@ FOR_TYPES: dict[str, set[str]] = {
         "wanbridge.model.request",
         "wanbridge.model.result",
         "wanbridge.money.comparison",
-        "wanbridge.money.price_book",
+        "wanbridge.money.quotes",
         "wanbridge.sandbox",
         "wanbridge.transport.library",
     },

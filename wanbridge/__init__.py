@@ -58,7 +58,8 @@ if TYPE_CHECKING:
         WanbridgeError,
     )
     from wanbridge.explain.explanation import Explanation, FieldReport
-    from wanbridge.ledger.protocol import Ledger, MemoryLedger
+    from wanbridge.ledger.memory import MemoryLedger
+    from wanbridge.ledger.protocol import Ledger
     from wanbridge.ledger.sqlite import SqliteLedger
     from wanbridge.model.inputs import Box, InputImage
     from wanbridge.model.jobs import Job, Receipt
@@ -71,7 +72,8 @@ if TYPE_CHECKING:
     from wanbridge.money.budgets import Budget
     from wanbridge.money.comparison import Total, Workload
     from wanbridge.money.exchange_rates import Rates
-    from wanbridge.money.price_book import PriceBook, Quote
+    from wanbridge.money.price_book import PriceBook
+    from wanbridge.money.quotes import Quote
     from wanbridge.observability.opentelemetry import OpenTelemetry
     from wanbridge.routing.route import Route
 
@@ -174,7 +176,8 @@ _HOME = {
         "UnknownProvider UnsupportedFeature WanbridgeError"
     ),
     "explain.explanation": "Explanation FieldReport",
-    "ledger.protocol": "Ledger MemoryLedger",
+    "ledger.memory": "MemoryLedger",
+    "ledger.protocol": "Ledger",
     "ledger.sqlite": "SqliteLedger",
     "model.inputs": "Box InputImage",
     "model.jobs": "Job Receipt",
@@ -187,7 +190,8 @@ _HOME = {
     "money.budgets": "Budget",
     "money.comparison": "Total Workload",
     "money.exchange_rates": "Rates",
-    "money.price_book": "PriceBook Quote",
+    "money.price_book": "PriceBook",
+    "money.quotes": "Quote",
     "observability.opentelemetry": "OpenTelemetry",
     "routing.route": "Route",
 }

@@ -26,7 +26,8 @@ from flow_runner import FlowRunner
 from wanbridge import AsyncClient, CallbackReceiver, Client, config
 from wanbridge.adapters.offers import Offer, PollInterval
 from wanbridge.adapters.steps import CallbackEvent
-from wanbridge.callbacks import receiver as callbacks
+from wanbridge.callbacks import asgi, seen_events
+from wanbridge.callbacks.receiver import Received
 from wanbridge.engine import conversation as flow
 from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import JobKey, Send, Sleep, Wake, call_of
@@ -130,7 +131,7 @@ def told(task: str = "t-1", **more: Any) -> bytes:
     return json.dumps({"task_id": task, **more}).encode()
 
 
-def call(to: CallbackReceiver, body: bytes | None = None, **how: Any) -> callbacks.Received:
+def call(to: CallbackReceiver, body: bytes | None = None, **how: Any) -> Received:
     given = {"method": "POST", "path": path_of(to), "headers": {}, **how}
     return to.handle(given["method"], given["path"], given["headers"], body or told())
 
@@ -364,7 +365,7 @@ def test_a_leaked_token_cannot_fill_the_memory() -> None:
 
 def test_the_longest_unheard_call_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """The memory is bounded over all calls, too."""
-    monkeypatch.setattr(callbacks, "_CALLS_MOST", 2)
+    monkeypatch.setattr(seen_events, "_CALLS_MOST", 2)
     to = receiver()
     paths = [path_of(to, key=f"k-{i}") for i in range(3)]
 
@@ -675,7 +676,7 @@ def test_a_sender_that_goes_away_is_not_answered() -> None:
 
 def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection is not held for ever."""
-    monkeypatch.setattr(callbacks, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(asgi, "BODY_SECONDS", 0.05)
     to = receiver()
     half = {"type": "http.request", "body": b"{", "more_body": True}
 

@@ -15,7 +15,7 @@ from wanbridge.cli.commands.explain import _quoted, _title
 from wanbridge.explain.explanation import Explanation, FieldReport
 from wanbridge.explain.support_table import builtin
 from wanbridge.model.request import ImageRequest
-from wanbridge.money.price_book import Quote
+from wanbridge.money.quotes import Quote
 from wanbridge.sandbox import Sandbox
 from wanbridge.storage.filenames import safe, short
 

@@ -25,7 +25,7 @@ from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.client.base import sandboxed
 from wanbridge.engine.context import Timeouts
 from wanbridge.errors import ConfigurationError, DownloadFailed
-from wanbridge.ledger.protocol import MemoryLedger
+from wanbridge.ledger.memory import MemoryLedger
 from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.money import Money
 from wanbridge.model.pictures import data_uri

@@ -15,14 +15,15 @@ from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.steps import Delivery, Exchange, Found, StillUnknown
 from wanbridge.engine.effects import Effect, Flow, Send, Sleep
 from wanbridge.errors import Charge, ProviderError, TransportFailed
-from wanbridge.ledger.protocol import Ledger, MemoryLedger
+from wanbridge.ledger.memory import MemoryLedger
+from wanbridge.ledger.protocol import Ledger
 from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Attempt, ImageResult
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import Quote
+from wanbridge.money.quotes import Quote
 from wanbridge.money.spend_guard import Guard
 from wanbridge.routing.failover import failover
 from wanbridge.routing.health import Health

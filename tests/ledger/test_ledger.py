@@ -38,7 +38,10 @@ import wanbridge
 from example_provider import JOB, NOON, RECEIPT
 from ordinary_user import enterable
 from wanbridge.errors import ConfigurationError
-from wanbridge.ledger.protocol import KEEP_UNDATED, Hold, Ledger, MemoryLedger, Share, Shortage
+from wanbridge.ledger.deliveries import KEEP_UNDATED
+from wanbridge.ledger.holds import Hold, Share, Shortage
+from wanbridge.ledger.memory import MemoryLedger
+from wanbridge.ledger.protocol import Ledger
 from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.jobs import Job
 from wanbridge.model.result import Image, ImageResult
@@ -971,11 +974,11 @@ def test_a_purchase_is_on_the_disk_before_its_method_returns(tmp_path: Path) -> 
     """WAL alone would lose the last purchases with the power."""
     ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     told: list[str] = []
-    assert ledger._connection is not None
-    ledger._connection.set_trace_callback(told.append)
+    assert ledger._file.connection is not None
+    ledger._file.connection.set_trace_callback(told.append)
     with closing(ledger):
-        mode = ledger._connection.execute("PRAGMA journal_mode").fetchone()
-        synchronous = ledger._connection.execute("PRAGMA synchronous").fetchone()
+        mode = ledger._file.connection.execute("PRAGMA journal_mode").fetchone()
+        synchronous = ledger._file.connection.execute("PRAGMA synchronous").fetchone()
         take(ledger, share("0.01"))
 
     assert (("wal",), (2,)) == (mode, synchronous)
@@ -1205,8 +1208,8 @@ def test_nothing_reads_through_all_that_is_settled(
     path = tmp_path / "ledger.sqlite"
     with closing(SqliteLedger(path)) as ledger:
         told: list[str] = []
-        assert ledger._connection is not None
-        ledger._connection.set_trace_callback(told.append)
+        assert ledger._file.connection is not None
+        ledger._file.connection.set_trace_callback(told.append)
 
         use(ledger)
 

@@ -26,7 +26,8 @@ from wanbridge.model.request import MODELS, ImageRequest
 from wanbridge.money.account_quotes import convert_charge, quote_account
 from wanbridge.money.comparison import OLD, Workload, compare, workload
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import PriceBook, Quote
+from wanbridge.money.price_book import PriceBook
+from wanbridge.money.quotes import Quote
 from wanbridge.wire import HttpRequest
 
 REQUESTS = {

@@ -20,7 +20,8 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 from wanbridge.errors import ConfigurationError
 from wanbridge.model.money import Money
 from wanbridge.model.request import MODELS, ImageRequest
-from wanbridge.money.price_book import PriceBook, Quote
+from wanbridge.money.price_book import PriceBook
+from wanbridge.money.quotes import Quote
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "wanbridge" / "prices").glob("*.json"))
@@ -53,9 +54,11 @@ KIE_CREDITS = {STANDARD: {1: 8, 4: 32, 12: 96}, PRO: {1: 12, 4: 48, 12: 144}}
 
 # Money is computed here and nowhere else. Seconds and weights are binary fractions elsewhere.
 MONEY = (
-    *("model/money", "money/price_book", "money/exchange_rates", "money/account_quotes"),
+    *("model/money", "money/quotes", "money/price_book", "money/price_table", "money/price_files"),
+    *("money/price_overrides", "money/exchange_rates", "money/account_quotes"),
     *("money/budgets", "money/comparison", "money/spend_guard"),
-    *("ledger/protocol", "ledger/sqlite"),
+    *("ledger/deliveries", "ledger/holds", "ledger/memory", "ledger/protocol"),
+    *("ledger/sqlite", "ledger/sqlite_file", "ledger/sqlite_rows", "ledger/sqlite_schema"),
 )
 
 

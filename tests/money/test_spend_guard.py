@@ -30,7 +30,8 @@ from example_provider import JOB, NOON, RECEIPT, Halide
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.registry import Registry
 from wanbridge.errors import BudgetExceeded, ConfigurationError
-from wanbridge.ledger.protocol import Ledger, MemoryLedger
+from wanbridge.ledger.memory import MemoryLedger
+from wanbridge.ledger.protocol import Ledger
 from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.handles import Handles
 from wanbridge.model.money import Money
@@ -39,7 +40,8 @@ from wanbridge.model.result import Image, ImageResult
 from wanbridge.money.account_quotes import convert_charge, quote_account
 from wanbridge.money.budgets import Budget
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import PriceBook, Quote
+from wanbridge.money.price_book import PriceBook
+from wanbridge.money.quotes import Quote
 from wanbridge.money.spend_guard import Guard, Held
 from wanbridge.routing.route import Route
 

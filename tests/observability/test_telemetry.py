@@ -46,8 +46,10 @@ from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Attempt, ImageResult
+from wanbridge.observability.call_log import log_attempt, log_event
+from wanbridge.observability.observation import observe
 from wanbridge.observability.opentelemetry import OpenTelemetry
-from wanbridge.observability.telemetry import Watch, log_attempt, log_event, watched
+from wanbridge.observability.telemetry import CallObserver
 from wanbridge.transport.redaction import RedactingFilter, protect
 
 KEY = "sk-0riole/flute+99=="
@@ -374,7 +376,7 @@ def generate(
     request: ImageRequest = REQUEST,
     adapter: Halide = HALIDE,
 ) -> ImageResult:
-    play = watched(
+    play = observe(
         lambda context: flow.generate(adapter, request, key="k-1", context=context),
         runner.context,
         telemetry,
@@ -482,7 +484,7 @@ def test_a_call_that_is_walked_off_from_tells_what_it_leaves(
 ) -> None:
     """The generator is closed, nobody sees an error: the job is in the log at least."""
     runner = FlowRunner()
-    play = watched(
+    play = observe(
         lambda context: flow.generate(HALIDE, REQUEST, key="k-1", context=context),
         runner.context,
         None,
@@ -511,7 +513,7 @@ def test_going_on_to_another_provider_is_told(told: pytest.LogCaptureFixture) ->
         return (yield from flow.generate(cyano, REQUEST, key="k-1", context=context))
 
     runner = FlowRunner()
-    play = watched(both, runner.context, None, operation="generate", model=REQUEST.model)
+    play = observe(both, runner.context, None, operation="generate", model=REQUEST.model)
     runner.play(play, reply({"code": "NoCredit"}, status=402), reply(ACCEPTED), reply(DONE))
 
     assert "halide: going on to cyano" == lines(told, logging.INFO)[0]
@@ -544,8 +546,8 @@ def test_nothing_is_made_for_a_log_that_is_off(
     """With the level above, a call pays for no text."""
     caplog.set_level(logging.ERROR, "wanbridge")
     monkeypatch.setattr(logging.Logger, "makeRecord", _never)
-    monkeypatch.setattr("wanbridge.observability.telemetry._without_words", _never)
-    monkeypatch.setattr("wanbridge.observability.telemetry.log_attempt", _never)
+    monkeypatch.setattr("wanbridge.observability.call_log._without_prompts", _never)
+    monkeypatch.setattr("wanbridge.observability.call_log.log_attempt", _never)
     runner = FlowRunner()
     lost = TransportFailed("halide", "no connection", Charge.NO)
 
@@ -573,18 +575,18 @@ class Failing:
 
     def begin(
         self, operation: OperationName, *, model: str, route: str | None, provider: str | None
-    ) -> Watch:
+    ) -> CallObserver:
         self._at("begin")
         return self
 
-    def tell(self, event: Event) -> None:
-        self._at("tell")
+    def on_event(self, event: Event) -> None:
+        self._at("on_event")
 
     def end(self, result: ImageResult | Job | None, error: BaseException | None) -> None:
         self._at("end")
 
 
-@pytest.mark.parametrize("where", ["begin", "tell", "end"])
+@pytest.mark.parametrize("where", ["begin", "on_event", "end"])
 def test_telemetry_that_fails_does_not_lose_the_job(
     told: pytest.LogCaptureFixture, where: str
 ) -> None:
@@ -843,9 +845,9 @@ def test_a_retry_is_an_event_without_its_reason(runner: FlowRunner, otel: Otel) 
 
 def test_an_error_without_attempts_is_one_attempt(runner: FlowRunner, otel: Otel) -> None:
     """Whatever ends a call, its charge is told."""
-    watch = otel.telemetry.begin("wait", model="wan2.7-image", route=None, provider="halide")
+    observer = otel.telemetry.begin("wait", model="wan2.7-image", route=None, provider="halide")
 
-    watch.end(None, GenerationFailed("halide", "broken", Charge.YES))
+    observer.end(None, GenerationFailed("halide", "broken", Charge.YES))
 
     (attempt,) = otel.attempts()
     assert ("GenerationFailed", "yes") == (
@@ -859,7 +861,7 @@ def test_an_abandoned_call_is_no_error_and_keeps_its_job(
     runner: FlowRunner, otel: Otel, how: type[BaseException]
 ) -> None:
     """The caller walked off; the span ends, and says what goes on without it."""
-    play = watched(
+    play = observe(
         lambda context: flow.generate(HALIDE, REQUEST, key="k-1", context=context),
         runner.context,
         otel.telemetry,
@@ -890,7 +892,7 @@ def test_a_submit_and_its_wait_are_two_calls_and_one_delivery(
     """Pictures and money are counted where they are known: once, by the wait."""
     options: Any = {"model": REQUEST.model, "provider": "halide"}
     job, _ = runner.play(
-        watched(
+        observe(
             lambda context: flow.submit(HALIDE, REQUEST, key="k-1", context=context),
             runner.context,
             otel.telemetry,
@@ -900,7 +902,7 @@ def test_a_submit_and_its_wait_are_two_calls_and_one_delivery(
         reply(ACCEPTED),
     )
     runner.play(
-        watched(
+        observe(
             lambda context: flow.wait(HALIDE, job, context=context),
             runner.context,
             otel.telemetry,
@@ -932,7 +934,9 @@ def attempt_of(provider: str, outcome: str, seconds: float, **fields: Any) -> At
 
 def test_attempts_of_a_route_stand_after_each_other(runner: FlowRunner, otel: Otel) -> None:
     """As they were: one begins where the one before ended; a skipped provider is an event."""
-    watch = otel.telemetry.begin("generate", model="wan2.7-image", route="cheapest", provider=None)
+    observer = otel.telemetry.begin(
+        "generate", model="wan2.7-image", route="cheapest", provider=None
+    )
     runner.time.advance(10.0)
     refused = CreditExhausted("cyano", "empty", Charge.NO, code="e", request_id="req-7")
     refused.attempts = (attempt_of("cyano", "CreditExhausted", 4.0),)
@@ -941,7 +945,7 @@ def test_attempts_of_a_route_stand_after_each_other(runner: FlowRunner, otel: Ot
     skipped = RateLimited("third", "cooling down", Charge.NO)
     skipped.attempts = (attempt_of("third", "skipped", 0.0, detail=PROMPT),)
 
-    watch.end(None, AllProvidersFailed("nobody", [refused, failed, skipped]))
+    observer.end(None, AllProvidersFailed("nobody", [refused, failed, skipped]))
 
     one, two = otel.attempts()
     assert [(0, 4), (4, 10)] == [seconds(one), seconds(two)]
@@ -966,19 +970,19 @@ def test_a_hedged_attempt_begins_while_the_first_is_under_way(
     runner: FlowRunner, otel: Otel
 ) -> None:
     """Two at once are drawn as two at once: the second from its own turn on."""
-    watch = otel.telemetry.begin("generate", model="wan2.7-image", route=None, provider=None)
+    observer = otel.telemetry.begin("generate", model="wan2.7-image", route=None, provider=None)
     result = generate(runner, reply(ACCEPTED), reply(RUNNING), reply(DONE))
     receipts = [e.receipt for e in runner.events if isinstance(e, Submitting)]
-    watch.tell(Asking("second", "the first is slow"))
+    observer.on_event(Asking("second", "the first is slow"))
     runner.time.advance(1.0)
-    watch.tell(Submitting(evolve(receipts[0], account="second")))
+    observer.on_event(Submitting(evolve(receipts[0], account="second")))
     runner.time.advance(1.0)
     both = (
         attempt_of("first", "left", 7.0, charge=Charge.MAYBE),
         attempt_of("second", "delivered", 2.0, charge=Charge.YES),
     )
 
-    watch.end(evolve(result, provider="second", attempts=both), None)
+    observer.end(evolve(result, provider="second", attempts=both), None)
 
     assert [(0, 7), (5, 7)] == [seconds(span) for span in otel.attempts()]
 

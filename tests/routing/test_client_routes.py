@@ -43,7 +43,7 @@ from wanbridge.errors import (
     UnknownProvider,
     WanbridgeError,
 )
-from wanbridge.ledger.protocol import MemoryLedger
+from wanbridge.ledger.memory import MemoryLedger
 from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
@@ -646,7 +646,7 @@ class Recorder:
 class Recording:
     call: dict[str, Any]
 
-    def tell(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         self.call.setdefault("events", []).append(type(event).__name__)
 
     def end(self, result: ImageResult | Job | None, error: BaseException | None) -> None:

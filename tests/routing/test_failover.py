@@ -55,7 +55,7 @@ from wanbridge.errors import (
     UnsupportedFeature,
     WanbridgeError,
 )
-from wanbridge.ledger.protocol import MemoryLedger
+from wanbridge.ledger.memory import MemoryLedger
 from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money

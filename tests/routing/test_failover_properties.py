@@ -20,7 +20,7 @@ from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import Effect, Flow, Send, Sleep
 from wanbridge.engine.events import Asking, Event
 from wanbridge.errors import CallFailed, Charge, WanbridgeError
-from wanbridge.ledger.protocol import MemoryLedger
+from wanbridge.ledger.memory import MemoryLedger
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
 from wanbridge.model.result import Attempt, ImageResult

@@ -35,7 +35,8 @@ from wanbridge.model.request import ImageRequest
 from wanbridge.money.account_quotes import quote_account
 from wanbridge.money.budgets import Budget
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import PriceBook, Quote
+from wanbridge.money.price_book import PriceBook
+from wanbridge.money.quotes import Quote
 from wanbridge.routing.route import Candidate, Order, Route, rank
 
 KITE = ImageRequest("a red kite", seed=7)

@@ -14,51 +14,32 @@ call, and opens nothing else. Nothing is polled and nothing is sent from here.
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
-import hashlib
-import hmac
 import logging
-import secrets as chance
-import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.steps import CallbackEvent
+from wanbridge.callbacks.addresses import Addressee, Addresses
+from wanbridge.callbacks.asgi import CallbackApp
 from wanbridge.callbacks.notifications import JobNotifications
-from wanbridge.engine.effects import JobKey, call_of
-from wanbridge.errors import CallbackRefused, ConfigurationError, UnknownProvider
+from wanbridge.callbacks.seen_events import SeenEvents
+from wanbridge.engine.effects import JobKey
+from wanbridge.errors import CallbackRefused, ConfigurationError
 from wanbridge.model.jobs import Job
 from wanbridge.wire import HttpRequest
 
 log = logging.getLogger("wanbridge")
 
 BODY_MOST = 2**20
-# For a body to come in; the quickest provider waits about 5 s for its answer (runware).
-BODY_SECONDS = 4.0
-SECRET_LEAST = 16
-
-# A call brings at most 12 pictures, each told of when it begins and when it ends; a token that
-# has leaked shall not fill the memory.
-_EVENTS_MOST = 64
-_CALLS_MOST = 16_384
 _ID_MOST = 200
 
-_MAC, _CALL = hashlib.sha256().digest_size, 16
-
 OnEvent = Callable[[str, CallbackEvent], object]
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @frozen(kw_only=True)
@@ -76,14 +57,6 @@ class Received:
     events: tuple[CallbackEvent, ...] = ()
     account: str | None = None
     reason: str = field(default="", repr=False)
-
-
-@frozen(kw_only=True)
-class _Door:
-    """An address that is open: the adapter that reads what comes, and the call it is about."""
-
-    adapter: Adapter
-    call: str
 
 
 class CallbackReceiver:
@@ -115,17 +88,17 @@ class CallbackReceiver:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         notifications: JobNotifications | None = None,
     ) -> None:
-        self.base_url = _public(base_url)
         self.most = most
         self.on_event = on_event
         self.notifications = notifications or JobNotifications()
         self._now = now
-        self._secret = _long_enough(secret)
         self._adapters = {adapter.account: adapter for adapter in adapters}
+        self._addresses = Addresses(base_url, secret, self._adapters)
+        self.base_url = self._addresses.base_url
         self._keys = dict(signing_keys or {})
         if unknown := sorted(set(self._keys) - set(self._adapters)):
             raise ConfigurationError(f"signing_keys: no account is called {', '.join(unknown)}")
-        self._told = _Told()
+        self._seen = SeenEvents()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, {', '.join(self._adapters)})"
@@ -157,13 +130,7 @@ class CallbackReceiver:
         Raises:
             UnknownProvider: there is no such account here.
         """
-        if (adapter := self._adapters.get(account)) is None:
-            known = ", ".join(self._adapters) or "none"
-            raise UnknownProvider(f"no account is called {account!r}; there are: {known}")
-        call = bytes.fromhex(call_of(key))
-        token = self._mac(adapter, call) + call + account.encode()
-        spelled = base64.urlsafe_b64encode(token).rstrip(b"=").decode("ascii")
-        return f"{self.base_url}/{adapter.name}/{spelled}"
+        return self._addresses.url_for(account, key)
 
     def address(self, account: str, key: str) -> str | None:
         """`url_for`; None for an account that is not here."""
@@ -173,11 +140,6 @@ class CallbackReceiver:
         """Whether *job* was submitted with an address of ours."""
         given = job.request.callback_url
         return given is not None and given == self.address(job.account, job.key)
-
-    def _mac(self, adapter: Adapter, call: bytes) -> bytes:
-        # The name holds no NUL and the call is of one length: no two addresses sign the same.
-        said = b"\0".join([b"wanbridge.callbacks", adapter.name.encode(), call])
-        return hmac.digest(self._secret, said + adapter.account.encode(), "sha256")
 
     # -- calls ------------------------------------------------------------------------------
 
@@ -197,8 +159,7 @@ class CallbackReceiver:
             events = self._read(door, method, headers, body)
             return Received(status=200, events=self._tell(door, events), account=account)
         except CallbackRefused as exc:
-            log.info("wanbridge: a callback was refused with %d", exc.status)
-            return Received(status=exc.status, account=account, reason=exc.message)
+            return _refusal(exc, account)
 
     def admit(
         self, method: str, path: str, headers: Mapping[str, str], length: int
@@ -211,8 +172,7 @@ class CallbackReceiver:
         try:
             self._open(method, path, headers, length)
         except CallbackRefused as exc:
-            log.info("wanbridge: a callback was refused with %d", exc.status)
-            return Received(status=exc.status, reason=exc.message)
+            return _refusal(exc)
         return None
 
     @cached_property
@@ -220,7 +180,7 @@ class CallbackReceiver:
         """An ASGI application, to be mounted anywhere or run by itself."""
         return CallbackApp(self)
 
-    def _open(self, method: str, path: str, headers: Mapping[str, str], length: int) -> _Door:
+    def _open(self, method: str, path: str, headers: Mapping[str, str], length: int) -> Addressee:
         """The door that an address leads to. Raises CallbackRefused."""
         steps = path.partition("?")[0].split("/")
         names = {adapter.name for adapter in self._adapters.values()}
@@ -228,7 +188,7 @@ class CallbackReceiver:
             raise CallbackRefused("there is nothing here", 404)
         if method != "POST":
             raise CallbackRefused("callbacks are POSTed", 405)
-        door = self._unlock(steps[-2], steps[-1])
+        door = self._addresses.addressee(steps[-2], steps[-1])
         if door is None:
             raise CallbackRefused("the address is not one that was given out", 403)
         if length > self.most:
@@ -239,23 +199,8 @@ class CallbackReceiver:
             raise CallbackRefused("its content is compressed", 415)
         return door
 
-    def _unlock(self, name: str, spelled: str) -> _Door | None:
-        """Whose the token is; None if it was not signed here, or for another adapter."""
-        try:
-            token = base64.b64decode(spelled + "=" * (-len(spelled) % 4), b"-_", validate=True)
-            account = token[_MAC + _CALL :].decode()
-        except (binascii.Error, ValueError):
-            return None
-        mac, call = token[:_MAC], token[_MAC : _MAC + _CALL]
-        adapter = self._adapters.get(account)
-        if adapter is None or adapter.name != name:
-            return None
-        if not hmac.compare_digest(mac, self._mac(adapter, call)):
-            return None
-        return _Door(adapter=adapter, call=call.hex())
-
     def _read(
-        self, door: _Door, method: str, headers: Mapping[str, str], body: bytes
+        self, door: Addressee, method: str, headers: Mapping[str, str], body: bytes
     ) -> list[CallbackEvent]:
         adapter = door.adapter
         # Without the token: whatever the adapter says of the request may be shown.
@@ -274,12 +219,12 @@ class CallbackReceiver:
             raise CallbackRefused("an id is empty, too long or not printable", 400)
         return events
 
-    def _tell(self, door: _Door, events: Iterable[CallbackEvent]) -> tuple[CallbackEvent, ...]:
+    def _tell(self, door: Addressee, events: Iterable[CallbackEvent]) -> tuple[CallbackEvent, ...]:
         """Those of *events* that are new, after everybody who has to know was told of them."""
         account, new = door.adapter.account, []
         for event in events:
             job = JobKey(account=account, call=door.call, task=event.task_id)
-            if not self._told.add(job, event):
+            if not self._seen.add(job, event):
                 continue
             if event.ended is not False:
                 self.notifications.notify(job)
@@ -293,123 +238,15 @@ class CallbackReceiver:
         try:
             self.on_event(job.account, event)
         except Exception as exc:
-            self._told.remove(job, event)
+            self._seen.remove(job, event)
             log.error("wanbridge: on_event failed: %s", type(exc).__name__)
             raise CallbackRefused("not now", 500) from None
 
 
-class _Told:
-    """Which events were told already: the same item of the same task is news once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        # By account and call, those heard of longest ago first.
-        self._calls: dict[tuple[str, str], set[tuple[str, str | None, bool | None]]] = {}
-
-    def add(self, job: JobKey, event: CallbackEvent) -> bool:
-        """Whether *event* is new. Raises CallbackRefused if its call has had too many."""
-        call, what = (job.account, job.call), (job.task, event.item, event.ended)
-        with self._lock:
-            told = self._calls[call] = self._calls.pop(call, set())
-            if what in told:
-                return False
-            if len(told) >= _EVENTS_MOST:
-                raise CallbackRefused(f"more than {_EVENTS_MOST} events of one call", 429)
-            told.add(what)
-            while len(self._calls) > _CALLS_MOST:
-                del self._calls[next(iter(self._calls))]
-        return True
-
-    def remove(self, job: JobKey, event: CallbackEvent) -> None:
-        """Let *event* be new once more."""
-        with self._lock:
-            told = self._calls.get((job.account, job.call), set())
-            told.discard((job.task, event.item, event.ended))
-
-
-class CallbackApp:
-    """A receiver as an ASGI application; without a framework."""
-
-    def __init__(self, receiver: CallbackReceiver) -> None:
-        self._receiver = receiver
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Bodies that are too long or come to nowhere are not read."""
-        if scope["type"] == "lifespan":
-            return await _lifespan(receive, send)
-        if scope["type"] != "http":
-            return await send({"type": "websocket.close"})
-        method, path, headers = scope["method"], scope["path"], _headers(scope)
-        refused = self._receiver.admit(method, path, headers, _length(headers))
-        if refused is not None:
-            return await _answer(send, refused.status)
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await self._body(receive)
-        except TimeoutError:
-            return await _answer(send, 408)
-        if body is None:
-            return None  # the sender has gone
-        if self._receiver.on_event is None:
-            received = self._receiver.handle(method, path, headers, body)
-        else:
-            received = await asyncio.to_thread(self._receiver.handle, method, path, headers, body)
-        return await _answer(send, received.status)
-
-    async def _body(self, receive: Receive) -> bytes | None:
-        """The body, up to where it is known to be too long; None if the sender has gone."""
-        body, more = bytearray(), True
-        while more and len(body) <= self._receiver.most:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        return bytes(body)
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return
-
-
-async def _answer(send: Send, status: int) -> None:
-    headers = [(b"content-length", b"0")]
-    if status == 405:
-        headers.append((b"allow", b"POST"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
-
-
-def _headers(scope: Scope) -> dict[str, str]:
-    return {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
-
-
-def _length(headers: Mapping[str, str]) -> int:
-    said = headers.get("content-length", "")
-    return int(said) if said.isascii() and said.isdigit() and len(said) < 20 else 0
+def _refusal(refused: CallbackRefused, account: str | None = None) -> Received:
+    log.info("wanbridge: a callback was refused with %d", refused.status)
+    return Received(status=refused.status, account=account, reason=refused.message)
 
 
 def _plausible(id: str) -> bool:
     return 0 < len(id) <= _ID_MOST and id.isprintable()
-
-
-def _public(url: str) -> str:
-    """A base URL without its last slash; providers call https only."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError(f"callbacks: base_url {url!r} is not like https://host/path")
-    return url.rstrip("/")
-
-
-def _long_enough(secret: str | bytes | None) -> bytes:
-    if secret is None:
-        return chance.token_bytes(32)
-    raw = secret.encode() if isinstance(secret, str) else secret
-    if len(raw) < SECRET_LEAST:
-        # Which is not shown.
-        raise ConfigurationError(f"callbacks: the secret has fewer than {SECRET_LEAST} bytes")
-    return raw

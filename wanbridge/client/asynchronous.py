@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wanbridge.model.request import ImageRequest
     from wanbridge.model.result import Image, ImageResult
     from wanbridge.money.comparison import Workload
-    from wanbridge.money.price_book import Quote
+    from wanbridge.money.quotes import Quote
     from wanbridge.sandbox import Sandbox
     from wanbridge.transport.library import httpx
 

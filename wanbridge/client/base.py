@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wanbridge.model.request import ImageRequest
     from wanbridge.model.result import Image
     from wanbridge.money.comparison import Workload
-    from wanbridge.money.price_book import Quote
+    from wanbridge.money.quotes import Quote
     from wanbridge.observability.telemetry import Telemetry
     from wanbridge.routing.route import Route
     from wanbridge.sandbox import Sandbox

@@ -29,16 +29,19 @@ from wanbridge.engine.effects import Flow
 from wanbridge.engine.events import OperationName
 from wanbridge.engine.rate_limits import RateLimiter
 from wanbridge.errors import ConfigurationError
-from wanbridge.ledger.protocol import Ledger, MemoryLedger
+from wanbridge.ledger.memory import MemoryLedger
+from wanbridge.ledger.protocol import Ledger
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image, ImageResult
 from wanbridge.money.account_quotes import convert_charge
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import PriceBook, Quote
+from wanbridge.money.price_book import PriceBook
+from wanbridge.money.quotes import Quote
 from wanbridge.money.spend_guard import Guard
-from wanbridge.observability.telemetry import Telemetry, watched
+from wanbridge.observability.observation import observe
+from wanbridge.observability.telemetry import Telemetry
 from wanbridge.routing.health import Health
 from wanbridge.routing.purchase import (
     Generate,
@@ -295,7 +298,7 @@ class Calls:
     ) -> Driver[B]:
         """A conversation that the log and the caller's telemetry watch."""
         model = request.model
-        flow = watched(play, context, self._telemetry, operation=operation, model=model, **named)
+        flow = observe(play, context, self._telemetry, operation=operation, model=model, **named)
         return Driver(flow, context)
 
     def _routed_context(self, route: Route, options: dict[str, Any]) -> CallContext:

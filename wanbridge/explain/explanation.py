@@ -10,9 +10,11 @@ from attrs import evolve, frozen
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import FittedRequest, judge, refuse_digests
 from wanbridge.errors import UnsupportedFeature
+from wanbridge.model.notes import Note
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.account_quotes import quote_account
-from wanbridge.money.price_book import PriceBook, Quote
+from wanbridge.money.price_book import PriceBook
+from wanbridge.money.quotes import Quote
 from wanbridge.wire import HttpRequest
 
 Outcome = Literal["sent", "met", "adapted", "ignored", "dropped", "refused"]
@@ -30,6 +32,11 @@ class FieldReport:
 
     outcome: Outcome
     detail: str = ""
+
+
+def outcome_of(note: Note) -> Outcome:
+    """The outcome that a fitting's note stands for."""
+    return "met" if note.kind == "info" else note.kind
 
 
 @frozen(kw_only=True)
@@ -77,7 +84,7 @@ def explain(
         model=None if fitted is None else fitted.offer.alias,
         fields=_fields(request, fitted, verdict.problems),
         http=verdict.http,
-        quote=evolve(quote, refused=verdict.refused) if verdict.problems else quote,
+        quote=evolve(quote, refused=verdict.refused),
         problems=verdict.problems,
         verified=fitted is None or fitted.offer.verified,
     )
@@ -90,8 +97,7 @@ def _fields(
     if fitted is not None:  # where the model is not sold, there is no more to say than that
         reports = {name: FieldReport("sent") for name in ("prompt", "model", *request.fields_set)}
         for note in fitted.notes:
-            outcome: Outcome = "met" if note.kind == "info" else note.kind
-            reports[note.field] = FieldReport(outcome, note.detail)
+            reports[note.field] = FieldReport(outcome_of(note), note.detail)
     for problem in problems:
         reports[problem.field] = FieldReport("refused", problem.reason)
     return reports

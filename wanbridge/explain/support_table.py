@@ -18,7 +18,7 @@ from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.errors import UnsupportedFeature
-from wanbridge.explain.explanation import Outcome
+from wanbridge.explain.explanation import Outcome, outcome_of
 from wanbridge.model.inputs import Box, InputImage
 from wanbridge.model.palette import PaletteColor
 from wanbridge.model.pictures import data_uri
@@ -110,8 +110,7 @@ def _cell(row: str, name: str, request: ImageRequest, adapter: Adapter) -> Suppo
     if refused:
         outcome, detail = "refused", "; ".join(refused)
     elif notes:
-        outcome = "met" if notes[0].kind == "info" else notes[0].kind
-        detail = notes[0].detail
+        outcome, detail = outcome_of(notes[0]), notes[0].detail
     else:
         outcome, detail = "sent", ""
     limits = fitted.offer.limits

@@ -6,7 +6,9 @@ from wanbridge.adapters.base import Adapter
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import EXACT, PriceBook, Quote
+from wanbridge.money.price_book import PriceBook
+from wanbridge.money.price_table import EXACT
+from wanbridge.money.quotes import Quote
 
 
 def quote_account(

@@ -20,7 +20,9 @@ from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.account_quotes import quote_account
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import EXACT, Confidence, PriceBook, Quote
+from wanbridge.money.price_book import PriceBook
+from wanbridge.money.price_table import EXACT
+from wanbridge.money.quotes import Confidence, Quote
 
 # From this age on a quote says that its price may have changed. By choice, as no provider says
 # how long a price holds: a quarter marks what nobody has looked at for several releases, and
@@ -118,8 +120,8 @@ def compare(
     found = []
     for adapter in adapters:
         verdict = judge(adapter, request, may_drop=may_drop, check_limits=check_limits)
-        quote = quote_account(adapter, request, prices=prices, rates=rates, currency=currency)
-        found.append(evolve(_dated(quote, today), refused=verdict.refused))
+        quote = _dated_quote(adapter, request, prices, rates, currency, today)
+        found.append(evolve(quote, refused=verdict.refused))
     return sorted(found, key=place)
 
 
@@ -156,10 +158,8 @@ def workload(
             if verdict.problems:
                 one.refuse(verdict)
                 continue
-            quote = quote_account(
-                one.adapter, request, prices=prices, rates=rates, currency=currency
-            )
-            one.take(_dated(quote, today), request.n)
+            quote = _dated_quote(one.adapter, request, prices, rates, currency, today)
+            one.take(quote, request.n)
             able += 1
             if quote.in_currency is not None:
                 common.append(quote.in_currency.amount)
@@ -195,8 +195,16 @@ def _standing(total: Total) -> tuple[Any, ...]:
     return group, -total.requests, *price
 
 
-def _dated(quote: Quote, today: date) -> Quote:
-    """*quote*, saying so if its price is old."""
+def _dated_quote(
+    adapter: Adapter,
+    request: ImageRequest,
+    prices: PriceBook,
+    rates: Rates,
+    currency: str | None,
+    today: date,
+) -> Quote:
+    """The quote of an account, with an assumption more if its price is old."""
+    quote = quote_account(adapter, request, prices=prices, rates=rates, currency=currency)
     age = quote.age(today)
     if age is None or age <= OLD:
         return quote

@@ -17,13 +17,14 @@ from attrs import define, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.errors import BudgetExceeded, ConfigurationError
-from wanbridge.ledger.protocol import Hold, Ledger, Share, Shortage
+from wanbridge.ledger.holds import Hold, Share, Shortage
+from wanbridge.ledger.protocol import Ledger
 from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.result import Image, ImageResult
 from wanbridge.money.budgets import Budget
-from wanbridge.money.price_book import Quote
+from wanbridge.money.quotes import Quote
 
 log = logging.getLogger("wanbridge")
 

@@ -26,20 +26,15 @@ from wanbridge.errors import Charge, ConfigurationError
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
 from wanbridge.model.result import Attempt, ImageResult
-from wanbridge.observability.telemetry import (
-    Course,
-    Visit,
-    Watch,
-    error_of,
-    outcome_of,
-)
+from wanbridge.observability.call_record import AccountRecord, CallRecord, error_of, outcome_of
+from wanbridge.observability.telemetry import CallObserver
 from wanbridge.version import __version__
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
 
-# Its conventions ask for these; ours are for calls that may take minutes.
+# The conventions advise these; ours are for calls that may take minutes.
 _GEN_AI_SECONDS = tuple(0.01 * 2**power for power in range(14))  # up to 81.92
 _CALL_SECONDS = (1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600)
 # Outcomes that are no errors.
@@ -103,7 +98,7 @@ class OpenTelemetry:
 
     def begin(
         self, operation: OperationName, *, model: str, route: str | None, provider: str | None
-    ) -> Watch:
+    ) -> CallObserver:
         return _TracedCall(self, operation, model=model, route=route, provider=provider)
 
 
@@ -119,11 +114,11 @@ class _TracedCall:
         route: str | None,
         provider: str | None,
     ) -> None:
-        self._to, self._operation, self._model = telemetry, operation, model
-        # The wall is read once, so that a clock that is set meanwhile bends no span.
+        self._telemetry, self._operation, self._model = telemetry, operation, model
+        # The wall clock is read once, so that setting it meanwhile distorts no span.
         self._began, self._ticks = telemetry._now(), telemetry._clock()
-        self._course = Course()
-        self._about = _present(
+        self._record = CallRecord()
+        self._attributes = _without_none(
             {
                 "wanbridge.operation": operation,
                 "gen_ai.request.model": model,
@@ -132,26 +127,26 @@ class _TracedCall:
         )
         self._span = telemetry._tracer.start_span(
             f"wanbridge.{operation}",
-            attributes=_present({**self._about, "wanbridge.provider": provider}),
+            attributes=_without_none({**self._attributes, "wanbridge.provider": provider}),
             start_time=self._began,
         )
 
-    def tell(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         at = self._time()
-        self._course.tell(event, at)
+        self._record.add(event, at)
         match event:
             case Asking(account):
-                self._happened("asking", at, {"wanbridge.provider": account})
+                self._add_event("asking", at, {"wanbridge.provider": account})
             case Submitting(receipt):
-                self._happened("submitting", at, {"wanbridge.provider": receipt.account})
+                self._add_event("submitting", at, {"wanbridge.provider": receipt.account})
             case Accepted(job):
-                self._happened(
+                self._add_event(
                     "accepted",
                     at,
                     {"wanbridge.provider": job.account, "wanbridge.job.id": job.id},
                 )
             case Retrying():
-                self._happened(
+                self._add_event(
                     "retrying",
                     at,
                     {"wanbridge.provider": event.account, "wanbridge.seconds": event.seconds},
@@ -162,150 +157,159 @@ class _TracedCall:
     def end(self, result: ImageResult | Job | None, error: BaseException | None) -> None:
         end = self._time()
         try:
-            attempts = self._course.attempts(result, error)
-            self._tell_attempts(attempts, result, error, end)
-            outcome = self._tell_call(attempts, result, error)
-            about = {**self._about, "wanbridge.outcome": outcome}
-            self._to._calls.add(1, about)
-            self._to._call_seconds.record((end - self._began) / 1e9, about)
+            attempts = self._record.attempts(result, error)
+            self._add_attempts(attempts, result, error, end)
+            outcome = self._set_outcome(attempts, result, error)
+            attributes = {**self._attributes, "wanbridge.outcome": outcome}
+            self._telemetry._calls.add(1, attributes)
+            self._telemetry._call_seconds.record((end - self._began) / 1e9, attributes)
         finally:
             self._span.end(end)
 
     def _time(self) -> int:
-        return self._began + self._to._clock() - self._ticks
+        return self._began + self._telemetry._clock() - self._ticks
 
-    def _happened(self, what: str, at: int, about: Mapping[str, Any]) -> None:
-        self._span.add_event(f"wanbridge.{what}", about, at)
+    def _add_event(self, name: str, at: int, attributes: Mapping[str, Any]) -> None:
+        self._span.add_event(f"wanbridge.{name}", attributes, at)
 
-    def _tell_call(
+    def _set_outcome(
         self,
         attempts: tuple[Attempt, ...],
         result: ImageResult | Job | None,
         error: BaseException | None,
     ) -> str:
-        about: dict[str, Any] = {"wanbridge.polls": self._course.polls or None}
+        attributes: dict[str, Any] = {"wanbridge.polls": self._record.polls or None}
         match result:
             case ImageResult():
                 outcome = "delivered"
-                about |= {
-                    **_delivered(result),
-                    **_priced(result.cost),
+                attributes |= {
+                    **_result_attributes(result),
+                    **_cost_attributes(result.cost),
                     "wanbridge.provider": result.provider,
                     "wanbridge.cost.source": result.cost_source,
                 }
             case Job():
                 outcome = "accepted"
-                about |= {"wanbridge.provider": result.account, "wanbridge.job.id": result.id}
+                attributes |= {"wanbridge.provider": result.account, "wanbridge.job.id": result.id}
             case None:
                 outcome = outcome_of(error)
-        about["wanbridge.outcome"] = outcome
+        attributes["wanbridge.outcome"] = outcome
         if attempts:
-            about["wanbridge.charge"] = max((a.charge for a in attempts), key=_CHARGES.index).value
-        self._span.set_attributes(_present(about))
-        self._fail(self._span, outcome)
+            attributes["wanbridge.charge"] = max(
+                (a.charge for a in attempts), key=_CHARGES.index
+            ).value
+        self._span.set_attributes(_without_none(attributes))
+        self._set_error(self._span, outcome)
         return outcome
 
-    def _tell_attempts(
+    def _add_attempts(
         self,
         attempts: tuple[Attempt, ...],
         result: ImageResult | Job | None,
         error: BaseException | None,
         end: int,
     ) -> None:
-        inside = self._to._api.set_span_in_context(self._span)
+        context = self._telemetry._api.set_span_in_context(self._span)
         after = self._began
         for attempt in attempts:
             self._count(attempt, result)
             if attempt.outcome == "skipped":
-                self._happened("skipped", after, {"wanbridge.provider": attempt.provider})
+                self._add_event("skipped", after, {"wanbridge.provider": attempt.provider})
                 continue
-            visit = self._course.visits.get(attempt.provider)
+            record = self._record.accounts.get(attempt.provider)
             # One begins where the one before has ended, or earlier where two were under way.
-            began = min(after, end if visit is None else visit.at)
+            began = min(after, end if record is None else record.began)
             after = end
             if attempt is not attempts[-1]:
                 after = min(began + round(attempt.seconds * 1e9), end)
-            span = self._to._tracer.start_span(
+            span = self._telemetry._tracer.start_span(
                 f"generate_content {self._model}",
-                inside,
-                self._to._api.SpanKind.CLIENT,
-                self._of_attempt(attempt, visit, result, error),
+                context,
+                self._telemetry._api.SpanKind.CLIENT,
+                self._attempt_attributes(attempt, record, result, error),
                 start_time=began,
             )
-            self._fail(span, attempt.outcome)
+            self._set_error(span, attempt.outcome)
             span.end(after)
 
-    def _fail(self, span: Span, outcome: str) -> None:
+    def _set_error(self, span: Span, outcome: str) -> None:
         """Set a failure's class; its message may quote the prompt."""
         if outcome not in _NO_ERRORS:
             span.set_attribute("error.type", outcome)
-            span.set_status(self._to._api.StatusCode.ERROR, outcome)
+            span.set_status(self._telemetry._api.StatusCode.ERROR, outcome)
 
-    def _of_attempt(
+    def _attempt_attributes(
         self,
         attempt: Attempt,
-        visit: Visit | None,
+        record: AccountRecord | None,
         result: ImageResult | Job | None,
         error: BaseException | None,
     ) -> dict[str, Any]:
-        about = {
-            **self._generation(attempt, visit),
-            **_priced(attempt.cost),
+        attributes = {
+            **self._generation_attributes(attempt, record),
+            **_cost_attributes(attempt.cost),
             "gen_ai.output.type": "image",
             "wanbridge.provider": attempt.provider,
             "wanbridge.outcome": attempt.outcome,
             "wanbridge.charge": attempt.charge.value,
             "wanbridge.job.id": attempt.job and attempt.job.id,
-            "wanbridge.receipt.key": _uncertain(attempt),
+            "wanbridge.receipt.key": _receipt_key(attempt),
             "wanbridge.request_id": getattr(error_of(attempt, error), "request_id", None),
         }
-        if visit is not None and visit.request.n != 1:
-            about["gen_ai.request.choice.count"] = visit.request.n
+        if record is not None and record.request.n != 1:
+            attributes["gen_ai.request.choice.count"] = record.request.n
         if isinstance(result, ImageResult) and attempt.outcome == "delivered":
-            about |= _delivered(result)
-        return _present(about)
+            attributes |= _result_attributes(result)
+        return _without_none(attributes)
 
-    def _generation(self, attempt: Attempt, visit: Visit | None) -> dict[str, Any]:
-        about = {
+    def _generation_attributes(
+        self, attempt: Attempt, record: AccountRecord | None
+    ) -> dict[str, Any]:
+        attributes = {
             "gen_ai.operation.name": "generate_content",
-            "gen_ai.provider.name": attempt.provider if visit is None else visit.provider,
+            "gen_ai.provider.name": attempt.provider if record is None else record.provider,
             "gen_ai.request.model": self._model,
         }
-        return about if visit is None else {**about, **_server(visit.base_url)}
+        return (
+            attributes if record is None else {**attributes, **_server_attributes(record.base_url)}
+        )
 
     def _count(self, attempt: Attempt, result: ImageResult | Job | None) -> None:
-        to, outcome = self._to, attempt.outcome
-        about = {"wanbridge.provider": attempt.provider, "gen_ai.request.model": self._model}
-        to._attempts.add(
-            1, {**about, "wanbridge.outcome": outcome, "wanbridge.charge": attempt.charge.value}
+        telemetry, outcome = self._telemetry, attempt.outcome
+        attributes = {"wanbridge.provider": attempt.provider, "gen_ai.request.model": self._model}
+        telemetry._attempts.add(
+            1,
+            {**attributes, "wanbridge.outcome": outcome, "wanbridge.charge": attempt.charge.value},
         )
         if isinstance(result, ImageResult) and outcome == "delivered":
-            to._images.add(len(result.images), about)
+            telemetry._images.add(len(result.images), attributes)
         if attempt.cost is not None:
             currency = attempt.cost.currency
-            # OpenTelemetry counts in floats: this is the one place that makes one of money.
+            # OpenTelemetry counts in floats: the one place that converts money to one.
             amount = float(attempt.cost.amount)
-            to._cost.add(amount, {**about, "wanbridge.cost.currency": currency})
+            telemetry._cost.add(amount, {**attributes, "wanbridge.cost.currency": currency})
         if self._operation == "generate" and outcome != "skipped":
-            generation = self._generation(attempt, self._course.visits.get(attempt.provider))
+            generation = self._generation_attributes(
+                attempt, self._record.accounts.get(attempt.provider)
+            )
             if outcome not in _NO_ERRORS:
                 generation["error.type"] = outcome
-            to._generation_seconds.record(attempt.seconds, generation)
+            telemetry._generation_seconds.record(attempt.seconds, generation)
 
 
-def _uncertain(attempt: Attempt) -> str | None:
-    """The key to reconcile an attempt by of which nobody knows whether it was bought."""
+def _receipt_key(attempt: Attempt) -> str | None:
+    """The key to reconcile an attempt of unknown outcome by; None of any other attempt."""
     if attempt.receipt is None or attempt.job is not None or attempt.charge is not Charge.MAYBE:
         return None
     return attempt.receipt.key
 
 
-def _present(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes without the absent ones, which OpenTelemetry does not know."""
-    return {name: value for name, value in about.items() if value is not None}
+def _without_none(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes without those that are None, which OpenTelemetry does not accept."""
+    return {name: value for name, value in attributes.items() if value is not None}
 
 
-def _priced(cost: Money | None) -> dict[str, Any]:
+def _cost_attributes(cost: Money | None) -> dict[str, Any]:
     if cost is None:
         return {}
     return {
@@ -314,7 +318,7 @@ def _priced(cost: Money | None) -> dict[str, Any]:
     }
 
 
-def _delivered(result: ImageResult) -> dict[str, Any]:
+def _result_attributes(result: ImageResult) -> dict[str, Any]:
     return {
         "wanbridge.images": len(result.images),
         "wanbridge.shortfall": result.shortfall,
@@ -323,7 +327,7 @@ def _delivered(result: ImageResult) -> dict[str, Any]:
     }
 
 
-def _server(base_url: str) -> dict[str, Any]:
+def _server_attributes(base_url: str) -> dict[str, Any]:
     parts = urlsplit(base_url)
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    return _present({"server.address": parts.hostname, "server.port": port})
+    return _without_none({"server.address": parts.hostname, "server.port": port})

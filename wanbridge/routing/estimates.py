@@ -15,7 +15,7 @@ from wanbridge.errors import CallFailed, UnsupportedFeature
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.comparison import place
-from wanbridge.money.price_book import Quote
+from wanbridge.money.quotes import Quote
 
 # What an account charges, in the common currency, and what that rests on.
 Common = Callable[[Adapter, Money], tuple[Money | None, tuple[str, ...]]]

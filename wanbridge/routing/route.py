@@ -24,7 +24,7 @@ from wanbridge.model.money import Money
 from wanbridge.model.nearest import did_you_mean
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.budgets import Budget
-from wanbridge.money.price_book import Quote
+from wanbridge.money.quotes import Quote
 
 Order: TypeAlias = Literal["given", "cheapest", "fastest", "spread"]
 Uncertain: TypeAlias = Literal["stop", "pay_again"]

@@ -14,7 +14,7 @@ from wanbridge.cli.request import build_request
 from wanbridge.cli.session import Session
 from wanbridge.client.blocking import Client
 from wanbridge.explain.explanation import Explanation, FieldReport
-from wanbridge.money.price_book import Quote
+from wanbridge.money.quotes import Quote
 from wanbridge.wire import HttpRequest
 
 _STYLES = {

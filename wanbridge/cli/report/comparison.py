@@ -17,7 +17,7 @@ from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.comparison import OLD, Total, Workload
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import Quote
+from wanbridge.money.quotes import Quote
 
 Standing = Literal["ranked", "partial", "unconverted", "unknown", "refused"]
 _TENTH = Decimal("0.1")

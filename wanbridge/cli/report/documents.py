@@ -27,7 +27,7 @@ from wanbridge.model import codec
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.comparison import Total, Workload
-from wanbridge.money.price_book import Quote
+from wanbridge.money.quotes import Quote
 
 Document = dict[str, Any]
 
