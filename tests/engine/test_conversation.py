@@ -130,7 +130,7 @@ def test_who_cannot_take_note_of_a_receipt_stops_the_submit() -> None:
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        next(flow.generate(HALIDE, KITE, key="k", context=FlowRunner(tell=full).context))
+        next(flow.generate(HALIDE, KITE, key="k", context=FlowRunner(emit=full).context))
 
 
 def test_a_listener_that_fails_after_acceptance_loses_nothing() -> None:
@@ -140,7 +140,7 @@ def test_a_listener_that_fails_after_acceptance_loses_nothing() -> None:
         if not isinstance(event, Submitting):
             raise ValueError("broken progress bar")
 
-    result, _ = generate(FlowRunner(tell=fragile), reply(ACCEPTED), reply(DONE))
+    result, _ = generate(FlowRunner(emit=fragile), reply(ACCEPTED), reply(DONE))
 
     assert 1 == len(result.images)
 

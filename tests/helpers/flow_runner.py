@@ -41,7 +41,7 @@ class FlowRunner:
             **{
                 "clock": self.time.clock,
                 "now": self.time.now,
-                "tell": self.events.append,
+                "emit": self.events.append,
                 **context,
             }
         )

@@ -27,7 +27,7 @@ from wanbridge.money.quotes import Quote
 from wanbridge.money.spend_guard import Guard
 from wanbridge.routing.failover import failover
 from wanbridge.routing.health import Health
-from wanbridge.routing.purchase import Generate, Shared
+from wanbridge.routing.purchase import Generate, SharedState
 from wanbridge.routing.route import Candidate, Route
 from wanbridge.wire import HttpResponse
 
@@ -159,7 +159,7 @@ class RoutedCalls:
         self.ledger = ledger or MemoryLedger()
         self.health = Health()
         guard = Guard(self.ledger, in_usd, keeps_all=ledger is not None)
-        self.shared = Shared(self.health, guard)
+        self.shared = SharedState(self.health, guard)
 
     def money(self, name: str) -> Money | None:
         """The price of an account."""

@@ -614,7 +614,7 @@ def test_who_cannot_take_note_still_stops_a_submit(told: pytest.LogCaptureFixtur
     def refuse(event: Event) -> None:
         raise OSError("the disk is full")
 
-    runner = FlowRunner(tell=refuse)
+    runner = FlowRunner(emit=refuse)
 
     with pytest.raises(OSError, match="disk"):
         generate(runner)
@@ -630,7 +630,7 @@ def test_a_listener_that_fails_does_not_blind_the_watch(told: pytest.LogCaptureF
         if not isinstance(event, Submitting):
             raise RuntimeError("deaf")
 
-    generate(FlowRunner(tell=partly), reply(ACCEPTED), reply(DONE))
+    generate(FlowRunner(emit=partly), reply(ACCEPTED), reply(DONE))
 
     assert "halide: accepted as job t-1" in lines(told, logging.DEBUG)
 

@@ -156,7 +156,7 @@ def test_a_job_that_failed_free_of_charge_goes_on_to_the_next() -> None:
 
 
 def test_an_edge_that_blocks_is_tried_again_and_then_left() -> None:
-    """For as long as one may linger with somebody else at hand."""
+    """For as long as a submit may wait while another account could be asked."""
     played = RoutedCalls().ask(ASH, ELM, replies=[EDGE, EDGE, accepted("t-2"), done("t-2")])
 
     assert ["ash", "ash", "elm"] == played.posts
@@ -624,8 +624,8 @@ def test_what_follows_is_the_same_for_every_error(charge: Charge, pays: bool) ->
     elsewhere = decide(ProviderUnavailable("ash", "down", charge), pays_again=pays)
     nowhere = decide(ContentRefused("ash", "no", charge), pays_again=pays)
 
-    assert (charge is Charge.NO or pays) is elsewhere.on
-    assert not nowhere.on
+    assert (charge is Charge.NO or pays) is elsewhere.goes_on
+    assert not nowhere.goes_on
 
 
 def test_a_submit_alone_never_pays_again() -> None:

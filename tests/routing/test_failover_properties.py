@@ -257,7 +257,7 @@ def check_calls(
         pays_again = route.on_uncertain == "pay_again" and not operation.wants_job
         asked: list[str] = []
         flow = routed.flow(
-            *adapters, route=route, operation=operation, key=key, tell=partial(_asked, asked)
+            *adapters, route=route, operation=operation, key=key, emit=partial(_asked, asked)
         )
         calls.append(Call(key, flow, World(data.draw, routed, pays_again, safe), asked))
 

@@ -292,7 +292,7 @@ def test_each_flow_sleeps_as_long_as_it_asked(
     assert len(field.asked_at) <= 1
     if not first_wins and field.asked_at:
         assert End("first", won=False) in ends or End("second") in ends
-    assert all(getgeneratorstate(flow.play) == GEN_CLOSED for flow in field.flows)
+    assert all(getgeneratorstate(flow.flow) == GEN_CLOSED for flow in field.flows)
 
 
 # Interruptions
@@ -500,7 +500,7 @@ def test_a_flow_of_the_race_cannot_be_forgotten() -> None:
 
     field.run()
 
-    assert [first.flow, second.flow] == [flow.play for flow in field.flows]
+    assert [first.flow, second.flow] == [flow.flow for flow in field.flows]
 
 
 def test_what_a_flow_does_while_it_is_closed_is_done_before_the_race_ends() -> None:

@@ -46,7 +46,7 @@ from wanbridge.routing.health import Health
 from wanbridge.routing.purchase import (
     Generate,
     Operation,
-    Shared,
+    SharedState,
     Submit,
     buy_from_account,
     cancel_job,
@@ -102,7 +102,7 @@ class Calls:
         self._clock, self._now, self._chance, self._new_key = clock, now, chance, new_key
         self._rate_limiter = RateLimiter()
         guard = Guard(ledger or MemoryLedger(), self._in_currency, keeps_all=ledger is not None)
-        self._shared = Shared(Health(), guard)
+        self._shared = SharedState(Health(), guard)
         self._routes = routes or {}
         if routes:
             _ = self.router  # which refuses a route to an account that is not configured
@@ -290,7 +290,7 @@ class Calls:
 
     def _watched(
         self,
-        play: Callable[[CallContext], Flow[B]],
+        start: Callable[[CallContext], Flow[B]],
         context: CallContext,
         operation: OperationName,
         request: ImageRequest,
@@ -298,7 +298,7 @@ class Calls:
     ) -> Driver[B]:
         """A conversation that the log and the caller's telemetry watch."""
         model = request.model
-        flow = observe(play, context, self._telemetry, operation=operation, model=model, **named)
+        flow = observe(start, context, self._telemetry, operation=operation, model=model, **named)
         return Driver(flow, context)
 
     def _routed_context(self, route: Route, options: dict[str, Any]) -> CallContext:
@@ -324,15 +324,15 @@ class Calls:
             if not deadline > 0:
                 raise ConfigurationError(f"deadline={deadline!r}: seconds, more than 0")
             timeouts = evolve(timeouts, deadline=float(deadline))
-        tell = on_progress or self._progress
-        if inspect.iscoroutinefunction(tell):
+        emit = on_progress or self._progress
+        if inspect.iscoroutinefunction(emit):
             raise ConfigurationError("on_progress is a coroutine function; nobody would await it")
         return CallContext(
             clock=self._clock,
             now=self._now,
             chance=self._chance,
             timeouts=timeouts,
-            tell=tell or (lambda event: None),
+            emit=emit or (lambda event: None),
             rate_limiter=self._rate_limiter,
             price=self._price,
             origins=self._origins,

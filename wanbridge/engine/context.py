@@ -72,8 +72,8 @@ class CallContext:
         callbacks: Who is called when a job ends; None if nobody is.
         may_drop, check_limits: As in `wanbridge.adapters.fitting.fit`.
         ends_at: When, on `clock`, the whole call ends, whose part this is; None: by *timeouts*.
-        linger: Seconds that a submit may wait for its turn, or to be sent again to who is busy;
-            None: until the deadline. Set where another provider could be asked instead.
+        queue_timeout: Seconds that a submit may wait for its rate limit, or to be sent again to a
+            busy provider; None: until the deadline. Set where another provider could be asked.
         start_by: When, on `clock`, the first byte of a submit has to be under way; None: at
             any time before the deadline. Of a hedged call.
         answer_by: When, on `clock`, a submit has to be answered; None: within its read
@@ -85,7 +85,7 @@ class CallContext:
     now: Callable[[], datetime]
     chance: Callable[[], float] = lambda: 0.0
     timeouts: Timeouts = Timeouts()
-    tell: Callable[[Event], None] = lambda event: None
+    emit: Callable[[Event], None] = lambda event: None
     rate_limiter: RateLimiter = field(factory=RateLimiter)
     price: Callable[[Adapter, ImageRequest, Delivery | None], Money | None] = _no_price
     origins: frozenset[str] = frozenset()
@@ -93,7 +93,7 @@ class CallContext:
     may_drop: Collection[str] = ()
     check_limits: bool = True
     ends_at: float | None = None
-    linger: float | None = None
+    queue_timeout: float | None = None
     start_by: float | None = None
     answer_by: float | None = None
     handles: Handles = field(factory=Handles)
@@ -106,8 +106,8 @@ class CallContext:
     def latest(self, until: float) -> float:
         """Until when, on `clock`, a submit may wait before its first byte; *until* at most."""
         bounds = [until]
-        if self.linger is not None:
-            bounds.append(self.clock() + self.linger)
+        if self.queue_timeout is not None:
+            bounds.append(self.clock() + self.queue_timeout)
         if self.start_by is not None:
             bounds.append(self.start_by)
         return min(bounds)
@@ -123,6 +123,6 @@ class CallContext:
     def report(self, event: Event) -> None:
         """Tell *event*; whoever fails to listen must not cost the job."""
         try:
-            self.tell(event)
+            self.emit(event)
         except Exception:
             log.exception("wanbridge: on_progress failed; the job goes on")

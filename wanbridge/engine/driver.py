@@ -19,8 +19,8 @@ class Driver(Generic[T]):
         effect: To be carried out next; None once the flow has ended.
     """
 
-    def __init__(self, play: Flow[T], context: CallContext) -> None:
-        self._play, self._handles = play, context.handles
+    def __init__(self, flow: Flow[T], context: CallContext) -> None:
+        self._flow, self._handles = flow, context.handles
         self._reply: object = None
         self._error: BaseException | None = None
         self._end: BaseException | None = None
@@ -39,9 +39,9 @@ class Driver(Generic[T]):
         """Go on to the next effect, or to the end."""
         try:
             if self._error is not None:
-                self.effect = self._play.throw(self._error)
+                self.effect = self._flow.throw(self._error)
             else:
-                self.effect = self._play.send(self._reply)
+                self.effect = self._flow.send(self._reply)
         except BaseException as end:
             self.effect, self._end = None, end
 
@@ -77,7 +77,7 @@ class Driver(Generic[T]):
     def close(self) -> None:
         """Give back what the flow holds."""
         try:
-            self._play.close()
+            self._flow.close()
         except BaseException as exc:
             self.mark(exc)
             raise

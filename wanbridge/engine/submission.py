@@ -146,7 +146,7 @@ class Submission:
         if again:
             self.first_sent, now = self.context.clock(), self.context.now()
             self.receipt = evolve(self.receipt, first_sent_at=now, last_sent_at=now)
-        self.context.tell(Submitting(self.receipt))
+        self.context.emit(Submitting(self.receipt))
 
     def _send(self) -> Flow[tuple[Step, HttpResponse]]:
         adapter = self.adapter
@@ -201,7 +201,7 @@ class Submission:
             pause = max(pause, error.retry_after)
         latest = self.until
         if self.op is Op.SUBMIT and error.charge is Charge.NO:
-            if isinstance(error, TransportFailed) and self.context.linger is not None:
+            if isinstance(error, TransportFailed) and self.context.queue_timeout is not None:
                 return None  # somebody else may be there at once
             again = isinstance(error, RateLimited | ProviderUnavailable | TransportFailed)
             latest = self.context.latest(self.until)

@@ -56,7 +56,7 @@ def observe(
 
     def emit(event: Event) -> None:
         try:
-            context.tell(event)
+            context.emit(event)
         except Exception:
             # A ledger or file that cannot store a receipt stops the submit; any other event
             # has happened all the same.
@@ -71,7 +71,7 @@ def observe(
                 observer.end(result, error)
 
     try:
-        result = yield from play(evolve(context, tell=emit))
+        result = yield from play(evolve(context, emit=emit))
     except BaseException as exc:
         end(None, exc)
         raise

@@ -1,4 +1,4 @@
-"""Quotes with what the providers themselves say, where they can be asked before buying."""
+"""Quotes with the live estimates of the providers that give one before buying."""
 
 from __future__ import annotations
 
@@ -29,25 +29,26 @@ def estimate_quotes(
     common: Common,
     context: CallContext,
 ) -> Flow[list[Quote]]:
-    """*quotes*, after asking every account that estimates and has not refused; buys nothing.
+    """*quotes*, with the live estimates of the accounts that give one; buys nothing.
+
+    An account that refuses the request is not asked. One that cannot be asked, or does not
+    answer, keeps the quote from the price file, which says so.
 
     Args:
-        adapters: Who may be asked, by account.
-
-    Whoever cannot be asked, or does not answer, keeps the quote from the price file, which
-    says so.
+        adapters: Those that may be asked, by account.
+        common: What an account charges in the common currency, and what that rests on.
     """
     found = []
     for quote in quotes:
         adapter = adapters.get(quote.provider)
         if adapter is not None and quote.refused is None:
-            found.append((yield from _asked(quote, adapter, request, common, context)))
+            found.append((yield from _estimated(quote, adapter, request, common, context)))
         else:
             found.append(quote)
     return sorted(found, key=place)
 
 
-def _asked(
+def _estimated(
     quote: Quote, adapter: Adapter, request: ImageRequest, common: Common, context: CallContext
 ) -> Flow[Quote]:
     if type(adapter).estimate is Adapter.estimate:

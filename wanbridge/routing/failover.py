@@ -13,7 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Generic, NamedTuple, NoReturn, TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from attrs import define, evolve
 
@@ -43,25 +43,27 @@ from wanbridge.model.result import Attempt, ImageResult
 from wanbridge.money.spend_guard import Held, Unpriced
 from wanbridge.routing.health import Cooling
 from wanbridge.routing.hedge import HedgedFlow, hedge
-from wanbridge.routing.purchase import Operation, Shared, record_purchase
+from wanbridge.routing.purchase import Operation, SharedState, record_purchase
 from wanbridge.routing.route import Candidate, Route
+from wanbridge.routing.trace import RouteTrace
 
 T = TypeVar("T")
 log = logging.getLogger("wanbridge")
 
-# With another provider at hand nobody waits longer than this before anything was sent.
-LINGER = 2.0
+# Seconds that a submit waits for a rate limit or a broken connection while another provider could
+# be asked instead.
+QUEUE_TIMEOUT = 2.0
 
 
 class Decision(NamedTuple):
     """What follows a failure.
 
     Attributes:
-        on: Whether the next provider is asked.
+        goes_on: Whether the next provider is asked.
         why: The reason, as a clause.
     """
 
-    on: bool
+    goes_on: bool
     why: str
 
 
@@ -96,14 +98,14 @@ def failover(
     *,
     key: str,
     context: CallContext,
-    shared: Shared,
+    shared: SharedState,
 ) -> Flow[T]:
     """Ask *candidates*, as ranked, until one has done it.
 
     Raises:
         CallFailed: a failure that ends the route, with every attempt on it.
-        AllProvidersFailed: nobody could do it; each one's reason, in order.
-        BudgetExceeded: the budget alone stood in the way of everyone who could.
+        AllProvidersFailed: no account could do it; each one's reason, in order.
+        BudgetExceeded: the budget alone stood in the way of all that could.
     """
     failing_over = _Failover(operation, route, request, key, context, shared)
     try:
@@ -111,12 +113,12 @@ def failover(
     except BaseException as exc:
         if not isinstance(exc, AllProvidersFailed | GeneratorExit):
             with suppress(AttributeError, TypeError):  # not every exception takes more
-                exc.attempts = failing_over.attempts  # type: ignore[attr-defined]
+                exc.attempts = failing_over.trace.attempts  # type: ignore[attr-defined]
         raise
 
 
 @define
-class _Tried(Generic[T]):
+class _AttemptEnd(Generic[T]):
     """How one attempt ended: with a result, or with an error."""
 
     candidate: Candidate
@@ -126,16 +128,17 @@ class _Tried(Generic[T]):
 
     @property
     def won(self) -> bool:
-        """Whether it brought what was wanted."""
+        """Whether it has a result."""
         return self.result is not None
 
 
 class _Failover(Generic[T]):
-    """One request on its way along a route.
+    """One request by a route, from its first account to the result.
 
     Attributes:
-        trace: Attempts and skips, in order, with the error that each ended with.
-        open: Places in the trace whose end tells who is asked next.
+        trace: Attempts and skips so far.
+        queue: Candidates that were not asked yet, the next one first.
+        cooling: Those that are cooling down, with the seconds that are left.
     """
 
     def __init__(
@@ -145,26 +148,19 @@ class _Failover(Generic[T]):
         request: ImageRequest,
         key: str,
         context: CallContext,
-        shared: Shared,
+        shared: SharedState,
     ) -> None:
         self.operation, self.route, self.request, self.key = operation, route, request, key
         self.context, self.shared, self.until = context, shared, context.until
         self.adapters: dict[str, Adapter] = {}
         self.queue: deque[Candidate] = deque()
         self.cooling: list[tuple[float, Candidate]] = []
-        self.trace: list[tuple[Attempt, Exception | None]] = []
-        self.open: list[int] = []
-        self.tried, self.budget_only = 0, True
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """What was tried and skipped until now."""
-        return tuple(attempt for attempt, _ in self.trace)
+        self.trace = RouteTrace()
 
     def run(self, candidates: Sequence[Candidate]) -> Flow[T]:
         for candidate in candidates:
             if candidate.skipped is not None:
-                self._skip(candidate, candidate.skipped)
+                self.trace.skipped(candidate, candidate.skipped)
         self.queue.extend(c for c in candidates if c.skipped is None)
         self.adapters = {c.account: c.adapter for c in candidates}
         following = self._next()
@@ -176,19 +172,19 @@ class _Failover(Generic[T]):
             if stops:
                 raise stops[0]
             following = self._next()
-            self._tell_next(following)
-        self._nobody()
+            self.trace.followed_by(following[0] if following else None)
+        self.trace.raise_all_failed(self.route)
 
     # -- who is next
 
     def _next(self) -> tuple[Candidate, Held] | None:
-        """The next candidate that may be asked now, with its cost held; None if there is none."""
+        """The next candidate that may be asked now, with its cost held; None if none may."""
         while self.queue:
             candidate = self.queue.popleft()
             if (held := self._admitted(candidate)) is not None:
                 return candidate, held
-        if self.cooling and not self.tried:
-            # Everyone who could do it is cooling down: rather ask who recovers first than nobody.
+        if self.cooling and not self.trace.tried:
+            # All that could do it are cooling down: the one that recovers first is asked at once.
             _, candidate = min(self.cooling, key=lambda pair: pair[0])
             self.cooling.clear()
             if (held := self._admitted(candidate, forced=True)) is not None:
@@ -196,11 +192,11 @@ class _Failover(Generic[T]):
         return None
 
     def _admitted(self, candidate: Candidate, *, forced: bool = False) -> Held | None:
-        """Its cost, held; None if it is skipped."""
+        """The hold on its cost; None if it is skipped."""
         account, now, health = candidate.account, self.context.clock(), self.shared.health
         if now >= self.until:
             late = "not asked: the deadline has passed"
-            self._skip(candidate, ProviderUnavailable(account, late, Charge.NO))
+            self.trace.skipped(candidate, ProviderUnavailable(account, late, Charge.NO))
             return None
         cooling = None if forced else health.cooling(account, now)
         if cooling is None:
@@ -213,25 +209,25 @@ class _Failover(Generic[T]):
                     now=self.context.now(),
                 )
             except (BudgetExceeded, Unpriced) as exc:
-                self._skip(candidate, exc)
+                self.trace.skipped(candidate, exc)
                 return None
             if forced or (cooling := health.admit(account, now)) is None:
                 return held
             held.free()
         self.cooling.append((cooling.seconds, candidate))
-        self._skip(candidate, _cooled(account, cooling))
+        self.trace.skipped(candidate, _cooled(account, cooling))
         return None
 
     def _others(self) -> bool:
-        """Whether somebody else could be asked instead of waiting."""
+        """Whether another account could be asked instead of waiting."""
         now, health = self.context.clock(), self.shared.health
         return any(health.cooling(c.account, now) is None for c in self.queue)
 
     # -- asking
 
-    def _ask(self, candidate: Candidate, held: Held) -> Flow[list[_Tried[T]]]:
-        """One attempt, or two at once; how those that have ended did so."""
-        self.tried += 1
+    def _ask(self, candidate: Candidate, held: Held) -> Flow[list[_AttemptEnd[T]]]:
+        """One attempt, or two at once; how each that has ended did so."""
+        self.trace.tried += 1
         after, handles = self.route.hedge_after, self.context.handles
         if after is None or not self._others():
             return [(yield from self._try(candidate, held, handles))]
@@ -242,13 +238,13 @@ class _Failover(Generic[T]):
         return (yield from self._both(candidate, first, at))
 
     def _both(
-        self, candidate: Candidate, first: Flow[_Tried[T]], at: float
-    ) -> Flow[list[_Tried[T]]]:
-        """A second one from *at* on; the faster counts, and both are paid."""
+        self, candidate: Candidate, first: Flow[_AttemptEnd[T]], at: float
+    ) -> Flow[list[_AttemptEnd[T]]]:
+        """A second attempt from *at* on; the faster one counts, and both may be charged."""
         clock, began = self.context.clock, self.context.clock()
         asked = [(candidate, self.context.handles, began)]
 
-        def second() -> Flow[_Tried[T]] | None:
+        def second() -> Flow[_AttemptEnd[T]] | None:
             try:
                 following = self._next()
             except ConfigurationError:
@@ -256,11 +252,11 @@ class _Failover(Generic[T]):
                 return None
             if following is None:
                 return None
-            self.tried += 1
+            self.trace.tried += 1
             asked.append((following[0], Handles(), clock()))
             return self._try(*following, asked[-1][1])
 
-        flows: list[HedgedFlow[_Tried[T]]] = []
+        flows: list[HedgedFlow[_AttemptEnd[T]]] = []
         why = "it was interrupted"
         try:
             ended = yield from hedge(flows, first, second, at=at, clock=clock)
@@ -274,18 +270,18 @@ class _Failover(Generic[T]):
         finally:
             for flow, (who, handles, since) in zip(flows, asked, strict=True):
                 if flow.ended is None:
-                    self._left(who, handles, clock() - since, why)
+                    self.trace.abandoned(who, handles, clock() - since, why)
 
     def _try(
         self, candidate: Candidate, held: Held, handles: Handles, *, hedge_at: float | None = None
-    ) -> Flow[_Tried[T]]:
-        """One attempt. Whatever the provider does to it comes back as a value."""
+    ) -> Flow[_AttemptEnd[T]]:
+        """One attempt. Errors of the provider are returned, not raised."""
         adapter, began = candidate.adapter, self.context.clock()
         handles.receipt = handles.job = None
         context = evolve(
             self.context,
             ends_at=self.until,
-            linger=LINGER if self._others() else None,
+            queue_timeout=QUEUE_TIMEOUT if self._others() else None,
             start_by=hedge_at,
             answer_by=hedge_at if self._pays_again else None,
             handles=handles,
@@ -308,21 +304,21 @@ class _Failover(Generic[T]):
                 error = settled
         except (CallFailed, UnsupportedFeature) as exc:
             error = exc
-        return _Tried(candidate, self.context.clock() - began, result, error)
+        return _AttemptEnd(candidate, self.context.clock() - began, result, error)
 
     def _record(
         self,
-        play: Callable[[CallContext], Flow[T]],
+        start: Callable[[CallContext], Flow[T]],
         adapter: Adapter,
         context: CallContext,
         held: Held,
     ) -> Flow[T]:
-        return record_purchase(play, adapter, self.request.model, context, self.shared, held)
+        return record_purchase(start, adapter, self.request.model, context, self.shared, held)
 
     def _settled(
         self, error: SubmissionUncertain, adapter: Adapter, context: CallContext, held: Held
     ) -> Flow[T]:
-        """What an uncertain submit has come to.
+        """Look an uncertain submit up, and go on with it if it was accepted.
 
         Raises:
             SubmissionUncertain: *error*; free of charge if it surely was not accepted.
@@ -349,7 +345,7 @@ class _Failover(Generic[T]):
         raise error
 
     def _look_up(self, receipt: Receipt, adapter: Adapter, context: CallContext) -> Flow[Found]:
-        """Look a submit up; again if waiting for it can settle it and is wanted."""
+        """Look a submit up; a second time where waiting can settle it and is wanted."""
         found = yield from reconciliation.reconcile(
             adapter, receipt, context=context, until=self.until
         )
@@ -366,10 +362,10 @@ class _Failover(Generic[T]):
 
     @property
     def _pays_again(self) -> bool:
-        # A job has no place for what else may have been bought; a result has.
+        # A result has notes for what else may have been bought; a job has none.
         return self.route.on_uncertain == "pay_again" and not self.operation.wants_job
 
-    def _finished(self, tried: _Tried[T]) -> T:
+    def _finished(self, tried: _AttemptEnd[T]) -> T:
         result = tried.result
         assert result is not None
         if not isinstance(result, ImageResult):
@@ -377,100 +373,33 @@ class _Failover(Generic[T]):
         attempt = evolve(result.attempts[-1], seconds=tried.seconds, detail=tried.candidate.reason)
         result = evolve(
             result,
-            attempts=(*self.attempts, attempt),
-            notes=(*result.notes, *map(self._paid_again, filter(_may_cost, self.attempts))),
+            attempts=(*self.trace.attempts, attempt),
+            notes=(*result.notes, *map(self._paid_again, filter(_may_cost, self.trace.attempts))),
         )
         self.context.handles.result, self.context.handles.receipt = result, None
         return cast("T", result)
 
     def _paid_again(self, attempt: Attempt) -> Note:
-        """What an attempt that brought nothing may cost beside the one that did."""
+        """The note on what a failed attempt may cost beside the one that delivered."""
         at_risk = self.context.price(self.adapters[attempt.provider], self.request, None)
         amount = f" {at_risk}" if at_risk is not None else ""
         detail = f"paid again: {attempt.provider} may charge{amount} too ({attempt.detail})"
         return Note("route", "info", detail)
 
-    def _failed(self, tried: _Tried[T]) -> Exception | None:
-        """Take note of a failure; the error if it ends the route."""
+    def _failed(self, tried: _AttemptEnd[T]) -> Exception | None:
+        """Add a failure to the trace; the error if it ends the route."""
         if (error := tried.error) is None:
             return None
         said = decide(error, pays_again=self._pays_again)
-        job, receipt, charge = None, None, Charge.NO
-        if isinstance(error, CallFailed):
-            charge, job = error.charge, error.job
-            receipt = error.receipt if charge is Charge.MAYBE and job is None else None
-        if said.on:
-            self.open.append(len(self.trace))
-        attempt = Attempt(
-            provider=tried.candidate.account,
-            outcome=type(error).__name__,
-            charge=charge,
-            seconds=tried.seconds,
-            detail=f"{_message(error)}; {said.why}",
-            job=job,
-            receipt=receipt,
-        )
-        self.trace.append((attempt, error))
-        return None if said.on else error
-
-    def _left(self, candidate: Candidate, handles: Handles, seconds: float, why: str) -> None:
-        """Take note of an attempt that was given up while it ran."""
-        sent = handles.job is not None or handles.receipt is not None
-        attempt = Attempt(
-            provider=candidate.account,
-            outcome="left",
-            charge=Charge.MAYBE if sent else Charge.NO,
-            seconds=seconds,
-            detail=why,
-            job=handles.job,
-            receipt=None if handles.job else handles.receipt,
-        )
-        self.trace.append((attempt, None))
-
-    def _skip(self, candidate: Candidate, error: Exception) -> None:
-        """Take note of an account that is not asked."""
-        if candidate.skipped is None and not isinstance(error, BudgetExceeded):
-            self.budget_only = False
-        attempt = Attempt(
-            provider=candidate.account,
-            outcome="skipped",
-            charge=Charge.NO,
-            detail=candidate.reason if candidate.skipped else _message(error),
-        )
-        self.trace.append((attempt, error))
-
-    def _tell_next(self, following: tuple[Candidate, Held] | None) -> None:
-        """Complete the trace with who is asked next."""
-        what = f"so {following[0].account} was asked" if following else "and nobody was left to ask"
-        for place in self.open:
-            attempt, error = self.trace[place]
-            self.trace[place] = evolve(attempt, detail=f"{attempt.detail}, {what}"), error
-        self.open.clear()
-
-    def _nobody(self) -> NoReturn:
-        errors = []
-        for attempt, error in self.trace:
-            assert error is not None
-            error.attempts = (attempt,)  # type: ignore[attr-defined]
-            errors.append(error)
-        budget = [error for error in errors if isinstance(error, BudgetExceeded)]
-        if budget and self.budget_only and not self.tried:
-            raise min(budget, key=lambda e: e.needed.amount)
-        skipped = len(errors) - self.tried
-        raise AllProvidersFailed(
-            f"route {self.route.title}: {self.tried} tried, {skipped} not asked", errors
-        )
+        self.trace.failed(tried.candidate, error, tried.seconds, why=said.why, goes_on=said.goes_on)
+        return None if said.goes_on else error
 
 
 def _may_cost(attempt: Attempt) -> bool:
     return attempt.charge is not Charge.NO
 
 
-def _message(error: Exception) -> str:
-    return error.message if isinstance(error, CallFailed) else str(error)
-
-
 def _cooled(account: str, cooling: Cooling) -> CallFailed:
-    """An account that is not asked for now, as an error."""
+    """The error of an account that is skipped while it cools down."""
     kind = CreditExhausted if cooling.parked else ProviderUnavailable
     return kind(account, str(cooling), Charge.NO)

@@ -1,6 +1,6 @@
-"""How the accounts of a client fare: cool-downs, parked accounts, and how long they take.
+"""Circuit breakers of the accounts of a client: cool-downs, parked accounts, and latencies.
 
-Shared by all calls of a client. Values, not waiting; the clock is an argument.
+Shared by all calls of a client. Nothing waits here; the clock is an argument.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from wanbridge.errors import (
 COOL, COOL_MOST = 30.0, 600.0
 # After a rate limit that names no time.
 COOL_BUSY = 5.0
-# An empty account is asked again after this: somebody may have topped it up.
+# An empty account is asked again after this: it may have been topped up.
 PARKED = 600.0
-# Failed generations in a row that are no accident any more.
+# Failed generations in a row after which an account cools down.
 STRIKES = 3
-_NO_ACCIDENT = (GenerationFailed, TaskLost, MalformedResponse)
-# A trial call that is never heard of again frees the place.
+_STRIKING = (GenerationFailed, TaskLost, MalformedResponse)
+# A trial call that never reports frees its place after this.
 TRIAL = 120.0
-# Latencies are forgotten after an hour, so that whoever was slow gets another chance.
+# Latencies are forgotten after an hour, so that a slow account gets another chance.
 MEASURED_FOR, MEASURED_MOST = 3600.0, 32
 
 
 @frozen
 class Cooling:
-    """An account that is not asked at the moment.
+    """Why an account is not asked at the moment.
 
     Attributes:
         seconds: Until it may be tried again; 0 while another call is trying.
@@ -60,7 +60,7 @@ class Cooling:
 
 @define
 class _State:
-    """What is known of one account.
+    """The circuit breaker of one account.
 
     Attributes:
         since, until: Begin and end of the cool-down on the clock; *until* is None without one.
@@ -81,20 +81,20 @@ class _State:
     tried: float = 0.0
     trial: float | None = None
 
-    def tells(self, began: float | None) -> bool:
-        """Whether a call that *began* then can tell how the account is now."""
+    def concerns(self, began: float | None) -> bool:
+        """Whether the outcome of a call that *began* then says how the account is now."""
         if began is None or self.until is None:
             return True
         return began >= (self.since if self.trial is None else self.tried)
 
     def cool(self, now: float, seconds: float) -> None:
-        """Leave the account alone for *seconds* from *now*."""
+        """Begin a cool-down of *seconds* at *now*."""
         self.until, self.length = now + seconds, seconds
 
 
 @define(eq=False)
 class Health:
-    """How the accounts of a client fare.
+    """Circuit breakers and latencies of the accounts of a client.
 
     Reports say when their call *began* (None: just now): a call from before a cool-down, or from
     before the trial that follows it, neither ends nor prolongs it.
@@ -132,17 +132,17 @@ class Health:
         return None
 
     def up(self, account: str, began: float | None = None) -> None:
-        """It accepted a call."""
+        """Report that it accepted a call."""
         with self._lock:
             state = self._states.get(account)
-            if state is not None and state.tells(began):
+            if state is not None and state.concerns(began):
                 state.until, state.trial, state.times, state.parked = None, None, 0, False
 
     def delivered(self, account: str, model: str, now: float, seconds: float) -> None:
-        """It delivered, in so many seconds."""
+        """Report that it delivered *model*, in so many seconds."""
         with self._lock:
             state = self._states.get(account)
-            if state is not None and state.tells(now - seconds):
+            if state is not None and state.concerns(now - seconds):
                 del self._states[account]
             elif state is not None:
                 state.strikes = 0
@@ -152,23 +152,23 @@ class Health:
     def failed(
         self, account: str, error: CallFailed, now: float, began: float | None = None
     ) -> Cooling | None:
-        """It failed; the cool-down that begins with it, None if none does."""
+        """Report that it failed; returns the cool-down that begins with it, None if none does."""
         with self._lock:
             state = self._states.setdefault(account, _State())
-            tells = state.tells(began)
+            concerns = state.concerns(began)
             on_trial = state.trial is not None
-            if tells:
+            if concerns:
                 state.trial = None
             seconds = self._pause(state, error)
             if seconds is None:
-                if tells and _answered(error) and not state.parked:
+                if concerns and _answered(error) and not state.parked:
                     state.until, state.times = None, 0
                 return None
             empty = isinstance(error, CreditExhausted)
             cooling = state.until is not None and state.until > now
-            if not tells or (cooling and not on_trial):
+            if not concerns or (cooling and not on_trial):
                 # It was under way when the cool-down began; only a longer one is news.
-                longer = seconds if empty and not state.parked else _asked(error)
+                longer = seconds if empty and not state.parked else _requested(error)
                 if cooling and state.until is not None and now + longer > state.until:
                     state.cool(now, longer)
                     state.parked = state.parked or empty
@@ -181,14 +181,14 @@ class Health:
             return Cooling(seconds, state.reason, state.parked)
 
     def withdrawn(self, account: str, began: float | None = None) -> None:
-        """A call ended without saying anything of the account."""
+        """Report that a call ended without saying anything of the account."""
         with self._lock:
             state = self._states.get(account)
-            if state is not None and state.tells(began):
+            if state is not None and state.concerns(began):
                 state.trial = None
 
     def medians(self, model: str, now: float) -> dict[str, float]:
-        """Seconds that *model* took lately, by account; without who was not measured."""
+        """Median seconds that *model* took lately, by account; only those that were measured."""
         from statistics import median  # which loads 10 modules
 
         found = {}
@@ -202,7 +202,7 @@ class Health:
 
     @staticmethod
     def _pause(state: _State, error: CallFailed) -> float | None:
-        """Seconds to leave it alone; None if this is no reason to."""
+        """Length of the cool-down in seconds; None if this begins none."""
         longer: float = 2 ** min(state.times, 10)
         match error:
             case CreditExhausted():
@@ -210,23 +210,23 @@ class Health:
             case RateLimited(status=None, code=None):
                 return None  # our own rate limit: nothing was sent
             case RateLimited():
-                return max(COOL_BUSY, _asked(error))
+                return max(COOL_BUSY, _requested(error))
             case SubmissionUncertain(__cause__=CallFailed(elsewhere=False)):
                 return None
-            case ProviderError(final=False, elsewhere=True) if isinstance(error, _NO_ACCIDENT):
+            case ProviderError(final=False, elsewhere=True) if isinstance(error, _STRIKING):
                 pass
             case ProviderError(final=True, elsewhere=True):
                 pass
             case ProviderUnavailable() | TransportFailed() | SubmissionUncertain():
-                return max(min(COOL * longer, COOL_MOST), _asked(error))
+                return max(min(COOL * longer, COOL_MOST), _requested(error))
             case _:
                 return None  # the request, the key or the caller's deadline ended it
         state.strikes += 1
         return min(COOL * longer, COOL_MOST) if state.strikes >= STRIKES else None
 
 
-def _asked(error: CallFailed) -> float:
-    """Seconds that the provider itself asked for."""
+def _requested(error: CallFailed) -> float:
+    """Seconds that the provider's own ``Retry-After`` asks for."""
     said = error.__cause__ if isinstance(error, SubmissionUncertain) else error
     asked = said.retry_after if isinstance(said, ProviderError) else None
     return min(asked or 0.0, COOL_MOST)

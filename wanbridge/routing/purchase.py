@@ -1,4 +1,4 @@
-"""One purchase, with what all calls of a client share: health is told how it goes, and the ledger.
+"""One purchase, reported to what all calls of a client share: health and ledger.
 
 As in `wanbridge.engine.conversation`, these are generators: they decide, the clients carry out.
 """
@@ -32,7 +32,7 @@ log = logging.getLogger("wanbridge")
 
 
 class Operation(Protocol[T_co]):
-    """What is asked of a provider: pictures, or the job of a purchase.
+    """What a call wants of a provider: pictures, or the job of a purchase.
 
     Attributes:
         name: As telemetry reports it.
@@ -51,14 +51,14 @@ class Operation(Protocol[T_co]):
         context: CallContext,
         fitted: FittedRequest | None = None,
     ) -> Flow[T_co]:
-        """Buy it."""
+        """Buy it; arguments as of `wanbridge.engine.conversation.generate`."""
 
     def resume(self, adapter: Adapter, job: Job, *, context: CallContext) -> Flow[T_co]:
-        """Go on with a purchase that turned out to be accepted."""
+        """Go on with a purchase whose look-up found a job."""
 
 
 class Generate:
-    """Pictures."""
+    """A call that wants pictures."""
 
     name: OperationName = "generate"
     wants_job = False
@@ -67,7 +67,7 @@ class Generate:
 
 
 class Submit:
-    """The job."""
+    """A call that wants the job."""
 
     name: OperationName = "submit"
     wants_job = True
@@ -75,13 +75,13 @@ class Submit:
 
     @staticmethod
     def resume(adapter: Adapter, job: Job, *, context: CallContext) -> Flow[Job]:
-        """It is the job that was wanted."""
+        """Return *job*, which is what the call wants."""
         yield from ()
         return job
 
 
 @frozen
-class Shared:
+class SharedState:
     """What all calls of a client have in common.
 
     Attributes:
@@ -100,32 +100,32 @@ def buy_from_account(
     *,
     key: str,
     context: CallContext,
-    shared: Shared,
+    shared: SharedState,
 ) -> Flow[T]:
-    """At one account, which the caller has named: nobody else is asked, cooling down or not."""
+    """Buy at the one account that the caller has named, cooling down or not."""
     held = shared.guard.hold(None, None, adapter, key=key, now=context.now())
 
-    def play(context: CallContext) -> Flow[T]:
+    def start(context: CallContext) -> Flow[T]:
         return operation.begin(adapter, request, key=key, context=context)
 
-    return (yield from record_purchase(play, adapter, request.model, context, shared, held))
+    return (yield from record_purchase(start, adapter, request.model, context, shared, held))
 
 
 def record_purchase(
-    play: Callable[[CallContext], Flow[T]],
+    start: Callable[[CallContext], Flow[T]],
     adapter: Adapter,
     model: str,
     context: CallContext,
-    shared: Shared,
+    shared: SharedState,
     held: Held,
 ) -> Flow[T]:
-    """One purchase, with health and ledger told how it goes."""
+    """Run one purchase, and report its outcome to health and ledger."""
     health, account, began = shared.health, adapter.account, context.clock()
     try:
         if held or health.cooling(account, began) is not None:
-            result = yield from play(_recording(context, held, lambda: health.up(account, began)))
+            result = yield from start(_recording(context, held, lambda: health.up(account, began)))
         else:
-            result = yield from play(context)
+            result = yield from start(context)
     except CallFailed as exc:
         if _was_withdrawn(exc, context):
             health.withdrawn(account, began)
@@ -152,34 +152,34 @@ def record_purchase(
 
 
 def _was_withdrawn(error: CallFailed, context: CallContext) -> bool:
-    """Whether it only was not under way in time for a hedged call."""
+    """Whether the first attempt of a hedged call was only not under way in time."""
     if context.start_by is None or context.clock() < context.start_by:
         return False
     return isinstance(error, TransportFailed) and error.charge is Charge.NO
 
 
 def _recording(context: CallContext, held: Held, up: Callable[[], None]) -> CallContext:
-    """A context that reports to the ledger first: what it cannot record is not sent.
+    """A context whose events go to the ledger first: what it cannot record is not sent.
 
     Args:
         up: Called when the submit is accepted.
     """
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         if isinstance(event, Submitting):
             held.note(event.receipt)
         elif isinstance(event, Accepted):
             up()
             held.keep(event.job)
-        context.tell(event)
+        context.emit(event)
 
-    return evolve(context, tell=tell)
+    return evolve(context, emit=emit)
 
 
 def wait_for_job(
-    adapter: Adapter, job: Job, *, context: CallContext, shared: Shared
+    adapter: Adapter, job: Job, *, context: CallContext, shared: SharedState
 ) -> Flow[ImageResult]:
-    """An accepted job to its end; what was held for it is settled, and its pictures listed."""
+    """Wait for an accepted job; its hold is settled, and its pictures listed."""
     try:
         result = yield from flow.wait(adapter, job, context=context)
     except CallFailed as exc:
@@ -190,8 +190,10 @@ def wait_for_job(
     return result
 
 
-def poll_job(adapter: Adapter, job: Job, *, context: CallContext, shared: Shared) -> Flow[Step]:
-    """One poll of an accepted job; if it has ended, what was held for it is settled."""
+def poll_job(
+    adapter: Adapter, job: Job, *, context: CallContext, shared: SharedState
+) -> Flow[Step]:
+    """Poll an accepted job once; if it has ended, its hold is settled."""
     try:
         step = yield from flow.look(adapter, job, context=context)
     except CallFailed as exc:
@@ -204,16 +206,16 @@ def poll_job(adapter: Adapter, job: Job, *, context: CallContext, shared: Shared
     return step
 
 
-def _settle_ended(adapter: Adapter, job: Job, charge: Charge, shared: Shared) -> None:
-    """Without a picture; what nobody knows stays held."""
+def _settle_ended(adapter: Adapter, job: Job, charge: Charge, shared: SharedState) -> None:
+    """Settle a job that ended without a picture; a charge that is unknown stays held."""
     if charge is not Charge.MAYBE:
         shared.guard.settle_all(adapter, job, None, bought=charge is Charge.YES)
 
 
 def reconcile_receipt(
-    adapter: Adapter, receipt: Receipt, *, context: CallContext, shared: Shared
+    adapter: Adapter, receipt: Receipt, *, context: CallContext, shared: SharedState
 ) -> Flow[Found]:
-    """An uncertain submit, looked up; what was held for it is given back if nothing came of it."""
+    """Look an uncertain submit up; its hold is released if it was not accepted."""
     found = yield from reconciliation.reconcile(adapter, receipt, context=context)
     if isinstance(found, NotAccepted):
         shared.guard.settle_all(adapter, receipt, None, bought=False)
@@ -223,9 +225,9 @@ def reconcile_receipt(
 
 
 def cancel_job(
-    adapter: Adapter, job: Job, *, context: CallContext, shared: Shared
+    adapter: Adapter, job: Job, *, context: CallContext, shared: SharedState
 ) -> Flow[Cancelled | TooLate]:
-    """A job, cancelled; what was held for it is given back if that costs nothing."""
+    """Cancel a job; its hold is released if that costs nothing."""
     found = yield from exchanges.converse(adapter, adapter.cancel(job), context=context)
     if isinstance(found, Cancelled):
         _settle_ended(adapter, job, found.charge, shared)
@@ -233,9 +235,9 @@ def cancel_job(
 
 
 def refresh_job(
-    adapter: Adapter, job: Job, *, context: CallContext, shared: Shared
+    adapter: Adapter, job: Job, *, context: CallContext, shared: SharedState
 ) -> Flow[tuple[Image, ...]]:
-    """New links to a finished job's pictures, which are listed instead of the old ones."""
+    """Get new links to a finished job's pictures, which are listed instead of the old ones."""
     images = yield from exchanges.converse(adapter, adapter.refresh(job), context=context)
     shared.guard.renewed(job, images, context.now())
     return images

@@ -90,7 +90,7 @@ class _Scene:
     effects: int = 0
 
     def play(self) -> ImageResult | CallFailed:
-        context = CallContext(clock=lambda: self.seconds, now=self._now, tell=self.events.append)
+        context = CallContext(clock=lambda: self.seconds, now=self._now, emit=self.events.append)
         flow = generate(self.adapter, self.request, key=KEY, context=context)
         try:
             effect = next(flow)
