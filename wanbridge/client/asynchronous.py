@@ -29,7 +29,7 @@ class AsyncClient(BaseClient):
     """`Client` for asyncio: the same methods, awaited.
 
     Args:
-        http: An ``httpx.AsyncClient`` of one's own, which must not retry or follow redirects.
+        http: The caller's own ``httpx.AsyncClient``, which must not retry or follow redirects.
             Over a transport that is not the library's own, an exchange that buys is ended by a
             timer, which also has to allow for the wait for a connection: the call's deadline.
     """

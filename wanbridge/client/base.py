@@ -1,4 +1,4 @@
-"""What both clients share: accounts, call contexts, and everything that needs no socket."""
+"""What both clients share: configuration, and everything that needs no provider to answer."""
 
 from __future__ import annotations
 
@@ -171,13 +171,21 @@ class BaseClient:
         )
 
     def adopt(self, receipt: Receipt, task_id: str) -> Job:
-        """The job of an uncertain submit, by the caller's word that *task_id* is its task."""
+        """The job of an uncertain submit, where the caller knows that *task_id* is its task.
+
+        Args:
+            receipt: Of the submit.
+            task_id: The provider's id of the task, as its dashboard or support gives it.
+
+        Raises:
+            ConfigurationError: no account is configured for where it was sent, or the id is none.
+        """
         return self._calls.adopt(receipt, task_id)
 
     # -- inner ------------------------------------------------------------------------------
 
     def _close(self) -> None:
-        """Give back what is this client's own."""
+        """Close what this client has opened itself."""
         if self._own_ledger is not None:
             self._own_ledger.close()
 

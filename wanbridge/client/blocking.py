@@ -36,17 +36,17 @@ class Client(BaseClient):
         adapters: The accounts; see also `from_env`, `from_config` and `sandbox`.
         default: The account for calls that name none.
         timeouts: How long to wait for what; by default as in `Timeouts`.
-        routes: Routes by name; ``default`` is used where a call names nobody.
+        routes: Routes by name; ``default`` is used where a call names neither account nor route.
         rates: Exchange rates, to compare prices and to count under budgets.
         prices: Instead of those that come with wanbridge.
         ledger: Keeps what is spent, what is open, and what is delivered and not saved yet, also
             for later processes; by default budgets hold within this client. It stays the
             caller's to close.
         telemetry: Watches every call; see `wanbridge.observability.opentelemetry.OpenTelemetry`.
-        on_progress: Told every event of every call; see `wanbridge.engine.events.Event`.
+        on_progress: Called with every event of every call; see `wanbridge.engine.events.Event`.
         callbacks: Receives providers' callbacks in this process: jobs are given an address
             where the provider has callbacks, and a call ends the wait for the next poll.
-        http: An ``httpx.Client`` of one's own, which must not retry or follow redirects. The
+        http: The caller's own ``httpx.Client``, which must not retry or follow redirects. The
             connections that it makes from now on keep to the bounds of exchanges; a transport
             that is not the library's own has to end them itself.
         clock, now, sleep, chance, new_key: For tests.
@@ -114,21 +114,21 @@ class Client(BaseClient):
             check_limits: False sends what breaks a documented limit anyway.
             deadline: Seconds for the whole call.
             key: Of this logical call, the same for all it sends; a random one by default.
-            on_progress: Told every event of this call, instead of the client's.
+            on_progress: Called with every event of this call, instead of the client's.
             model, n, size, ...: Fields of `ImageRequest`.
 
         Raises:
             InvalidRequest, UnsupportedFeature, ConfigurationError: nothing was sent.
-            AllProvidersFailed: nobody on the route could do it; see ``.attempts``.
+            AllProvidersFailed: no account of the route could do it; see ``.attempts``.
             BudgetExceeded: nothing was sent.
-            SubmissionUncertain: nobody knows whether it was bought; see ``.receipt``.
+            SubmissionUncertain: it is unknown whether it was bought; see ``.receipt``.
             DeadlineExceeded: it was bought and goes on; see ``.job``.
             CallFailed: see `wanbridge.errors`.
         """
         return self._runner.run(self._calls.generate(request, how))
 
     def submit(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> Job:
-        """Buy pictures and come back with the job; arguments and errors as `generate`.
+        """Buy pictures and return the job without waiting; arguments and errors as `generate`.
 
         Raises:
             UnsupportedFeature: also where this mode answers with the pictures at once.
@@ -151,23 +151,57 @@ class Client(BaseClient):
         deadline: float | None = None,
         on_progress: Progress | None = None,
     ) -> ImageResult:
-        """Go on with a job, also one of another process, until it has ended."""
+        """Wait for a job, also one of another process, until it has ended.
+
+        Args:
+            deadline: Seconds for this wait; None is the client's.
+            on_progress: Called with every event of this call, instead of the client's.
+
+        Raises:
+            DeadlineExceeded: the job goes on; see ``.job``.
+            CallFailed: the job has ended without a picture, or the key is refused.
+            ConfigurationError: no account is configured for where the job was accepted.
+        """
         return self._runner.run(self._calls.wait(job, deadline, on_progress))
 
     def cancel(self, job: Job) -> Cancelled | TooLate:
-        """Cancel a job at the provider, where it can."""
+        """Cancel a job at the provider.
+
+        Returns:
+            `Cancelled` with what that costs, or `TooLate` if the job has ended or runs already.
+
+        Raises:
+            UnsupportedFeature: this provider cannot cancel.
+            CallFailed: it could not be reached, or refused.
+        """
         return self._runner.run(self._calls.cancel(job))
 
     def balance(self, provider: str | None = None) -> Money:
-        """What is left on an account, where the provider tells."""
+        """What is left on an account: an amount in a currency or in the provider's credits.
+
+        Args:
+            provider: Account name; None is the default or only account.
+
+        Raises:
+            UnsupportedFeature: this provider has no such call.
+            CallFailed: it could not be reached, or refused.
+        """
         return self._runner.run(self._calls.balance(provider))
 
     def models(self, provider: str | None = None) -> tuple[ModelInfo, ...]:
-        """What a provider lists, where it does."""
+        """The Wan 2.7 image models that a provider lists.
+
+        Args:
+            provider: Account name; None is the default or only account.
+
+        Raises:
+            UnsupportedFeature: this provider has no such call.
+            CallFailed: it could not be reached, or refused.
+        """
         return self._runner.run(self._calls.models(provider))
 
     def compare(self, request: ImageRequest | str = "", /, **how: Unpack[Comparing]) -> list[Quote]:
-        """What a request would cost at every account; needs no key and calls nobody.
+        """What a request would cost at every account; needs no key and sends nothing.
 
         Comparable prices come first, the cheapest first; then those without a rate, those that
         are unknown, and the accounts that cannot take the request, with the reason.
@@ -194,22 +228,47 @@ class Client(BaseClient):
     def estimate(
         self, request: ImageRequest | str = "", /, *, provider: str | None = None, **fields: Any
     ) -> Money:
-        """What the provider itself says a request would cost, where it does; buys nothing."""
+        """What the provider itself says a request would cost; buys nothing.
+
+        Args:
+            provider: Account name; None is the default or only account.
+            fields: Fields of `ImageRequest`.
+
+        Raises:
+            UnsupportedFeature: this provider gives no estimates, or cannot take the request.
+            CallFailed: it could not be reached, or refused.
+        """
         return self._runner.run(self._calls.estimate(request, provider, fields))
 
     def refresh(self, job: Job) -> tuple[Image, ...]:
-        """New links to a finished job's pictures, where the provider renews them.
+        """New links to a finished job's pictures.
 
         A ledger lists them instead of the old ones, so `save` these.
+
+        Raises:
+            UnsupportedFeature: this provider does not renew links.
+            CallFailed: it could not be reached, or refused.
         """
         return self._runner.run(self._calls.refresh(job))
 
     def reconcile(self, receipt: Receipt) -> Found:
-        """Look an uncertain submit up: a `Job`, `NotAccepted` or `StillUnknown`."""
+        """Look an uncertain submit up; nothing is sent again.
+
+        Returns:
+            The `Job` if it was accepted; `NotAccepted` if it surely was not, and cost nothing;
+            `StillUnknown` with candidates and when to look again, where that is known.
+
+        Raises:
+            CallFailed: the provider could not be reached, or refused.
+            ConfigurationError: no account is configured for where it was sent.
+        """
         return self._runner.run(self._calls.reconcile(receipt))
 
     def measure(self, request: ImageRequest) -> ImageRequest:
-        """*request* with the sizes of its input images, of which the first bytes are fetched."""
+        """*request* with the sizes of its input images, of which the first bytes are fetched.
+
+        An image whose size cannot be read stays as it is.
+        """
         return self._runner.run(self._calls.measure(request))
 
     def download(self, image: Image) -> Image:

@@ -66,7 +66,7 @@ B = TypeVar("B", ImageResult, Job)
 
 
 class Calls:
-    """Makes a `Driver` of each call: which account or route, in which context, watched by whom.
+    """Makes a `Driver` of each call: at which account or by which route, in which context.
 
     Args:
         accounts: Of the client.
@@ -123,20 +123,20 @@ class Calls:
         )
 
     def generate(self, request: ImageRequest | str, how: Call) -> Driver[ImageResult]:
-        """A purchase of pictures."""
+        """Buy pictures."""
         return self._buy(Generate(), request, how)
 
     def submit(self, request: ImageRequest | str, how: Call) -> Driver[Job]:
-        """A purchase whose job is wanted."""
+        """Buy pictures; the result is the job."""
         return self._buy(Submit(), request, how)
 
     def wait(
         self, job: Job, deadline: float | None, on_progress: Progress | None
     ) -> Driver[ImageResult]:
-        """An accepted job to its end."""
+        """Wait for an accepted job."""
         adapter = self._accounts.where(job)
         context = self._context(deadline=deadline, on_progress=on_progress)
-        return self._watched(
+        return self._observed(
             lambda context: wait_for_job(adapter, job, context=context, shared=self._shared),
             context,
             "wait",
@@ -145,12 +145,12 @@ class Calls:
         )
 
     def look(self, job: Job) -> Driver[Step]:
-        """One poll of an accepted job."""
+        """Poll an accepted job once."""
         adapter, context = self._accounts.where(job), self._context()
         return Driver(poll_job(adapter, job, context=context, shared=self._shared), context)
 
     def reconcile(self, receipt: Receipt) -> Driver[Found]:
-        """The look-up of an uncertain submit."""
+        """Look an uncertain submit up."""
         adapter = self._accounts.where(receipt)
         context = self._context()
         return Driver(
@@ -158,29 +158,29 @@ class Calls:
         )
 
     def cancel(self, job: Job) -> Driver[Cancelled | TooLate]:
-        """The cancellation of a job."""
+        """Cancel a job."""
         adapter, context = self._accounts.where(job), self._context()
         return Driver(cancel_job(adapter, job, context=context, shared=self._shared), context)
 
     def refresh(self, job: Job) -> Driver[tuple[Image, ...]]:
-        """New links to a job's pictures."""
+        """Get new links to a job's pictures."""
         adapter, context = self._accounts.where(job), self._context()
         return Driver(refresh_job(adapter, job, context=context, shared=self._shared), context)
 
     def balance(self, provider: str | None) -> Driver[Money]:
-        """What is left on an account."""
+        """Ask for what is left on an account."""
         adapter, context = self._accounts.choose(provider), self._context()
         return Driver(exchanges.converse(adapter, adapter.balance(), context=context), context)
 
     def models(self, provider: str | None) -> Driver[tuple[ModelInfo, ...]]:
-        """What a provider lists."""
+        """Ask for a provider's models."""
         adapter, context = self._accounts.choose(provider), self._context()
         return Driver(exchanges.converse(adapter, adapter.models(), context=context), context)
 
     def estimate(
         self, request: ImageRequest | str, provider: str | None, fields: dict[str, Any]
     ) -> Driver[Money]:
-        """The provider's own price for a request."""
+        """Ask for the provider's own price of a request."""
         made, adapter, context = (
             self._accounts.request(request, fields),
             self._accounts.choose(provider),
@@ -191,17 +191,17 @@ class Calls:
         return Driver(exchanges.converse(adapter, exchange, context=context), context)
 
     def measure(self, request: ImageRequest) -> Driver[ImageRequest]:
-        """The request with the sizes of its input images."""
+        """Fetch the sizes of a request's input images."""
         context = self._context()
         return Driver(fetch.measure(request, context=context), context)
 
     def download(self, image: Image) -> Driver[Image]:
-        """A picture into memory."""
+        """Fetch a picture into memory."""
         context = self._context()
         return Driver(fetch.download_image("download", image, context=context), context)
 
     def save(self, image: Image, file: PictureFile) -> Driver[None]:
-        """A picture into a file."""
+        """Fetch a picture into a file."""
         context = self._context()
         return Driver(fetch.download("download", image, file, context=context), context)
 
@@ -215,7 +215,7 @@ class Calls:
         may_drop: Collection[str],
         check_limits: bool,
     ) -> Driver[list[Quote]]:
-        """*quotes*, with what the providers that estimate say themselves; buys nothing."""
+        """Replace quotes by the providers' own estimates where they give one; buys nothing."""
         from wanbridge.routing.estimates import estimate_quotes
 
         def common(adapter: Adapter, money: Money) -> tuple[Money | None, tuple[str, ...]]:
@@ -229,7 +229,7 @@ class Calls:
         return Driver(flow, context)
 
     def adopt(self, receipt: Receipt, task_id: str) -> Job:
-        """The job of an uncertain submit, by the caller's word; the ledger keeps it."""
+        """Make the job of an uncertain submit that the caller has found; the ledger keeps it."""
         job = self._accounts.where(receipt).adopt(receipt, task_id)
         self._shared.guard.found(receipt, job)
         return job
@@ -246,7 +246,7 @@ class Calls:
         request: ImageRequest | str,
         how: Call,
     ) -> Driver[B]:
-        """One purchase, of the account that is named or by a route."""
+        """Buy from the account that is named, or by a route."""
         fields, options = split_options(how, CALL)
         made = self._accounts.request(request, fields)
         target = self._target(options.pop("provider", None), options.pop("route", None))
@@ -254,7 +254,7 @@ class Calls:
         key = self._new_key() if key is None else checked_key(key)
         if isinstance(target, Adapter):
             target.bearer()
-            return self._watched(
+            return self._observed(
                 lambda context: buy_from_account(
                     operation, target, made, key=key, context=context, shared=self._shared
                 ),
@@ -268,7 +268,7 @@ class Calls:
 
         context = self._routed_context(target, options)
         ranked = self.router.rank(target, made, context, wants_job=operation.wants_job)
-        return self._watched(
+        return self._observed(
             lambda context: failover(
                 operation, target, ranked, made, key=key, context=context, shared=self._shared
             ),
@@ -288,7 +288,7 @@ class Calls:
             return self.router.default
         return self._accounts.choose(provider)
 
-    def _watched(
+    def _observed(
         self,
         start: Callable[[CallContext], Flow[B]],
         context: CallContext,
@@ -296,7 +296,7 @@ class Calls:
         request: ImageRequest,
         **named: str,
     ) -> Driver[B]:
-        """A conversation that the log and the caller's telemetry watch."""
+        """A conversation that the log and the caller's telemetry observe."""
         model = request.model
         flow = observe(start, context, self._telemetry, operation=operation, model=model, **named)
         return Driver(flow, context)

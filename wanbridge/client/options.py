@@ -1,4 +1,4 @@
-"""What the clients' calls take by name, and what becomes of it."""
+"""The keyword arguments of the clients' calls."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Fields(TypedDict, total=False):
 
 
 class Call(Fields, total=False):
-    """What `generate` and `submit` take by name."""
+    """Keyword arguments of `generate` and `submit`."""
 
     provider: str | None
     route: str | Route | None
@@ -65,7 +65,7 @@ class Rating(TypedDict, total=False):
 
 
 class Comparing(Fields, Rating, total=False):
-    """What `compare` takes by name."""
+    """Keyword arguments of `compare`."""
 
     live: bool
 
@@ -85,7 +85,7 @@ def new_key() -> str:
 
 
 def checked_key(key: object) -> str:
-    """A caller's own key; it goes into headers, receipts and the ledger."""
+    """Check a caller's own key, which goes into headers, receipts and the ledger."""
     if not isinstance(key, str) or not key.strip() or not key.isprintable():
         raise ConfigurationError(f"key={key!r}: printable text, as an order's number")
     return key
@@ -94,7 +94,7 @@ def checked_key(key: object) -> str:
 def split_options(
     how: Mapping[str, Any], options: Collection[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields of the request, and apart from them the *options* of the call."""
+    """Split keyword arguments into fields of the request and the *options* of the call."""
     given = {name: how[name] for name in options if name in how}
     return {name: value for name, value in how.items() if name not in given}, given
 

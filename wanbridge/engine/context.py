@@ -42,10 +42,10 @@ class Timeouts:
 
 
 class Callbacks(Protocol):
-    """Who receives providers' callbacks, as a conversation sees it."""
+    """A receiver of providers' callbacks, as a conversation uses it."""
 
     def address(self, account: str, key: str) -> str | None:
-        """Where the provider of *account* is to call for the logical call *key*; None: nowhere."""
+        """The callback URL of the logical call *key* for the provider of *account*; None: none."""
 
     def expects(self, job: Job) -> bool:
         """Whether the provider was given that address for *job*."""
@@ -57,19 +57,19 @@ def _no_price(adapter: Adapter, request: ImageRequest, delivery: Delivery | None
 
 @frozen(kw_only=True)
 class CallContext:
-    """What a conversation needs from outside, so that it holds no clock, socket or chance.
+    """What a conversation takes as arguments, so that it uses no clock, socket or randomness.
 
     Attributes:
         clock: Monotonic seconds, for waiting.
         now: Wall time, aware, for what is stored.
         chance: Numbers in [0, 1), for jitter.
         timeouts: How long to wait for what.
-        tell: Called with every `Event`.
+        emit: Called with every `Event`; an error of it before a submit stops the submit.
         rate_limiter: The account's rates.
-        price: What a request costs before (no delivery) or after; None if unknown.
+        price: The cost of a request, before (no delivery) or after; None if unknown.
         origins: Origins of the configured base URLs, from which pictures may be fetched even
             on this machine.
-        callbacks: Who is called when a job ends; None if nobody is.
+        callbacks: Receives the callback at a job's end; None: jobs are only polled.
         may_drop, check_limits: As in `wanbridge.adapters.fitting.fit`.
         ends_at: When, on `clock`, the whole call ends, whose part this is; None: by *timeouts*.
         queue_timeout: Seconds that a submit may wait for its rate limit, or to be sent again to a
@@ -121,7 +121,7 @@ class CallContext:
         return seconds * (1 + 0.25 * self.chance())
 
     def report(self, event: Event) -> None:
-        """Tell *event*; whoever fails to listen must not cost the job."""
+        """Emit *event*; an error of the listener is logged, since it must not cost the job."""
         try:
             self.emit(event)
         except Exception:

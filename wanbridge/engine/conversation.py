@@ -88,7 +88,7 @@ def submit(
     context: CallContext,
     fitted: FittedRequest | None = None,
 ) -> Flow[Job]:
-    """Buy pictures and come back with the job; arguments as `generate`.
+    """Buy pictures and return the job; arguments as `generate`.
 
     Raises:
         UnsupportedFeature: this mode answers with the pictures; there is no job.
@@ -113,7 +113,7 @@ def submit(
 
 
 def wait(adapter: Adapter, job: Job, *, context: CallContext) -> Flow[ImageResult]:
-    """Go on with an accepted job until it has ended."""
+    """Poll an accepted job until it has ended, and return its pictures."""
     began, until = context.clock(), context.until
     with traced(adapter, context, job=job):
         step, _ = yield from poll(adapter, job, context, until)
@@ -148,7 +148,7 @@ def _fit(
     context: CallContext,
     fitted: FittedRequest | None,
 ) -> tuple[ImageRequest, FittedRequest]:
-    """The request as it is asked here, and its plan."""
+    """The request as this account is sent it, and how it fits."""
     asked = _called_back(adapter, request, key, context)
     if fitted is None or asked is not request:
         refuse_digests(asked)
@@ -167,7 +167,7 @@ def _notes_again(adapter: Adapter, request: ImageRequest) -> tuple[Note, ...]:
 def _called_back(
     adapter: Adapter, request: ImageRequest, key: str, context: CallContext
 ) -> ImageRequest:
-    """*request* with the address that callbacks are received at, where it names none itself."""
+    """*request* with the callback URL of the receiver, where it names none itself."""
     if context.callbacks is None or request.callback_url is not None or adapter.at_once:
         return request
     if "callback_url" not in adapter.offer(request.model).fields:

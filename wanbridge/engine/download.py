@@ -1,9 +1,9 @@
 """Fetching pictures: no credentials, no private hosts, no more bytes than allowed.
 
-A URL in a reply is somebody else's word. So its host is resolved first, refused if any of its
+A URL in a reply is not trusted. Its host is resolved first, refused if any of its
 addresses is not public, and the connection goes to the address that was checked; every
 redirect is checked again. Only an origin that the configuration names as a ``base_url`` may
-be on this machine (the sandbox, a gateway of one's own).
+be on this machine (the sandbox, a gateway).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def origin(url: str) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one that anybody's server may have."""
+    """Whether an IP address is global: not private, loopback, link-local or reserved."""
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address):
         if ip.ipv4_mapped is not None:
@@ -79,7 +79,7 @@ def download(
 def _download(
     account: str, image: Image, sink: Sink | None, context: CallContext, until: float | None
 ) -> Flow[bytes]:
-    """As `download`; without a sink the bytes come back."""
+    """As `download`; without a sink it returns the bytes."""
     url, until = image.url or "", context.until if until is None else until
     try:
         return (yield from _fetch(account, url, sink, PICTURE_MOST, context, until))
@@ -113,7 +113,7 @@ def download_image(
 
 
 def described(image: Image, data: bytes, account: str) -> Image:
-    """*image* with its bytes and what they say of themselves."""
+    """*image* with its bytes, and type and size as they say."""
     if (facts := inspect(data)) is None:
         raise DownloadFailed(
             account,
@@ -183,7 +183,7 @@ def _measured(image: InputImage, name: str, context: CallContext, until: float) 
 
 
 class _Refused(Exception):
-    """Why a URL brought nothing."""
+    """Why nothing could be fetched from a URL."""
 
     def __init__(self, reason: str, expired: bool | None = None) -> None:
         super().__init__(reason)
@@ -200,7 +200,7 @@ def _fetch(
     *,
     beginning: bool = False,
 ) -> Flow[bytes]:
-    """Follow redirects, each checked, until bytes have come or a reason why not."""
+    """Follow redirects, each checked, until bytes have come or fetching is refused."""
     hops, backoff, tries = 0, 1.0, 0
     while True:
         addresses = yield from _checked(url, context)

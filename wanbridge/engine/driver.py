@@ -1,4 +1,4 @@
-"""Playing one flow, and holding interruptions back while money is on the line."""
+"""Steps through one flow, effect by effect, and applies interruptions that were held back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Driver(Generic[T]):
-    """Plays one flow, one effect at a time; the same for both clients.
+    """Steps through one flow, one effect at a time; the same for both clients.
 
     Attributes:
         effect: To be carried out next; None once the flow has ended.
@@ -28,11 +28,11 @@ class Driver(Generic[T]):
         self.advance()
 
     def reply(self, reply: object) -> None:
-        """What the effect brought."""
+        """Set what the effect returned; `advance` sends it in."""
         self._reply, self._error = reply, None
 
     def fail(self, error: BaseException) -> None:
-        """What the effect raised."""
+        """Set what the effect raised; `advance` throws it in."""
         self._reply, self._error = None, error
 
     def advance(self) -> None:
@@ -46,7 +46,7 @@ class Driver(Generic[T]):
             self.effect, self._end = None, end
 
     def interrupt(self, held: BaseException | None) -> None:
-        """Honour an interruption that was held back, now that the outcome is known."""
+        """End with an interruption that was held back, now that the outcome is known."""
         if held is None:
             return
         if self.effect is None:
@@ -70,12 +70,12 @@ class Driver(Generic[T]):
         raise self._end
 
     def mark(self, exc: BaseException) -> None:
-        """Hang the way to go on on whatever is no answer of the flow, wherever it struck."""
+        """Attach receipt, job or result to an exception that is not an answer of the flow."""
         if not isinstance(exc, CallFailed):
             self._handles.mark(exc)
 
     def close(self) -> None:
-        """Give back what the flow holds."""
+        """Release what the flow holds."""
         try:
             self._flow.close()
         except BaseException as exc:

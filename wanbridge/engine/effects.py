@@ -1,4 +1,4 @@
-"""What a conversation asks of the client that carries it out.
+"""The effects that a conversation yields, for a client to carry out.
 
 A flow is a generator that yields one of these and is sent the reply, or has the transport
 error thrown in.
@@ -48,7 +48,7 @@ class Send:
 
 @frozen(kw_only=True)
 class JobKey:
-    """What a callback and a client that waits both know a job by.
+    """Identifies a job, both to a callback and to a client that waits for it.
 
     Attributes:
         account: Where it was submitted.
@@ -73,7 +73,7 @@ def call_of(key: str) -> str:
 
 @frozen
 class Wake:
-    """News that end a sleep.
+    """Which news end a sleep.
 
     Attributes:
         seen: Number of the latest news of *job* that are known; later ones end it.
@@ -88,7 +88,7 @@ class Sleep:
     """Wait for *seconds*, or until there are news of a job.
 
     The reply is the number of the latest news, greater than ``wake.seen`` if there were any;
-    None where nobody listens.
+    None without a *wake*.
     """
 
     seconds: float
@@ -96,10 +96,10 @@ class Sleep:
 
 
 class NotBegun(BaseException):
-    """Thrown in where a billable `Send` was asked for and not begun: nothing has left.
+    """Thrown in for a billable `Send` that was not begun: no byte was sent.
 
     Attributes:
-        interruption: What came between, for the flow to raise.
+        interruption: What prevented it, for the flow to raise.
     """
 
     def __init__(self, interruption: BaseException) -> None:
@@ -108,17 +108,17 @@ class NotBegun(BaseException):
 
 
 class NoPicture(TransportFailed):
-    """A picture is longer than its limit, or its URL none; fetching again will not help."""
+    """A picture exceeds its limit, or its URL is invalid; fetching again does not help."""
 
 
 class Sink(Protocol):
-    """Where the bytes of a picture go."""
+    """Receives the bytes of a picture."""
 
     def write(self, chunk: bytes, /) -> object:
         """Take the next bytes."""
 
     def restart(self) -> object:
-        """Forget what was written: the transfer begins anew."""
+        """Discard what was written: the transfer begins anew."""
 
 
 @frozen(kw_only=True)

@@ -11,21 +11,21 @@ from wanbridge.model.jobs import Job, Receipt
 
 @frozen
 class Submitting:
-    """Told before the first byte of a submit, and again before the same key is sent again."""
+    """Emitted before the first byte of a submit, and again before the same key is sent again."""
 
     receipt: Receipt
 
 
 @frozen
 class Accepted:
-    """Told once the provider has accepted."""
+    """Emitted once the provider has accepted."""
 
     job: Job
 
 
 @frozen(kw_only=True)
 class Polled:
-    """Told after each poll.
+    """Emitted after each poll.
 
     Attributes:
         polls: How many so far.
@@ -43,7 +43,7 @@ class Polled:
 
 @frozen(kw_only=True)
 class Retrying:
-    """Told before a wait to send again.
+    """Emitted before a wait to send again.
 
     Attributes:
         seconds: How long the wait is.
@@ -57,7 +57,7 @@ class Retrying:
 
 @frozen
 class Asking:
-    """Told before each attempt of a route.
+    """Emitted before each attempt of a route.
 
     Attributes:
         account: Whose turn it is.

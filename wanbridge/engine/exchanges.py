@@ -1,4 +1,4 @@
-"""Messages that buy nothing, sent again where that helps, and reading replies safely."""
+"""Exchanges that buy nothing, retried where that helps, and reading replies safely."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def converse(
     busy: frozenset[int] = frozenset(),
     until: float | None = None,
 ) -> Flow[T]:
-    """Carry out an adapter's conversation of free messages.
+    """Carry out the free messages of an adapter's exchange.
 
     Args:
-        busy: Statuses after which a message is sent again, as after a broken line.
+        busy: Statuses after which a message is sent again, as after a broken connection.
         until: When, on the clock, to give up; None: at the deadline of *context*.
     """
     until = context.until if until is None else until
@@ -66,7 +66,7 @@ def send_free(
     busy: frozenset[int],
     until: float,
 ) -> Flow[HttpResponse]:
-    """Send a message that buys nothing, again if the line breaks or the status is *busy*."""
+    """Send a message that buys nothing, again if the connection breaks or the status is *busy*."""
     backoff = FIRST_BACKOFF
     for turn in range(FREE_RETRIES + 1):
         pause = context.jittered(backoff)
@@ -91,7 +91,10 @@ def send_free(
 
 
 def read_reply(adapter: Adapter, read: Callable[[], T]) -> T:
-    """What a reply means. An adapter's own mistake must not lose what was accepted."""
+    """What *read* makes of a reply; other exceptions than `CallFailed` are `MalformedResponse`.
+
+    So a bug in an adapter does not lose a job that was accepted.
+    """
     try:
         return read()
     except CallFailed:

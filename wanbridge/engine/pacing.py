@@ -1,4 +1,4 @@
-"""Waiting for a call's turn within the rates of its account."""
+"""Waits that keep a call within the rate limits of its account."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wanbridge.errors import (
 def wait_for_rate(
     adapter: Adapter, what: str, rate: float | None, context: CallContext, until: float
 ) -> Flow[None]:
-    """Wait for this call's place in the account's rate."""
+    """Wait until this call is within the account's rate limit."""
     if rate is None:
         return
     pause = context.rate_limiter.reserve((adapter.account, what), rate, context.clock(), until)

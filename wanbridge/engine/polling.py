@@ -41,7 +41,7 @@ SLOW_MOST = 30.0
 def finish(
     adapter: Adapter, step: Step, *, context: CallContext, until: float, job: Job | None = None
 ) -> Flow[tuple[Delivery, Job | None]]:
-    """Poll until the job has ended or *until* has passed; news of it bring the next poll on."""
+    """Poll until the job has ended or *until* has passed; news bring the next poll forward."""
     began, polls, misses = context.clock(), 0, 0
     rhythm, trouble = PollTimer(adapter, context), None
     while not isinstance(step, Done):
@@ -87,10 +87,10 @@ REPLY_STATE = "wanbridge.reply"
 
 
 class PollTimer:
-    """The waits between polls: by the cadence, less often where the provider calls back.
+    """The waits between polls: by the poll interval, longer where the provider calls back.
 
-    After news it is the cadence again: one picture of several may have come, or the news may be
-    ahead of what a poll sees.
+    After news it is the poll interval again: one picture of several may have come, or the news may
+    be ahead of what a poll sees.
     """
 
     def __init__(self, adapter: Adapter, context: CallContext) -> None:
@@ -121,7 +121,7 @@ class PollTimer:
         self.wait_for_rate = min(self.wait_for_rate * SLOWER, self._most)
 
     def _before_it_goes(self, job: Job) -> float:
-        """The pause, shorter where the provider will have forgotten the job by then."""
+        """The pause, shorter where the provider would have dropped the job by then."""
         pause = self._context.jittered(self.wait_for_rate)
         if job.collect_by is None:
             return pause
@@ -132,7 +132,7 @@ class PollTimer:
 def poll(
     adapter: Adapter, job: Job, context: CallContext, until: float
 ) -> Flow[tuple[Step, CallFailed | None]]:
-    """One poll: the step, and the trouble if it says nothing of the job."""
+    """Poll once: the step, and the failure if the poll says nothing of the job."""
     if (reply := job.state.get(REPLY_STATE)) is not None:
         return replay(adapter, job, reply), None
     rate = adapter.offer(job.request.model).limits.rates.polls
@@ -159,14 +159,14 @@ def poll(
 
 
 def ends_job(error: CallFailed) -> bool:
-    """Whether a failed poll is the end of waiting, not just a bad moment on the line."""
+    """Whether a failed poll ends the wait; a transport failure or a busy provider does not."""
     if isinstance(error, ProviderError):
         return error.final or isinstance(error, AuthenticationFailed)
     return not isinstance(error, TransportFailed)
 
 
 def replay(adapter: Adapter, job: Job, reply: dict[str, object]) -> Step:
-    """The step of a job that was done at once, from the reply it keeps."""
+    """The step of a job that was done at once, read again from the reply that it stores."""
     response = HttpResponse(
         status=cast("int", reply["status"]),
         body=cast("str", reply["body"]).encode(),

@@ -1,4 +1,4 @@
-"""The rates of an account, held by all calls of a client together.
+"""Rate limits of accounts, shared by all calls of a client.
 
 Values, not waiting: the limiter says how long, the flow sleeps.
 """
@@ -22,7 +22,7 @@ LOOK_MOST = 2.0
 
 @define(eq=False)
 class _Queue:
-    """Who runs and who waits, for one model on one account."""
+    """The calls that run and that wait, for one model on one account."""
 
     running: set[Slot] = Factory(set)
     waiting: deque[Slot] = Factory(deque)
@@ -31,7 +31,7 @@ class _Queue:
 
 @define(eq=False)
 class Slot:
-    """One call's place in the line of its account and model; given back on leaving.
+    """One call's place in the queue of its account and model; a context manager, freed at its end.
 
     Attributes:
         limit: Generations that may run at once; None is any number.
@@ -57,7 +57,7 @@ class Slot:
                     self._queue.waiting.remove(self)
 
     def enter(self) -> float | None:
-        """None once this call may run, else seconds after which to ask again. First come first."""
+        """None once this call may run, else seconds until to try again; in order of arrival."""
         if self.limit is None:
             return None
         with self._lock:
@@ -77,14 +77,14 @@ _NOBODY = _Queue()
 
 @define(eq=False)
 class RateLimiter:
-    """Creates and polls a second, and generations at once, by account."""
+    """Limits creates and polls a second, and concurrent generations, by account."""
 
     _lock: Lock = Factory(Lock)
     _free_at: dict[Hashable, float] = Factory(dict)
     _queues: dict[Hashable, _Queue] = Factory(dict)
 
     def reserve(self, what: Hashable, rate: float, now: float, latest: float) -> float | None:
-        """Take the next place among *rate* calls a second; seconds to wait for it.
+        """Reserve the next place at *rate* calls a second; returns the seconds to wait for it.
 
         None, and no place is taken, if it would come at *latest* or after.
         """
@@ -96,7 +96,7 @@ class RateLimiter:
             return at - now
 
     def slot(self, account: str, offer: Offer) -> Slot:
-        """A place in the line for *offer*, to be entered with ``with``."""
+        """A place in the queue for *offer*, to be entered with ``with``."""
         limit = offer.limits.rates.running
         if limit is None:
             return Slot(None, _NOBODY, self._lock)

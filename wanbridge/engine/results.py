@@ -89,7 +89,7 @@ def with_bytes(
 def cost_of(
     adapter: Adapter, request: ImageRequest, delivery: Delivery, context: CallContext
 ) -> tuple[Money | None, Literal["reply", "rule"] | None]:
-    """What a delivery cost, and who says so; None if that is unknown."""
+    """What a delivery cost, and the source of that: the reply or a price rule; None if unknown."""
     if delivery.cost is not None:
         return delivery.cost, "reply"
     try:

@@ -54,7 +54,7 @@ RESEND_BEFORE = 120.0
 def prepare(
     adapter: Adapter, fitted: FittedRequest, context: CallContext, until: float
 ) -> Flow[ImageRequest]:
-    """The request with its uploads done; whatever fails here has bought nothing."""
+    """The request with its uploads done; a failure here has bought nothing."""
     try:
         exchange = adapter.prepare(fitted.request, fitted.offer)
         return (yield from converse(adapter, exchange, context=context, busy=BUSY, until=until))
@@ -138,7 +138,7 @@ class Submission:
         raise AssertionError("unreachable")  # pragma: no cover
 
     def _announce(self, *, again: bool) -> None:
-        """Tell, before the first byte. Who cannot take note stops it: nothing was sent yet."""
+        """Emit `Submitting` before the first byte; an error of a listener stops the submit."""
         if self.op is Op.RESEND:
             self.receipt = evolve(self.receipt, last_sent_at=self.context.now())
             self.context.report(Submitting(self.receipt))
@@ -155,7 +155,7 @@ class Submission:
         try:
             response = cast("HttpResponse", (yield send))
         except (NotBegun, ConfigurationError) as exc:
-            # Neither an interruption that came first nor a line that refuses has sent a byte.
+            # Neither an earlier interruption nor a message that cannot be sent has sent a byte.
             if self.op is Op.SUBMIT:
                 self.context.handles.receipt = None
             if isinstance(exc, NotBegun):
@@ -173,7 +173,7 @@ class Submission:
         return step, response
 
     def _message(self) -> Send:
-        """What goes out, within what is left of a hedged call."""
+        """The effect that sends it, within what is left of a hedged call."""
         context, now = self.context, self.context.clock()
         # A key that is sent again has been on its way before: nothing is to be withdrawn any more.
         start_by = context.start_by if self.op is Op.SUBMIT else None
@@ -202,7 +202,7 @@ class Submission:
         latest = self.until
         if self.op is Op.SUBMIT and error.charge is Charge.NO:
             if isinstance(error, TransportFailed) and self.context.queue_timeout is not None:
-                return None  # somebody else may be there at once
+                return None  # another provider may be reachable at once
             again = isinstance(error, RateLimited | ProviderUnavailable | TransportFailed)
             latest = self.context.latest(self.until)
         elif self.adapter.resend is Resend.SAME_KEY_IS_SAFE and error.elsewhere:
@@ -210,7 +210,7 @@ class Submission:
             self.op = Op.RESEND
             age = self.context.clock() - self.first_sent
             again = age + pause < RESEND_BEFORE
-            # Beside another provider that is paid again, nobody waits for this one.
+            # A hedged call that pays again does not wait for this one beyond its time.
             latest = latest if self.context.answer_by is None else self.context.answer_by
         if last or not again or self.context.clock() + pause >= latest:
             return None

@@ -13,7 +13,7 @@ from wanbridge.model.result import Attempt
 
 
 class traced:  # noqa: N801 - a context manager, read like a word
-    """Whatever leaves carries what is known: errors the attempt, interruptions the trail."""
+    """A context manager: errors that leave it carry their attempt, interruptions job or receipt."""
 
     __slots__ = ("adapter", "began", "context")
 

@@ -1,4 +1,4 @@
-"""What a call has left so far: a receipt, a job or a result to go on from."""
+"""What a call can be continued from: a receipt, a job or a result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Handles:
     result: ImageResult | None = None
 
     def mark(self, interruption: BaseException) -> None:
-        """Hang ``.job``, ``.receipt`` or ``.result`` on whatever ends the call from outside."""
+        """Attach ``.job``, ``.receipt`` or ``.result`` to an exception from outside the flow."""
         for name in ("receipt", "job", "result"):
             if (handle := getattr(self, name)) is not None:
                 with suppress(AttributeError, TypeError):  # not every exception takes more

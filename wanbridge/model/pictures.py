@@ -25,7 +25,7 @@ _EXTENSIONS = {
 # What names are given; each format has one.
 ENDINGS = tuple(spellings[0] for spellings in _EXTENSIONS.values())
 _OF_PICTURES = {extension for spellings in _EXTENSIONS.values() for extension in spellings}
-# So many bytes tell whether they begin a picture of a format that `inspect` knows.
+# So many bytes are enough to recognise a picture of a format that `inspect` knows.
 TELLING_BYTES = 18
 # Of a picture that is looked at, not read: its size stands in these, metadata included.
 BEGINNING = 256 * 2**10
@@ -65,7 +65,7 @@ class Facts:
 def inspect(data: bytes) -> Facts | None:
     """What *data*, a whole picture or the beginning of one, says about itself.
 
-    PNG, JPEG, WEBP, BMP and GIF; None for anything else, and for a beginning too short to tell
+    PNG, JPEG, WEBP, BMP and GIF; None for anything else, and for a beginning that is too short
     (18 bytes are always enough). Where width and height stand is another matter: within 30 bytes,
     but in a JPEG after its metadata, which may take hundreds of kilobytes. Never raises.
     """
@@ -128,7 +128,7 @@ def _bmp(data: bytes) -> tuple[int, int] | None:
 
 
 def _webp(data: bytes) -> tuple[int, int] | None:
-    """Lossy, lossless or extended: the first chunk tells, RFC 9649."""
+    """Lossy, lossless or extended, by the first chunk (RFC 9649)."""
     match data[12:16]:
         case b"VP8 " if data[23:26] == b"\x9d\x01\x2a":
             # The upper two bits of each side are a scale for display.

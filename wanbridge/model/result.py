@@ -1,4 +1,4 @@
-"""What came back of one call: delivered pictures, failures, attempts, and their result."""
+"""The result of one call: delivered pictures, failures, attempts."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Failure:
 
 @frozen(kw_only=True)
 class Attempt:
-    """One try at one provider, for the money trace.
+    """One attempt at one provider, with what it cost.
 
     Attributes:
         provider: Account name.

@@ -72,7 +72,7 @@ def problems_of(document: object, check: Check) -> tuple[Problem, ...]:
 
 @frozen
 class _Fault:
-    """One schema error, whoever found it.
+    """One schema error, of either validator.
 
     Attributes:
         path: Where in the document.

@@ -1,4 +1,4 @@
-"""From tier and aspect ratio to pixels, and what a provider takes: one rule for everybody.
+"""From tier and aspect ratio to pixels, and what a provider takes: one rule for all providers.
 
 A tier is an area: 1K is 1024x1024 pixels in all, 2K 2048x2048, 4K 4096x4096, whatever the shape.
 The rule:
@@ -48,7 +48,7 @@ _RATIO = re.compile(r"([1-9][0-9]*):([1-9][0-9]*)", re.ASCII)
 
 @define(slots=False, eq=False)
 class SizeUnsupported(ValueError):
-    """A size that these limits cannot give; the adapter adds who it is and which field.
+    """A size that these limits cannot give; the adapter adds its name and the field.
 
     Attributes:
         reason: What was asked and what is right here, without the provider's name.

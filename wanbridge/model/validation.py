@@ -55,7 +55,7 @@ class Problems:
 
 @frozen
 class Invalid:
-    """Stands in for a value that its converter refused, until the constructor tells everything."""
+    """Stands in for a value that its converter refused, until the constructor reports it."""
 
     problems: tuple[Problem, ...]
 

@@ -175,7 +175,7 @@ class _Failover(Generic[T]):
             self.trace.followed_by(following[0] if following else None)
         self.trace.raise_all_failed(self.route)
 
-    # -- who is next
+    # -- the next account
 
     def _next(self) -> tuple[Candidate, Held] | None:
         """The next candidate that may be asked now, with its cost held; None if none may."""
@@ -268,9 +268,9 @@ class _Failover(Generic[T]):
                     self._failed(flow.ended)
             raise
         finally:
-            for flow, (who, handles, since) in zip(flows, asked, strict=True):
+            for flow, (candidate, handles, since) in zip(flows, asked, strict=True):
                 if flow.ended is None:
-                    self.trace.abandoned(who, handles, clock() - since, why)
+                    self.trace.abandoned(candidate, handles, clock() - since, why)
 
     def _try(
         self, candidate: Candidate, held: Held, handles: Handles, *, hedge_at: float | None = None

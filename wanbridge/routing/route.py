@@ -72,7 +72,7 @@ class Route:
         hedge_after: Seconds after which the next provider is asked if nothing was sent to the
             first, which is withdrawn then. With ``pay_again`` also if it was sent and has not
             ended: both are paid, and the faster one counts. None waits.
-        weights: Shares of ``spread``, whole numbers; 1 for who is not named.
+        weights: Shares of ``spread``, whole numbers; 1 for an account that is not named.
         name: What budgets and traces call it; routes without one share a budget if they are
             equal.
     """
@@ -209,7 +209,7 @@ def rank(
     check_limits: bool = True,
     with_job: bool = False,
 ) -> list[Candidate]:
-    """Who is asked for *request* and in which order; then who is not, and why. Pure.
+    """The accounts in the order in which they are asked; then those that are not, and why. Pure.
 
     Args:
         adapters: The route's accounts, in the order given.
@@ -220,7 +220,7 @@ def rank(
         with_job: A job is wanted, which modes that answer at once do not give.
 
     Raises:
-        InvalidRequest: nobody could be sent this.
+        InvalidRequest: no provider could be sent this.
     """
     priced = route.order == "cheapest" or route.budget is not None
     able, others = list[_Able](), list[Candidate]()

@@ -30,7 +30,7 @@ _LEAST = 0.001
 
 
 class OutOfTime(Exception):
-    """An exchange has taken all the time that it has.
+    """An exchange has exceeded its bound.
 
     Attributes:
         seconds: How much that was.
@@ -113,7 +113,7 @@ _CURRENT: ContextVar[Bound | None] = ContextVar("wanbridge_bound", default=None)
 
 
 def hold(client: Any) -> bool:
-    """Have the bounds of exchanges hold on the connections that *client* makes from now on.
+    """Make the bounds of exchanges hold on the connections that *client* opens from now on.
 
     Args:
         client: A client of the HTTP library; outside of a `Bound` it works as before.

@@ -2,7 +2,7 @@
 
 Messages are asked for as they are (``Accept-Encoding: identity``), and some servers compress
 all the same. One encoding, gzip or deflate, is taken; a second around it is how 387 bytes
-become gigabytes, and is refused like an encoding that nobody asked for.
+become gigabytes, and is refused like an encoding that was not asked for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Damaged(Exception):
 
 
 def decoder(encoding: str | None) -> Decoder | None:
-    """What decodes a message with this ``Content-Encoding``; None if there is nothing to decode.
+    """A decoder for this ``Content-Encoding``; None if there is nothing to decode.
 
     Raises:
         Undecodable: it is unknown, or more than one.
@@ -83,7 +83,7 @@ class Decoder:
             chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
 
     def end(self) -> bytes:
-        """All of the message has been given; what is left of its content, some hundred bytes.
+        """End the message; returns what is left of its content, some hundred bytes.
 
         Raises:
             Damaged: it is not all of what was compressed.

@@ -1,4 +1,4 @@
-"""What a broken connection means for money."""
+"""Exceptions of the HTTP library as typed errors, with what they mean for the charge."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def unsent() -> tuple[type[Exception], ...]:
 
 @cache
 def broken() -> tuple[type[Exception], ...]:
-    """How an exchange breaks off, as far as it is the connection's or the provider's doing."""
+    """Failures of an exchange that the connection or the provider causes."""
     return library.httpx.HTTPError, library.httpx.StreamError, OutOfTime, Damaged, TimeoutError
 
 

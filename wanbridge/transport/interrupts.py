@@ -16,10 +16,13 @@ _SIGINT = int(signal.SIGINT)
 
 
 class Interrupts:
-    """Holds Ctrl-C back while a submit is on the line; a second one goes through.
+    """A context manager that holds Ctrl-C back during a submit; a second one goes through.
 
-    Python raises KeyboardInterrupt wherever it is, also between sending and reading, where
-    nobody could tell any more what was bought. Other signals and threads are left alone.
+    Python raises KeyboardInterrupt anywhere, also between sending and reading, where it could not
+    be known any more what was bought. Other signals and threads are not affected.
+
+    Attributes:
+        caught: What the handler raised for the signal that was held back; None without one.
     """
 
     def __init__(self) -> None:
