@@ -125,7 +125,7 @@ class BaseClient:
         self._own_ledger: Ledger | None = None
         self._rate_limiter = RateLimiter()
         self._health = Health()
-        guard = Guard(ledger or MemoryLedger(), self._in_currency, keeps_all=ledger is not None)
+        guard = Guard(ledger or MemoryLedger(), self._in_currency, record_all=ledger is not None)
         self._shared = Shared(self._health, guard)
         redaction.protect(self, [secret for a in adapters for secret in _secrets(a)])
         self._origins = frozenset(fetch.origin(a.base_url) for a in adapters)
@@ -213,7 +213,7 @@ class BaseClient:
         """The job of an uncertain submit, by the caller's word that *task_id* is its task."""
         adapter = self._at(receipt.account, receipt.provider, receipt.base_url)
         job = adapter.adopt(receipt, task_id)
-        self._shared.guard.found(receipt, job)
+        self._shared.guard.attach_job(receipt, job)
         return job
 
     # -- inner ------------------------------------------------------------------------------
