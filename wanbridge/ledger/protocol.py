@@ -94,8 +94,8 @@ class Ledger(Protocol):
     def done(self, what: Hold | str | Job | ImageResult) -> None:
         """Take a hold off the list, as the caller has its pictures in whatever way.
 
-        Only delivered holds do. One whose money is not settled stays: this never frees
-        money. Nothing if there is no such hold.
+        Only delivered holds leave it. One whose money is not settled stays: this never frees money.
+        Nothing if there is no such hold.
 
         Args:
             what: The hold, its id, its job, or the result; a result without a job id stands
