@@ -72,7 +72,7 @@ def from_env(
     """An account for every adapter whose ``<NAME>_API_KEY`` is set.
 
     ``<NAME>_BASE_URL`` beside it is optional. A base URL alone makes an account too: it can
-    explain and quote, and misses its key at the first call. ``WANBRIDGE_CALLBACK_URL`` and
+    explain and quote; the first call raises `MissingCredentials`. ``WANBRIDGE_CALLBACK_URL`` and
     ``WANBRIDGE_CALLBACK_SECRET`` are those of `CallbackSettings`.
     """
     environ = os.environ if environ is None else environ
@@ -122,11 +122,11 @@ def load(
         },
         rates=_rates(name, document.get("rates")),
         prices=_prices(name, document.get("prices", {}), folder, adapters),
-        ledger=_place(f"{name}: ledger.path", folder, ledger["path"]) if ledger else None,
+        ledger=_resolved(f"{name}: ledger.path", folder, ledger["path"]) if ledger else None,
     )
 
 
-def _place(where: str, folder: Path, given: str) -> Path:
+def _resolved(where: str, folder: Path, given: str) -> Path:
     """A path from a configuration, from its folder if it is relative."""
     try:
         if "\0" in given:
@@ -137,7 +137,7 @@ def _place(where: str, folder: Path, given: str) -> Path:
 
 
 def plain(value: Any) -> Any:
-    """Dates as text: TOML has them, JSON and the schema have not."""
+    """*value* with dates as ISO text, which TOML has and JSON and the schema have not."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -187,17 +187,17 @@ def _prices(
     if not given:
         return PriceBook.builtin()
     known = {known for adapter in adapters for known in (adapter.account, adapter.name)}
-    for whose in given:
-        if whose not in known:
+    for owner in given:
+        if owner not in known:
             there = ", ".join(sorted(known)) or "none is configured"
             raise ConfigurationError(
-                f"{name}: prices.{whose}: no account or provider is called so; there are: {there}"
+                f"{name}: prices.{owner}: no account or provider is called so; there are: {there}"
             )
     placed = {
-        whose: {**own, "file": str(_place(f"{name}: prices.{whose}.file", folder, own["file"]))}
+        owner: {**own, "file": str(_resolved(f"{name}: prices.{owner}.file", folder, own["file"]))}
         if "file" in own
         else own
-        for whose, own in given.items()
+        for owner, own in given.items()
     }
     try:
         book = PriceBook.builtin().overridden(placed)
@@ -218,7 +218,7 @@ def _callbacks(
         raise ConfigurationError(f"{name}: callbacks: secret or secret_env, not both")
     secret = given.get("secret") or environ.get(given.get("secret_env", ""))
     if not secret and "secret_env" in given:
-        # A random one would make addresses that no other process knows.
+        # A random one would make addresses that other processes refuse.
         raise ConfigurationError(f"{name}: callbacks: {given['secret_env']} is not set")
     return CallbackSettings(base_url=given["base_url"], secret=secret)
 
@@ -257,7 +257,6 @@ def _holds_key(document: Mapping[str, Any]) -> bool:
 
 
 def _check(name: str, document: dict[str, Any]) -> None:
-
     if problems := schemas.problems(document, "config"):
         raise ConfigurationError(f"{name}: {'; '.join(map(str, problems))}")
 

@@ -68,7 +68,7 @@ def test_news_are_kept_ten_minutes() -> None:
 
     assert 0 == board.latest(Wake(JOB))
     board.notify(OTHER)
-    assert [OTHER] == list(board._news)
+    assert [OTHER] == list(board._recent)
 
 
 def test_news_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_news_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(4):
         board.notify(JobKey(account="halide", call="0", task=f"t-{i}"))
 
-    assert ["t-2", "t-3"] == [job.task for job in board._news]
+    assert ["t-2", "t-3"] == [job.task for job in board._recent]
 
 
 def test_all_who_wait_are_woken_whichever_way_they_wait() -> None:
@@ -100,7 +100,7 @@ def test_all_who_wait_are_woken_whichever_way_they_wait() -> None:
     for thread in threads:
         thread.start()
     until = time.monotonic() + MOST_WAIT
-    while len(board._bells.get(JOB, ())) < 6:
+    while len(board._wakers.get(JOB, ())) < 6:
         assert time.monotonic() < until
     board.notify(OTHER)
     assert [] == woken
@@ -109,7 +109,7 @@ def test_all_who_wait_are_woken_whichever_way_they_wait() -> None:
         thread.join(MOST_WAIT)
 
     assert [2] * 6 == woken
-    assert {} == board._bells
+    assert {} == board._wakers
 
 
 def test_a_wait_ends_by_itself() -> None:
@@ -118,7 +118,7 @@ def test_a_wait_ends_by_itself() -> None:
 
     assert 0 == board.wait(Wake(JOB), 0.01)
     assert 0 == asyncio.run(board.wait_async(Wake(JOB), 0.01))
-    assert {} == board._bells
+    assert {} == board._wakers
 
 
 def test_a_cancelled_wait_takes_its_bell_along() -> None:
@@ -128,7 +128,7 @@ def test_a_cancelled_wait_takes_its_bell_along() -> None:
     async def run() -> None:
         waiting = asyncio.create_task(board.wait_async(Wake(JOB), MOST_WAIT))
         await asyncio.sleep(0)
-        stale.extend(board._bells[JOB])
+        stale.extend(board._wakers[JOB])
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -136,7 +136,7 @@ def test_a_cancelled_wait_takes_its_bell_along() -> None:
     stale: list[object] = []
     asyncio.run(run())
 
-    assert {} == board._bells
+    assert {} == board._wakers
     (bell,) = stale
     assert callable(bell)
     bell()

@@ -734,9 +734,9 @@ def seen_waiting(to: CallbackReceiver, provider: Provider) -> None:
     """Let *provider* know when somebody listens."""
     listening = to.notifications._listening
 
-    def watched(wake: Wake, bell: Callable[[], None]) -> Any:
+    def watched(wake: Wake, wake_up: Callable[[], None]) -> Any:
         provider.waiting.set()
-        return listening(wake, bell)
+        return listening(wake, wake_up)
 
     to.notifications._listening = watched  # type: ignore[method-assign]
 

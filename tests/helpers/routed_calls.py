@@ -158,7 +158,7 @@ class RoutedCalls:
         self.runner = FlowRunner(**{"price": self._price, **context})
         self.ledger = ledger or MemoryLedger()
         self.health = Health()
-        guard = Guard(self.ledger, in_usd, keeps_all=ledger is not None)
+        guard = Guard(self.ledger, in_usd, record_all=ledger is not None)
         self.shared = SharedState(self.health, guard)
 
     def money(self, name: str) -> Money | None:

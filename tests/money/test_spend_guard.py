@@ -164,7 +164,7 @@ def test_without_a_budget_nothing_is_held(guard: Guard) -> None:
 
 def test_a_ledger_of_the_callers_own_takes_note_of_every_purchase(ledger: Ledger) -> None:
     """A later process finds what is open, also without a budget and a price."""
-    guard = Guard(ledger, exchange, keeps_all=True)
+    guard = Guard(ledger, exchange, record_all=True)
 
     held = guard.hold(None, None, HALIDE, key="k-1", now=NOON)
     held.note(RECEIPT)
@@ -306,7 +306,7 @@ def test_calls_that_share_a_key_are_told_apart(guard: Guard) -> None:
 @pytest.fixture
 def keeping(ledger: Ledger) -> Guard:
     """Over a ledger of the caller's own."""
-    return Guard(ledger, exchange, keeps_all=True)
+    return Guard(ledger, exchange, record_all=True)
 
 
 def bought(guard: Guard) -> Held:
@@ -397,7 +397,7 @@ def test_a_ledger_that_cannot_note_a_saved_picture_costs_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The file is there; that it stays listed is told in the log."""
-    guard = evolve(broken("saved"), keeps_all=True)
+    guard = evolve(broken("saved"), record_all=True)
 
     guard.saved(CAME.images[0])
     guard.saved(Image(data=b"png"))

@@ -34,7 +34,7 @@ class Addressee:
 
 
 class Addresses:
-    """Makes addresses and finds out whose a called one is.
+    """Makes addresses, and verifies those that are called.
 
     Args:
         base_url: Public https address under which calls arrive, without the last two steps.
@@ -100,6 +100,6 @@ def _checked_secret(secret: str | bytes | None) -> bytes:
         return secrets.token_bytes(32)
     raw = secret.encode() if isinstance(secret, str) else secret
     if len(raw) < SECRET_LEAST:
-        # Which is not shown.
+        # The secret is not shown.
         raise ConfigurationError(f"callbacks: the secret has fewer than {SECRET_LEAST} bytes")
     return raw

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wanbridge.callbacks.receiver import CallbackReceiver
 
-# For a body to come in; the quickest provider waits about 5 s for its answer (runware).
+# Timeout of a body; the quickest provider waits about 5 s for its answer (runware).
 BODY_SECONDS = 4.0
 
 Scope = MutableMapping[str, Any]
@@ -24,7 +24,7 @@ class CallbackApp:
         self._receiver = receiver
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Bodies that are too long or come to nowhere are not read."""
+        """Answer one request. Bodies that are too long or at a wrong address are not read."""
         if scope["type"] == "lifespan":
             return await _lifespan(receive, send)
         if scope["type"] != "http":
@@ -79,5 +79,5 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _length(headers: Mapping[str, str]) -> int:
-    said = headers.get("content-length", "")
-    return int(said) if said.isascii() and said.isdigit() and len(said) < 20 else 0
+    text = headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0

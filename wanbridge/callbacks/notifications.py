@@ -1,9 +1,9 @@
-"""Waking whoever waits for a job, from any thread and for either client.
+"""Notifications of jobs, which wake the calls that wait for them, from any thread.
 
-A notice board, not a queue: news of a job carry a number that only grows, a waiter says which
-it has seen, and is let go by a later one. So nothing is missed between two waits, nothing has
-to be taken away, and several may wait for the same job. News are kept for ten minutes, since a
-callback can overtake the reply to the submit that it is about.
+Not a queue: the notifications of a job have numbers that only grow; a waiter passes the last one
+that it has seen, and returns at a later one. So nothing is missed between two waits, nothing has
+to be consumed, and several may wait for the same job. They are kept for ten minutes, since a
+callback can arrive before the reply to its submit.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from itertools import count
 from wanbridge.engine.effects import JobKey, Wake
 
 KEPT_SECONDS = 600.0
-# Jobs with news at the same time; the oldest news go first.
+# Jobs with notifications at the same time; the oldest are dropped first.
 KEPT_MOST = 65_536
 
 
 class JobNotifications:
-    """News of jobs, and who waits for them; safe to share between threads and event loops.
+    """Wakes calls that wait for jobs; safe to share between threads and event loops.
 
     Args:
-        clock: Monotonic seconds, for what is kept.
+        clock: Monotonic seconds, for the age of notifications.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,65 +34,65 @@ class JobNotifications:
         self._lock = threading.Lock()
         self._numbers = count(1)
         # Oldest first.
-        self._news: dict[JobKey, tuple[int, float]] = {}
-        self._bells: dict[JobKey, list[Callable[[], None]]] = {}
+        self._recent: dict[JobKey, tuple[int, float]] = {}
+        self._wakers: dict[JobKey, list[Callable[[], None]]] = {}
 
     def notify(self, job: JobKey) -> None:
-        """Something happened to *job*: wake all who wait for it, or will within ten minutes."""
+        """Wake all calls that wait for *job* now, or will within ten minutes."""
         with self._lock:
             now = self._clock()
             self._forget(now)
-            self._news.pop(job, None)
-            self._news[job] = (next(self._numbers), now)
-            bells = list(self._bells.get(job, ()))
-        for bell in bells:
-            bell()
+            self._recent.pop(job, None)
+            self._recent[job] = (next(self._numbers), now)
+            wakers = list(self._wakers.get(job, ()))
+        for wake_up in wakers:
+            wake_up()
 
     def latest(self, wake: Wake) -> int:
-        """The number of the latest news of a job; what was seen if there are none since."""
+        """The number of the latest notification of a job; the one seen if there is none since."""
         with self._lock:
-            number, at = self._news.get(wake.job, (0, 0.0))
+            number, at = self._recent.get(wake.job, (0, 0.0))
             return max(wake.seen, number if self._clock() - at < KEPT_SECONDS else 0)
 
     def wait(self, wake: Wake, seconds: float) -> int:
-        """Block until there are news or *seconds* have passed; `latest` then."""
-        rung = threading.Event()
-        with self._listening(wake, rung.set):
-            rung.wait(seconds)
+        """Block until a notification or for *seconds*; returns `latest`."""
+        notified = threading.Event()
+        with self._listening(wake, notified.set):
+            notified.wait(seconds)
         return self.latest(wake)
 
     async def wait_async(self, wake: Wake, seconds: float) -> int:
-        """`wait` for asyncio; the news may come from another thread."""
-        loop, rung = asyncio.get_running_loop(), asyncio.Event()
+        """`wait` for asyncio; the notification may come from another thread."""
+        loop, notified = asyncio.get_running_loop(), asyncio.Event()
 
-        def bell() -> None:
+        def wake_up() -> None:
             with suppress(RuntimeError):  # the loop was closed meanwhile
-                loop.call_soon_threadsafe(rung.set)
+                loop.call_soon_threadsafe(notified.set)
 
-        with self._listening(wake, bell), suppress(TimeoutError):
-            await asyncio.wait_for(rung.wait(), seconds)
+        with self._listening(wake, wake_up), suppress(TimeoutError):
+            await asyncio.wait_for(notified.wait(), seconds)
         return self.latest(wake)
 
     @contextmanager
-    def _listening(self, wake: Wake, bell: Callable[[], None]) -> Iterator[None]:
+    def _listening(self, wake: Wake, wake_up: Callable[[], None]) -> Iterator[None]:
         with self._lock:
-            self._bells.setdefault(wake.job, []).append(bell)
+            self._wakers.setdefault(wake.job, []).append(wake_up)
         try:
-            # After the bell hangs: what comes in between rings it, too.
+            # After it was added: a notification in between wakes it, too.
             if self.latest(wake) > wake.seen:
-                bell()
+                wake_up()
             yield
         finally:
             with self._lock:
-                bells = self._bells[wake.job]
-                bells.remove(bell)
-                if not bells:
-                    del self._bells[wake.job]
+                wakers = self._wakers[wake.job]
+                wakers.remove(wake_up)
+                if not wakers:
+                    del self._wakers[wake.job]
 
     def _forget(self, now: float) -> None:
-        """Drop what is too old or too much."""
-        while self._news:
-            job, (_, at) = next(iter(self._news.items()))
-            if now - at < KEPT_SECONDS and len(self._news) < KEPT_MOST:
+        """Drop notifications that are too old or too many."""
+        while self._recent:
+            job, (_, at) = next(iter(self._recent.items()))
+            if now - at < KEPT_SECONDS and len(self._recent) < KEPT_MOST:
                 return
-            del self._news[job]
+            del self._recent[job]

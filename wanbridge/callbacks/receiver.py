@@ -44,12 +44,12 @@ OnEvent = Callable[[str, CallbackEvent], object]
 
 @frozen(kw_only=True)
 class Received:
-    """What became of one call.
+    """The outcome of one call.
 
     Attributes:
         status: HTTP status to answer with.
-        events: What is new in it; empty for a repetition, and if it was refused.
-        account: Whose provider called; None if the address is none of ours.
+        events: The new ones; empty for a repetition, and if it was refused.
+        account: The account the call is for; None if the address is not one of this receiver.
         reason: Why it was refused, for people. It may quote the sender: not for logs.
     """
 
@@ -69,11 +69,11 @@ class CallbackReceiver:
             for this process only. The same secret makes the same addresses in all processes.
         signing_keys: ``{account: keys}`` that the provider may sign with besides the one in the
             account's options: while one is replaced.
-        on_event: Told the account's name and each new event, after waiting clients were woken.
+        on_event: Called with the account's name and each new event, after waiting clients woke.
             Must return at once. If it raises, the answer is 500 and a repetition counts as new.
         most: Bytes of a body at most.
         now: Wall time, aware, to judge signatures by.
-        notifications: Who waits; made here by default.
+        notifications: Where clients wait; made here by default.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class CallbackReceiver:
     # -- calls ------------------------------------------------------------------------------
 
     def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Received:
-        """Judge one call and wake who waits for it; for a route of any web framework.
+        """Process one call and wake clients that wait for it; for a route of any web framework.
 
         Never raises, unless ``on_event`` raises something that is no `Exception`.
 
@@ -154,10 +154,10 @@ class CallbackReceiver:
         """
         account = None
         try:
-            door = self._open(method, path, headers, len(body))
-            account = door.adapter.account
-            events = self._read(door, method, headers, body)
-            return Received(status=200, events=self._tell(door, events), account=account)
+            addressee = self._admit(method, path, headers, len(body))
+            account = addressee.adapter.account
+            events = self._read(addressee, method, headers, body)
+            return Received(status=200, events=self._process(addressee, events), account=account)
         except CallbackRefused as exc:
             return _refusal(exc, account)
 
@@ -170,7 +170,7 @@ class CallbackReceiver:
             length: Bytes that it announces; 0 if it does not.
         """
         try:
-            self._open(method, path, headers, length)
+            self._admit(method, path, headers, length)
         except CallbackRefused as exc:
             return _refusal(exc)
         return None
@@ -180,16 +180,16 @@ class CallbackReceiver:
         """An ASGI application, to be mounted anywhere or run by itself."""
         return CallbackApp(self)
 
-    def _open(self, method: str, path: str, headers: Mapping[str, str], length: int) -> Addressee:
-        """The door that an address leads to. Raises CallbackRefused."""
+    def _admit(self, method: str, path: str, headers: Mapping[str, str], length: int) -> Addressee:
+        """Whom a call is for, by its address and headers. Raises CallbackRefused."""
         steps = path.partition("?")[0].split("/")
         names = {adapter.name for adapter in self._adapters.values()}
         if len(steps) < 2 or steps[-2] not in names:
             raise CallbackRefused("there is nothing here", 404)
         if method != "POST":
             raise CallbackRefused("callbacks are POSTed", 405)
-        door = self._addresses.addressee(steps[-2], steps[-1])
-        if door is None:
+        addressee = self._addresses.addressee(steps[-2], steps[-1])
+        if addressee is None:
             raise CallbackRefused("the address is not one that was given out", 403)
         if length > self.most:
             raise CallbackRefused(f"more than {self.most:,} bytes", 413)
@@ -197,12 +197,12 @@ class CallbackReceiver:
         if any(encoding.strip().lower() not in ("", "identity") for encoding in encodings):
             # No provider documents a compressed callback (wire pages, read 2026-11-27).
             raise CallbackRefused("its content is compressed", 415)
-        return door
+        return addressee
 
     def _read(
-        self, door: Addressee, method: str, headers: Mapping[str, str], body: bytes
+        self, addressee: Addressee, method: str, headers: Mapping[str, str], body: bytes
     ) -> list[CallbackEvent]:
-        adapter = door.adapter
+        adapter = addressee.adapter
         # Without the token: whatever the adapter says of the request may be shown.
         url = f"{self.base_url}/{adapter.name}"
         request = HttpRequest(method=method, url=url, headers=headers, body=body)
@@ -219,11 +219,13 @@ class CallbackReceiver:
             raise CallbackRefused("an id is empty, too long or not printable", 400)
         return events
 
-    def _tell(self, door: Addressee, events: Iterable[CallbackEvent]) -> tuple[CallbackEvent, ...]:
-        """Those of *events* that are new, after everybody who has to know was told of them."""
-        account, new = door.adapter.account, []
+    def _process(
+        self, addressee: Addressee, events: Iterable[CallbackEvent]
+    ) -> tuple[CallbackEvent, ...]:
+        """Notify waiting clients and ``on_event`` of new *events*, and return those."""
+        account, new = addressee.adapter.account, []
         for event in events:
-            job = JobKey(account=account, call=door.call, task=event.task_id)
+            job = JobKey(account=account, call=addressee.call, task=event.task_id)
             if not self._seen.add(job, event):
                 continue
             if event.ended is not False:

@@ -101,7 +101,7 @@ class Calls:
         self._telemetry, self._progress, self._callbacks = telemetry, on_progress, callbacks
         self._clock, self._now, self._chance, self._new_key = clock, now, chance, new_key
         self._rate_limiter = RateLimiter()
-        guard = Guard(ledger or MemoryLedger(), self._in_currency, keeps_all=ledger is not None)
+        guard = Guard(ledger or MemoryLedger(), self._in_currency, record_all=ledger is not None)
         self._shared = SharedState(Health(), guard)
         self._routes = routes or {}
         if routes:
@@ -231,7 +231,7 @@ class Calls:
     def adopt(self, receipt: Receipt, task_id: str) -> Job:
         """Make the job of an uncertain submit that the caller has found; the ledger keeps it."""
         job = self._accounts.where(receipt).adopt(receipt, task_id)
-        self._shared.guard.found(receipt, job)
+        self._shared.guard.attach_job(receipt, job)
         return job
 
     def saved(self, image: Image) -> None:

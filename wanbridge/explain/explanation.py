@@ -22,11 +22,11 @@ Outcome = Literal["sent", "met", "adapted", "ignored", "dropped", "refused"]
 
 @frozen
 class FieldReport:
-    """How one canonical field fares.
+    """What becomes of one canonical field.
 
     Attributes:
-        outcome: ``sent``; ``met`` (not sent, the provider always does so); ``adapted`` (said
-            in other words with another effect); ``ignored``; ``dropped``; ``refused``.
+        outcome: ``sent``; ``met`` (not sent, the provider always does so); ``adapted`` (sent
+            with another effect); ``ignored``; ``dropped``; ``refused``.
         detail: One sentence; empty for ``sent``.
     """
 

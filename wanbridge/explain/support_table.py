@@ -75,7 +75,7 @@ class Support:
     """One cell of the table.
 
     Attributes:
-        row: What is asked, as the README names it.
+        row: Name of the row in the README.
         field: The canonical field.
         provider: Account name.
         outcome: As in `wanbridge.explain.explanation.FieldReport`.
@@ -104,7 +104,7 @@ def _cell(row: str, name: str, request: ImageRequest, adapter: Adapter) -> Suppo
     try:
         fitted = fit(adapter, request)
     except UnsupportedFeature as exc:
-        return _made(row, name, adapter, "refused", exc.reason, "", verified=True)
+        return _support(row, name, adapter, "refused", exc.reason, "", verified=True)
     refused = [p.reason for p in fitted.problems]
     notes = [n for n in fitted.notes if n.field == name]
     if refused:
@@ -115,10 +115,10 @@ def _cell(row: str, name: str, request: ImageRequest, adapter: Adapter) -> Suppo
         outcome, detail = "sent", ""
     limits = fitted.offer.limits
     source = limits.sizes(request.mode).source if name == "size" else limits.source
-    return _made(row, name, adapter, outcome, detail, source, verified=fitted.offer.verified)
+    return _support(row, name, adapter, outcome, detail, source, verified=fitted.offer.verified)
 
 
-def _made(
+def _support(
     row: str,
     name: str,
     adapter: Adapter,

@@ -1,4 +1,4 @@
-"""Delivered pictures as a store keeps them, and how a caller names those that it has."""
+"""Delivered pictures that are not saved yet, and which of them a caller marks as done."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ KEEP_UNDATED = timedelta(days=7)
 
 
 def link_of(url: str) -> str:
-    """What a ledger knows a picture by: its link, and of a ``data:`` URI only the SHA-256."""
+    """The text that identifies a picture in a ledger: its link; of a ``data:`` URI its SHA-256."""
     return f"sha256:{sha256(url.encode()).hexdigest()}" if url.startswith("data:") else url
 
 
 @frozen(kw_only=True)
-class Picture:
+class UnsavedPicture:
     """A delivered picture that is not saved yet, as a store keeps it.
 
     Attributes:
         link: See `link_of`.
         image: As it is listed: without bytes.
-        drop_at: When it counts as expired, aware.
+        drop_at: When it counts as expired, aware; see `KEEP_UNDATED`.
     """
 
     link: str
@@ -47,24 +47,24 @@ class Picture:
         return cls(link=link, image=listed, drop_at=at + KEEP_UNDATED if ends is None else ends)
 
 
-def pictures(images: Iterable[Image], at: datetime) -> dict[int, Picture | None]:
-    """What was delivered at *at*, by its place; None for what the caller has the bytes of."""
-    found: dict[int, Picture | None] = {}
+def delivered_pictures(images: Iterable[Image], at: datetime) -> dict[int, UnsavedPicture | None]:
+    """What was delivered at *at*, by its place; None for a picture that came with its bytes."""
+    by_place: dict[int, UnsavedPicture | None] = {}
     for place, image in enumerate(images):
         if image.data is not None:
-            found[place] = None
+            by_place[place] = None
         elif image.url is not None:
-            found[place] = Picture.of(image, image.url, at)
-    return found
+            by_place[place] = UnsavedPicture.of(image, image.url, at)
+    return by_place
 
 
 @frozen(kw_only=True)
-class Possession:
-    """What a caller says it has, as the stores look for it; see `Ledger.done`.
+class Selection:
+    """The holds and pictures that a call of `Ledger.done` is about.
 
     Attributes:
-        hold: Its id; None if something else was named.
-        task: The account and the provider's task id; None likewise.
+        hold: Its id; None if something else was given.
+        task: The account and the provider's task id; None without a job or a job's id.
         links: Of single pictures, see `link_of`.
     """
 
@@ -74,7 +74,7 @@ class Possession:
 
     @classmethod
     def of(cls, what: Hold | str | Job | ImageResult) -> Self:
-        """What *what* stands for."""
+        """The selection that *what* stands for."""
         match what:
             case Hold():
                 return cls(hold=what.id)
@@ -87,8 +87,8 @@ class Possession:
                 return cls(task=task, links=links)
         return cls(hold=what)
 
-    def is_whole(self, hold: Hold) -> bool:
-        """Whether every picture of *hold* is meant."""
+    def covers(self, hold: Hold) -> bool:
+        """Whether every picture of *hold* is selected."""
         if self.hold is not None:
             return hold.id == self.hold
         return hold.job is not None and (hold.account, hold.job.id) == self.task

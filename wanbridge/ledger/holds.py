@@ -80,7 +80,7 @@ class Shortage:
 
 @frozen(kw_only=True)
 class Hold:
-    """A purchase that somebody has to look after: its outcome is open, or its pictures are.
+    """A purchase that is not finished: its outcome is open, or its pictures are not all saved.
 
     Attributes:
         id: Made by the store.

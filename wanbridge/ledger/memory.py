@@ -11,15 +11,15 @@ from uuid import uuid4
 
 from attrs import define, evolve, field
 
-from wanbridge.ledger.deliveries import Picture, Possession, link_of, pictures
+from wanbridge.ledger.deliveries import Selection, UnsavedPicture, delivered_pictures, link_of
 from wanbridge.ledger.holds import ZERO, Hold, Share, Shortage, added, check_aware
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.result import Image, ImageResult
 
 
 @define
-class _Spent:
-    """One budget: what is held or settled in each bucket."""
+class _BudgetTotals:
+    """What is held or settled under one budget, by bucket."""
 
     buckets: list[str] = field(factory=list)
     amounts: dict[str, Decimal] = field(factory=dict)
@@ -43,8 +43,8 @@ class MemoryLedger:
     def __init__(self) -> None:
         self._lock = Lock()
         self._holds: dict[str, Hold] = {}
-        self._unsaved: dict[str, dict[int, Picture]] = {}
-        self._budgets: dict[str, _Spent] = {}
+        self._unsaved: dict[str, dict[int, UnsavedPicture]] = {}
+        self._budgets: dict[str, _BudgetTotals] = {}
 
     def reserve(
         self, *, key: str, account: str, at: datetime, shares: Sequence[Share]
@@ -52,12 +52,14 @@ class MemoryLedger:
         """See `Ledger.reserve`."""
         hold = Hold(id=str(uuid4()), key=key, account=account, at=at, shares=tuple(shares))
         with self._lock:
-            self._drop(at)
+            self._drop_expired(at)
             for share in hold.shares:
-                if shortage := share.shortage(self._since(share.budget, share.bucket)):
+                if shortage := share.shortage(self._spent_since(share.budget, share.bucket)):
                     return shortage
             for share in hold.shares:
-                self._budgets.setdefault(share.budget, _Spent()).add(share.bucket, share.amount)
+                self._budgets.setdefault(share.budget, _BudgetTotals()).add(
+                    share.bucket, share.amount
+                )
             self._holds[hold.id] = hold
         return hold.id
 
@@ -87,36 +89,38 @@ class MemoryLedger:
         with self._lock:
             if (known := self._holds.get(hold)) is None:
                 return
-            came = pictures(images, at or known.at)
+            delivered = delivered_pictures(images, at or known.at)
             if known.delivered_at is None:
-                final = self._pay(known, spent)
+                final = self._settle_shares(known, spent)
                 known = evolve(known, shares=final, delivered_at=at or known.at)
-                self._keep(known, {place: new for place, new in came.items() if new is not None})
+                self._list(
+                    known, {place: new for place, new in delivered.items() if new is not None}
+                )
                 return
             unsaved = dict(self._unsaved[hold])
-            for place in unsaved.keys() & came.keys():
-                if (new := came[place]) is None:
+            for place in unsaved.keys() & delivered.keys():
+                if (new := delivered[place]) is None:
                     del unsaved[place]
                 else:
                     latest = max(new.drop_at, unsaved[place].drop_at)
                     unsaved[place] = evolve(new, drop_at=latest)
-            self._keep(known, unsaved)
+            self._list(known, unsaved)
 
     def saved(self, url: str) -> None:
         """See `Ledger.saved`."""
         link = link_of(url)
         with self._lock:
-            self._save(link)
+            self._remove_saved(link)
 
     def done(self, what: Hold | str | Job | ImageResult) -> None:
         """See `Ledger.done`."""
-        possession = Possession.of(what)
+        selection = Selection.of(what)
         with self._lock:
             for hold in [self._holds[name] for name in self._unsaved]:
-                if possession.is_whole(hold):
-                    self._keep(hold, {})
-            for link in possession.links:
-                self._save(link)
+                if selection.covers(hold):
+                    self._list(hold, {})
+            for link in selection.links:
+                self._remove_saved(link)
 
     def find(self, *, key: str, account: str) -> tuple[Hold, ...]:
         """See `Ledger.find`."""
@@ -130,25 +134,25 @@ class MemoryLedger:
     def spent(self, budget: str, bucket: str) -> Decimal:
         """See `Ledger.spent`."""
         with self._lock:
-            return self._since(budget, bucket)
+            return self._spent_since(budget, bucket)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Does nothing: there is no file."""
 
-    def _since(self, budget: str, bucket: str) -> Decimal:
+    def _spent_since(self, budget: str, bucket: str) -> Decimal:
         known = self._budgets.get(budget)
         return known.since(bucket) if known else ZERO
 
-    def _pay(self, hold: Hold, spent: Mapping[str, Decimal]) -> tuple[Share, ...]:
-        """The shares of *hold* with their final amounts, which the budgets have now."""
+    def _settle_shares(self, hold: Hold, spent: Mapping[str, Decimal]) -> tuple[Share, ...]:
+        """The shares of *hold* with their final amounts, which the budgets now count."""
         final = tuple(share.settled(spent) for share in hold.shares)
         for before, after in zip(hold.shares, final, strict=True):
             change = (before.amount.copy_negate(), after.amount)
             self._budgets[before.budget].add(before.bucket, *change)
         return final
 
-    def _keep(self, hold: Hold, unsaved: dict[int, Picture]) -> None:
-        """List a delivered hold with these pictures; without any it ends."""
+    def _list(self, hold: Hold, unsaved: dict[int, UnsavedPicture]) -> None:
+        """List a delivered hold with these pictures; without any it leaves the list."""
         if unsaved:
             images = tuple(unsaved[place].image for place in sorted(unsaved))
             self._holds[hold.id] = evolve(hold, images=images)
@@ -157,13 +161,15 @@ class MemoryLedger:
             del self._holds[hold.id]
             self._unsaved.pop(hold.id, None)
 
-    def _save(self, link: str) -> None:
+    def _remove_saved(self, link: str) -> None:
+        """Remove the pictures at *link* and unlist holds that have none left."""
         for name, unsaved in list(self._unsaved.items()):
             left = {place: picture for place, picture in unsaved.items() if picture.link != link}
             if len(left) < len(unsaved):
-                self._keep(self._holds[name], left)
+                self._list(self._holds[name], left)
 
-    def _drop(self, at: datetime) -> None:
+    def _drop_expired(self, at: datetime) -> None:
+        """Unlist delivered holds whose pictures have all expired before *at*."""
         for name, unsaved in list(self._unsaved.items()):
             if all(picture.drop_at < at for picture in unsaved.values()):
-                self._keep(self._holds[name], {})
+                self._list(self._holds[name], {})

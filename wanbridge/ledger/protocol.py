@@ -1,13 +1,13 @@
-"""What is spent and what may still be: budgets that hold between threads and processes.
+"""The `Ledger` protocol: budgets and purchases, shared between threads and processes.
 
 A purchase takes its share of every budget before it is sent, and the final amounts replace it
-afterwards. What stands between the two is a hold; it counts in full, as nobody knows yet
-whether it was bought. Amounts of one budget are of one currency, and which one is not known
+afterwards. What stands between the two is a hold; it counts in full, as it is not known
+yet whether it was bought. Amounts of one budget are of one currency, and which one is not known
 here. Sums are exact whatever decimal context the caller has set.
 
 Money and pictures end apart: a purchase whose pictures came is settled at once, and stays listed
 until they are saved, so that a process that dies in between leaves their links. A ledger has no
-clock: what nobody ever saves is dropped by the first purchase after its links have expired.
+clock: what is never saved is dropped by the first purchase after its links have expired.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Ledger(Protocol):
         bucket and in later ones, are within its limit. Later ones count as the clock may have
         been set back.
 
-        This is also when delivered holds are dropped whose pictures nobody has saved: once all
-        their links have expired before *at*, where `KEEP_UNDATED` after the delivery stands for
-        an end that is unknown. No other hold is ever dropped.
+        It also drops delivered holds with unsaved pictures once all their links have expired
+        before *at*, where `KEEP_UNDATED` after the delivery stands for an end that is unknown.
+        No other hold is ever dropped.
 
         Returns:
             The hold's id, or the first shortage in the order of *shares*.
@@ -74,7 +74,7 @@ class Ledger(Protocol):
         Args:
             hold: Its id.
             spent: Final amounts by budget; a share that is absent is given back whole. Budgets
-                that the hold has no share of are none of its business.
+                that the hold has no share of are ignored.
             images: What was delivered, all of it, in the provider's order.
             at: When, aware; None is when the hold was reserved.
 
@@ -85,17 +85,17 @@ class Ledger(Protocol):
         ...
 
     def saved(self, url: str) -> None:
-        """The picture at *url* is on a disk: no hold lists it any more.
+        """Take the picture at *url*, which is on a disk now, off the list.
 
         With its last picture a hold leaves the list. Nothing if no hold lists that very link.
         """
         ...
 
     def done(self, what: Hold | str | Job | ImageResult) -> None:
-        """The caller has the pictures, in whatever way: the hold leaves the list.
+        """Take a hold off the list, as the caller has its pictures in whatever way.
 
-        Only delivered holds do. One whose money is not settled stays: nobody can free money by
-        this. Nothing if there is no such hold.
+        Only delivered holds leave it. One whose money is not settled stays: this never frees money.
+        Nothing if there is no such hold.
 
         Args:
             what: The hold, its id, its job, or the result; a result without a job id stands
@@ -108,9 +108,9 @@ class Ledger(Protocol):
         ...
 
     def open(self) -> tuple[Hold, ...]:
-        """Every listed hold in the order they were reserved: what a restart has to look after.
+        """Every listed hold in the order they were reserved: what a restart has to go on with.
 
-        That is what is not settled, and what is delivered and not saved; `Hold.state` tells.
+        That is what is not settled, and what is delivered and not saved; see `Hold.state`.
         """
         ...
 
@@ -119,5 +119,5 @@ class Ledger(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back files; holds stay as they are."""
+        """Close files; holds stay as they are."""
         ...

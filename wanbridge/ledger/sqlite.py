@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from wanbridge.errors import ConfigurationError
 from wanbridge.ledger import sqlite_rows
-from wanbridge.ledger.deliveries import Possession, link_of, pictures
+from wanbridge.ledger.deliveries import Selection, delivered_pictures, link_of
 from wanbridge.ledger.holds import Hold, Share, Shortage, check_aware
 from wanbridge.ledger.sqlite_file import SqliteFile
 from wanbridge.model.jobs import Job, Receipt
@@ -84,13 +84,13 @@ class SqliteLedger:
             if (row := sqlite_rows.listed_row(connection, hold)) is None:
                 return
             number, state, reserved_at = row
-            came_at = at or datetime.fromisoformat(reserved_at)
-            came = pictures(images, came_at)
+            delivered_at = at or datetime.fromisoformat(reserved_at)
+            delivered = delivered_pictures(images, delivered_at)
             if state == "open":
                 sqlite_rows.settle_shares(connection, number, spent)
-                sqlite_rows.insert_pictures(connection, number, came, came_at)
+                sqlite_rows.insert_pictures(connection, number, delivered, delivered_at)
             else:
-                sqlite_rows.renew_links(connection, number, came)
+                sqlite_rows.renew_links(connection, number, delivered)
             sqlite_rows.unlist_if_saved(connection, number)
 
     def saved(self, url: str) -> None:
@@ -101,11 +101,11 @@ class SqliteLedger:
 
     def done(self, what: Hold | str | Job | ImageResult) -> None:
         """See `Ledger.done`."""
-        possession = Possession.of(what)
+        selection = Selection.of(what)
         with self._file.transaction("IMMEDIATE") as connection:
-            for number in sqlite_rows.delivered_numbers(connection, possession):
+            for number in sqlite_rows.delivered_numbers(connection, selection):
                 sqlite_rows.drop_pictures(connection, number)
-            for link in possession.links:
+            for link in selection.links:
                 sqlite_rows.remove_saved(connection, link)
 
     def find(self, *, key: str, account: str) -> tuple[Hold, ...]:

@@ -52,7 +52,11 @@ class SqliteFile:
 
     @contextmanager
     def transaction(self, kind: str) -> Iterator[sqlite3.Connection]:
-        """One transaction; undone if anything is raised."""
+        """One transaction, rolled back if anything is raised.
+
+        Args:
+            kind: ``IMMEDIATE`` to write, ``DEFERRED`` to read.
+        """
         with self.connected() as connection:
             connection.execute(f"BEGIN {kind}")
             try:
@@ -86,12 +90,12 @@ class SqliteFile:
                 raise self._unusable("damaged; an amount in it is none") from None
 
     def _current_identity(self) -> tuple[int, int] | None:
-        """Which file stands under the path; None if there is none."""
+        """Device and inode of the file at the path; None if there is none."""
         try:
-            found = os.stat(self._path)
+            status = os.stat(self._path)
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
     def _unusable(self, reason: str) -> ConfigurationError:
         return ConfigurationError(f"ledger {self._path}: {reason}")
@@ -108,7 +112,7 @@ class SqliteFile:
                 return str(exc)
 
     def _create(self) -> None:
-        """An empty file for its owner only, unless there is one."""
+        """Create an empty file, readable by its owner only, unless there is one."""
         # Never opened where it exists: to close any handle of a file ends all POSIX locks that
         # the process has on it, those of another ledger too (sqlite.org/howtocorrupt.html).
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
@@ -142,7 +146,7 @@ class SqliteFile:
                 return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Durable and a ledger of this version; of another program's file nothing is changed."""
+        """Make *connection* durable and its schema current; another program's file is unchanged."""
         connection.execute("BEGIN")
         self._version(connection)
         connection.execute("COMMIT")
@@ -159,7 +163,7 @@ class SqliteFile:
         connection.execute("COMMIT")
 
     def _version(self, connection: sqlite3.Connection) -> int:
-        """0 for an empty file."""
+        """The file's schema version; 0 if it is empty."""
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from wanbridge.errors import InvalidRequest, Problem
-from wanbridge.ledger.deliveries import Picture, Possession
+from wanbridge.ledger.deliveries import Selection, UnsavedPicture
 from wanbridge.ledger.holds import ZERO, Hold, Share, added
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.result import Image
@@ -34,7 +34,7 @@ _LISTED_ROW = """
     SELECT number, state, at FROM holds
     WHERE id = ? AND (state = 'open' OR delivered IS NOT NULL)
 """
-# What is asked for with NULL is not found: nothing equals it.
+# A NULL parameter matches no row, as nothing equals NULL.
 _DELIVERED = """
     SELECT number FROM holds
     WHERE delivered IS NOT NULL AND (id = ? OR (account = ? AND task = ?))
@@ -44,8 +44,8 @@ _EXPIRED = """
         SELECT 1 FROM pictures WHERE hold = ended.hold AND drop_at >= ?
     )
 """
-# The facts of a picture that are kept; its bytes are not.
-_FACTS = ("url", "mime", "width", "height", "seed")
+# The fields of an image that are stored; its bytes are not stored.
+_IMAGE_FIELDS = ("url", "mime", "width", "height", "seed")
 
 
 def listed_holds(
@@ -67,10 +67,10 @@ def listed_row(connection: sqlite3.Connection, hold: str) -> tuple[int, str, str
     return row
 
 
-def delivered_numbers(connection: sqlite3.Connection, possession: Possession) -> list[int]:
-    """The numbers of the delivered holds that are the caller's as a whole."""
-    account, task = possession.task or (None, None)
-    rows = connection.execute(_DELIVERED, (possession.hold, account, task)).fetchall()
+def delivered_numbers(connection: sqlite3.Connection, selection: Selection) -> list[int]:
+    """The numbers of the delivered holds that *selection* covers."""
+    account, task = selection.task or (None, None)
+    rows = connection.execute(_DELIVERED, (selection.hold, account, task)).fetchall()
     return [number for (number,) in rows]
 
 
@@ -133,25 +133,28 @@ def settle_shares(
 
 
 def insert_pictures(
-    connection: sqlite3.Connection, number: int, came: Mapping[int, Picture | None], at: datetime
+    connection: sqlite3.Connection,
+    number: int,
+    delivered: Mapping[int, UnsavedPicture | None],
+    at: datetime,
 ) -> None:
-    """List what came and the caller does not have yet."""
+    """List the delivered pictures that the caller does not have yet."""
     connection.execute("UPDATE holds SET delivered = ? WHERE number = ?", (_utc_text(at), number))
     connection.executemany(
         "INSERT INTO pictures VALUES (?, ?, ?, ?, ?)",
         [
             (number, place, new.link, _image_text(new.image), _utc_text(new.drop_at))
-            for place, new in came.items()
+            for place, new in delivered.items()
             if new is not None
         ],
     )
 
 
 def renew_links(
-    connection: sqlite3.Connection, number: int, came: Mapping[int, Picture | None]
+    connection: sqlite3.Connection, number: int, delivered: Mapping[int, UnsavedPicture | None]
 ) -> None:
-    """Replace the links of what is listed still; a place that is saved has no row."""
-    for place, new in came.items():
+    """Replace the links of pictures that are not saved yet; a saved one has no row."""
+    for place, new in delivered.items():
         if new is None:
             query = "DELETE FROM pictures WHERE hold = ? AND place = ?"
             connection.execute(query, (number, place))
@@ -220,15 +223,15 @@ def _hold(rows: list[_Row], images: list[str]) -> Hold:
 
 def _image_text(image: Image) -> str:
     ends = image.expires_at
-    facts = {name: getattr(image, name) for name in _FACTS}
-    return json.dumps({**facts, "expires_at": None if ends is None else _utc_text(ends)})
+    fields = {name: getattr(image, name) for name in _IMAGE_FIELDS}
+    return json.dumps({**fields, "expires_at": None if ends is None else _utc_text(ends)})
 
 
 def _image(text: str) -> Image:
     try:
-        facts = json.loads(text)
-        ends = facts.pop("expires_at")
-        return Image(**facts, expires_at=None if ends is None else datetime.fromisoformat(ends))
+        fields = json.loads(text)
+        ends = fields.pop("expires_at")
+        return Image(**fields, expires_at=None if ends is None else datetime.fromisoformat(ends))
     except (ValueError, TypeError, AttributeError, KeyError) as exc:
         raise InvalidRequest((Problem("$", f"not an image as it is kept here: {exc}"),)) from None
 

@@ -9,7 +9,7 @@ provider's task id; its receipt and job, which hold prompts, and the links of it
 dropped.
 """
 
-# "WANB": tells a ledger from any other program's SQLite file.
+# "WANB": distinguishes a ledger from any other program's SQLite file.
 APPLICATION_ID = 0x57414E42
 
 # ``state`` is that of the money.
@@ -45,7 +45,7 @@ _VERSION_1 = (
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
 # ``delivered`` is when, of a hold whose pictures are not all saved; NULL of any other. A picture's
-# ``link`` is what `Ledger.saved` knows it by, which is not always one to fetch it from.
+# ``link`` is that of `wanbridge.ledger.deliveries.link_of`, not always one to fetch it from.
 _VERSION_2 = (
     "ALTER TABLE holds ADD COLUMN delivered TEXT",
     "CREATE INDEX delivered_holds ON holds (key, account) WHERE delivered IS NOT NULL",
@@ -60,6 +60,6 @@ _VERSION_2 = (
     "CREATE INDEX picture_links ON pictures (link)",
     "CREATE INDEX picture_ends ON pictures (drop_at)",
 )
-# What makes each version of the one before it.
+# The statements that make each version from the one before.
 UPGRADES = (_VERSION_1, _VERSION_2)
 VERSION = len(UPGRADES)

@@ -69,5 +69,5 @@ def convert_charge(
     dollars = Money(EXACT.multiply(money.amount, worth), "USD")
     if (common := rates.convert(dollars, currency)) is None:
         return None, ()
-    said = f"1 {money.currency} = {worth} USD, as reported; set usd_per_credit or a rate"
-    return common, (said,)
+    assumption = f"1 {money.currency} = {worth} USD, as reported; set usd_per_credit or a rate"
+    return common, (assumption,)

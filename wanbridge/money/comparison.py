@@ -1,7 +1,7 @@
-"""What a request, or a whole workload, costs at each account; nothing is called or fetched.
+"""What a request, or a whole workload, costs at each account; no call is made.
 
-Amounts are compared in one currency, as far as the caller's rates reach. What is not known
-stands behind what is, and never counts as nothing.
+Amounts are compared in one currency, as far as the caller's rates reach. Unknown prices sort
+after known ones, and never count as zero.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from wanbridge.money.price_table import EXACT
 from wanbridge.money.quotes import Confidence, Quote
 
 # From this age on a quote says that its price may have changed. By choice, as no provider says
-# how long a price holds: a quarter marks what nobody has looked at for several releases, and
+# how long a price holds: a quarter marks what was not checked for several releases, and
 # not the fresh prices of each.
 OLD = timedelta(days=90)
 
@@ -48,7 +48,7 @@ class Total:
             from it, or if it can take none.
         reasons: Why requests are refused, and how many; the most frequent first.
         source: Pages that the prices were taken from, joined by ``, ``; None without a price.
-        read: The longest ago of the days on which they were read; None if nobody said.
+        read: The longest ago of the days on which they were read; None if no day is known.
         confidence: ``reported`` if any of the prices is; None without a price.
         assumes: What the amounts rest on besides the prices, one sentence each.
     """
@@ -79,8 +79,8 @@ class Workload:
         totals: One for each account: first those that can take everything, the cheapest first;
             then those that can take a part, the most first; then those with an unknown price;
             last those that can take nothing.
-        cheapest: In the common currency, if each request goes to whoever is cheapest for it;
-            None if nobody has a comparable price for some request.
+        cheapest: In the common currency, if each request goes to its cheapest account;
+            None if no account has a comparable price for some request.
         nobody: Requests that no account can take.
     """
 
@@ -110,19 +110,19 @@ def compare(
     Args:
         currency: To compare in; None is the base of *rates*.
         may_drop, check_limits: As for `wanbridge.adapters.fitting.fit`.
-        today: To tell how old a price is.
+        today: The day that a price's age is counted to.
 
     Raises:
         InvalidRequest: no provider could be sent this.
         ConfigurationError: a price file is broken.
     """
     refuse_digests(request)
-    found = []
+    quotes = []
     for adapter in adapters:
         verdict = judge(adapter, request, may_drop=may_drop, check_limits=check_limits)
         quote = _dated_quote(adapter, request, prices, rates, currency, today)
-        found.append(evolve(quote, refused=verdict.refused))
-    return sorted(found, key=place)
+        quotes.append(evolve(quote, refused=verdict.refused))
+    return sorted(quotes, key=sort_key)
 
 
 def workload(
@@ -136,7 +136,7 @@ def workload(
     check_limits: bool = True,
     today: date,
 ) -> Workload:
-    """What all *requests* would cost at each account; they are read one at a time, and not kept.
+    """What all *requests* would cost at each account; they are read one at a time, and not stored.
 
     Args:
         currency, may_drop, check_limits, today: As for `compare`.
@@ -145,7 +145,7 @@ def workload(
         InvalidRequest: no provider could be sent one of the requests.
         ConfigurationError: a price file is broken.
     """
-    sums = [_Sum(adapter) for adapter in adapters]
+    sums = [_RunningTotal(adapter) for adapter in adapters]
     currency = currency or rates.base
     count = images = nobody = 0
     cheapest: Decimal | None = _ZERO
@@ -172,14 +172,14 @@ def workload(
         images=images,
         currency=currency,
         rates=rates,
-        totals=tuple(sorted(totals, key=_standing)),
+        totals=tuple(sorted(totals, key=_total_sort_key)),
         cheapest=None if cheapest is None else Money(cheapest, currency),
         nobody=nobody,
     )
 
 
-def place(quote: Quote) -> tuple[int, Decimal]:
-    """Sorts quotes as `compare` does."""
+def sort_key(quote: Quote) -> tuple[int, Decimal]:
+    """The key that quotes are sorted by in `compare`."""
     if quote.refused is not None:
         return 3, _ZERO
     if quote.in_currency is not None:
@@ -187,11 +187,11 @@ def place(quote: Quote) -> tuple[int, Decimal]:
     return (2 if quote.amount is None else 1), _ZERO
 
 
-def _standing(total: Total) -> tuple[Any, ...]:
+def _total_sort_key(total: Total) -> tuple[Any, ...]:
     common = total.in_currency
     price = (common is None, _ZERO if common is None else common.amount)
     group = 2 if total.refused and not total.requests else 1 if total.unknown else 0
-    # Whoever can take everything takes the most.
+    # An account that can take every request takes the most.
     return group, -total.requests, *price
 
 
@@ -208,15 +208,15 @@ def _dated_quote(
     age = quote.age(today)
     if age is None or age <= OLD:
         return quote
-    said = f"price read {quote.read}, {age.days} days ago; it may have changed"
-    return evolve(quote, assumes=(*quote.assumes, said))
+    assumption = f"price read {quote.read}, {age.days} days ago; it may have changed"
+    return evolve(quote, assumes=(*quote.assumes, assumption))
 
 
 @define
-class _Sum:
-    """What an account's quotes come to so far.
+class _RunningTotal:
+    """The sum of an account's quotes so far.
 
-    Equal reasons, sources and assumptions are kept once, so that the requests need not be.
+    Equal reasons, sources and assumptions are stored once, and no request is.
     """
 
     adapter: Adapter

@@ -14,15 +14,15 @@ from wanbridge.model.money import Money
 
 _ONE = Decimal(1)
 
-# Decimals of a quotient: far below what any provider charges for one picture.
+# Decimal places of a quotient: far below what any provider charges for one picture.
 PLACES = Decimal("1e-9")
 
-# Wide enough for exact products of real amounts; the caller's own context may round. Upwards,
+# Wide enough for exact products of real amounts; the caller's own context may round. Rounded up,
 # so that cutting a quotient twice is the same as cutting it once.
 _UP = Context(prec=100, rounding=ROUND_CEILING)
 
 
-# Beyond any money there is, and within what can be computed exactly.
+# Bounds of a rate: beyond any real one, and within what can be computed exactly.
 LEAST, MOST = Decimal("0.000000000001"), Decimal("1000000000000")
 
 
@@ -108,8 +108,8 @@ def _checked(key: object, rate: Any, code: Any) -> Decimal:
     try:
         amount = Money(rate, code).amount
     except InvalidRequest as exc:
-        said = "; ".join(problem.message for problem in exc.problems)
-        raise ConfigurationError(f"rates: {key}: {said}") from None
+        reason = "; ".join(problem.message for problem in exc.problems)
+        raise ConfigurationError(f"rates: {key}: {reason}") from None
     if not amount > 0:
         raise ConfigurationError(f"rates: {key}: {rate!r}; a rate is above zero")
     if not LEAST <= amount <= MOST:

@@ -1,7 +1,7 @@
-"""What a request costs: price rows with their source, quotes before the call, cost after it.
+"""The price book: quotes before a call and costs after it.
 
-Prices are data, one file a provider, read when that provider is first asked about; a caller's
-own prices lie over them. Amounts are exact decimals from the file to the quote, whatever decimal
+Prices are data, one file a provider, read at the first quote of that provider; a caller's own
+prices override them. Amounts are exact decimals from the file to the quote, whatever decimal
 context the caller has set. A price that is not known is None, never zero.
 """
 
@@ -15,12 +15,12 @@ from typing import Any
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.price_files import load, packaged
-from wanbridge.money.price_overrides import Override, override
+from wanbridge.money.price_overrides import Override, parse_override
 from wanbridge.money.price_table import PriceTable, charge_for
 from wanbridge.money.quotes import Quote
 
-# An amount in another currency, None without a rate, and what that rests on.
-Common = Callable[[Money], tuple[Money | None, tuple[str, ...]]]
+# Converts an amount to the common currency, None without a rate; with what that assumes.
+ToCommon = Callable[[Money], tuple[Money | None, tuple[str, ...]]]
 
 
 class PriceBook:
@@ -32,7 +32,7 @@ class PriceBook:
 
     def __init__(self, read: Callable[[str], str | bytes | None]) -> None:
         self._read = read
-        self._own: Mapping[str, Override] = {}
+        self._overrides: Mapping[str, Override] = {}
         # By provider, and by account where that has prices of its own.
         self._tables: dict[tuple[str, str | None], PriceTable] = {}
 
@@ -59,7 +59,10 @@ class PriceBook:
                 they are first needed; see `check`.
         """
         book = PriceBook(self._read)
-        book._own = {**self._own, **{name: override(name, given) for name, given in prices.items()}}
+        book._overrides = {
+            **self._overrides,
+            **{name: parse_override(name, given) for name, given in prices.items()},
+        }
         return book
 
     def check(self, provider: str, account: str) -> None:
@@ -89,7 +92,7 @@ class PriceBook:
         region: str | None = None,
         usd_per_credit: Decimal | None = None,
         assumes: tuple[str, ...] = (),
-        common: Common | None = None,
+        common: ToCommon | None = None,
     ) -> Quote:
         """What *request* would cost; without an amount if no price is known.
 
@@ -97,7 +100,7 @@ class PriceBook:
 
         Args:
             provider: Adapter name.
-            account: Whose quote it is.
+            account: Name of the account, for its own prices and for the quote.
             region: Where the account is; None is the provider's default, and then assumed.
             usd_per_credit: What the account pays for one credit, if that is what is charged;
                 None leaves such amounts in credits.
@@ -114,7 +117,7 @@ class PriceBook:
         if request.sequential and request.n > 1:
             assumes += ("a set may deliver fewer",)
         money, whole_credits = charge_for(row, request.n, usd_per_credit)
-        in_currency, said = (None, ()) if common is None else common(money)
+        in_currency, conversion = (None, ()) if common is None else common(money)
         return Quote(
             provider=account,
             model=request.model,
@@ -125,7 +128,7 @@ class PriceBook:
             source=row.source,
             read=row.read,
             confidence=row.confidence,
-            assumes=assumes + row.assumes + said,
+            assumes=assumes + row.assumes + conversion,
         )
 
     def cost(
@@ -143,7 +146,7 @@ class PriceBook:
 
         Args:
             provider: Adapter name.
-            account: Whose cost it is; None has no prices of its own.
+            account: Name of the account; None leaves prices of its own out.
             delivered: Pictures that came.
             billed: Pictures that the reply says are billed; it counts before *delivered*.
             region, usd_per_credit: As for `quote`.
@@ -163,22 +166,25 @@ class PriceBook:
         return charge_for(row, count, usd_per_credit)[0]
 
     def _table(self, provider: str, account: str | None) -> PriceTable:
-        key = (provider, account if account in self._own else None)
+        key = (provider, account if account in self._overrides else None)
         table = self._tables.get(key)
         if table is None:
             # Two threads may both read the file; they get the same table.
-            table = self._tables.setdefault(key, self._made(*key))
+            table = self._tables.setdefault(key, self._build_table(*key))
         return table
 
-    def _made(self, provider: str, account: str | None) -> PriceTable:
+    def _build_table(self, provider: str, account: str | None) -> PriceTable:
+        """The last file that counts, the provider's or a caller's, with later rows over it."""
         names = dict.fromkeys((provider, account))
-        laid = [own for name in names if name is not None and (own := self._own.get(name))]
-        file = next((own for own in reversed(laid) if own.file is not None), None)
+        overrides = [
+            self._overrides[name] for name in names if name is not None and name in self._overrides
+        ]
+        file = next((each for each in reversed(overrides) if each.file is not None), None)
         if file is None:
             table = load(provider, self._read(provider), f"prices of {provider}")
         else:
             table = file.read(provider)
-            laid = laid[laid.index(file) + 1 :]
-        for own in laid:
-            table = own.over(table)
+            overrides = overrides[overrides.index(file) + 1 :]
+        for each in overrides:
+            table = each.applied_to(table)
         return table

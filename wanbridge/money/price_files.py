@@ -39,6 +39,7 @@ _CONFIGURATION = "configuration"
 
 
 def packaged(provider: str) -> bytes | None:
+    """The provider's price file that comes with wanbridge; None if there is none."""
     from importlib import resources
 
     if not re.fullmatch(_NAME, provider):
@@ -48,7 +49,11 @@ def packaged(provider: str) -> bytes | None:
 
 
 def load(provider: str, text: str | bytes | None, where: str) -> PriceTable:
-    """The table in a price file; one without rows where there is no file."""
+    """The table of a price file; an empty one if *text* is None.
+
+    Raises:
+        ConfigurationError: it is broken; the message begins with *where*.
+    """
     if text is None:
         return PriceTable({}, None, {})
     import json
@@ -70,24 +75,25 @@ def _checked_table(name: str, document: Any) -> PriceTable:
     return PriceTable(
         rows=checked_rows(document["rows"], _checked_row),
         default_region=default_region,
-        credit=_checked_worth(document["credit"]) if "credit" in document else {},
+        credit=_checked_credit(document["credit"]) if "credit" in document else {},
     )
 
 
 def checked_rows(
     rows: Any, check: Callable[[Any], PriceRow]
 ) -> dict[tuple[str, str | None], PriceRow]:
+    """Each row as *check* makes it, by model and region. Raises ValueError with the row's index."""
     _need(isinstance(rows, list | tuple), "rows", rows, "a list")
-    made: dict[tuple[str, str | None], PriceRow] = {}
+    checked: dict[tuple[str, str | None], PriceRow] = {}
     for index, fields in enumerate(rows):
         try:
             row = check(fields)
             place = (row.model, row.region)
-            _need(place not in made, "model", row.model, "stands once per region")
+            _need(place not in checked, "model", row.model, "stands once per region")
         except ValueError as exc:
             raise ValueError(f"rows[{index}]: {exc}") from None
-        made[place] = row
-    return made
+        checked[place] = row
+    return checked
 
 
 def configured_row(fields: Any) -> PriceRow:
@@ -147,16 +153,16 @@ def _checked_credits(fields: Any) -> int:
     return int(per_usd)
 
 
-def _checked_worth(fields: Any) -> dict[str, Decimal]:
-    """What a credit is reported to be worth, by its code."""
+def _checked_credit(fields: Any) -> dict[str, Decimal]:
+    """The dollars that a credit is reported to be worth, by its code."""
     _keys(fields, {"currency", "usd", "source", "read", "confidence"}, under="credit")
-    worth = _price("credit.usd", fields["usd"], fields["currency"])
-    code = worth.currency
+    rate = _price("credit.usd", fields["usd"], fields["currency"])
+    code = rate.currency
     _need(code.endswith(_CREDITS), "credit.currency", code, "like 'HALIDE-CREDITS'")
     _source(fields["source"], "credit.source")
     _day(fields["read"], "credit.read")
     _need(fields["confidence"] == "reported", "credit.confidence", fields["confidence"], "reported")
-    return {code: worth.amount}
+    return {code: rate.amount}
 
 
 def _price(key: str, amount: Any, currency: Any) -> Money:
@@ -177,7 +183,7 @@ def _source(text: Any, key: str = "source") -> None:
 def _keys(
     given: Any, known: Collection[str], *, optional: Collection[str] = (), under: str | None = None
 ) -> None:
-    """An object with all that has to be there, and nothing else."""
+    """Check that *given* is an object with all required keys and no unknown ones."""
     within = f"{under}." if under else ""
     if not isinstance(given, Mapping):
         raise ValueError(f"{under + ': ' if under else ''}{given!r}; an object")

@@ -1,4 +1,4 @@
-"""A caller's own prices, laid over those of a provider."""
+"""A caller's own prices, which override those of a provider."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from wanbridge.money.price_table import PriceRow, PriceTable
 
 
 class Override(NamedTuple):
-    """What a caller has set for one name: a file, or rows with the keys that each one has."""
+    """A caller's prices for one account or provider.
+
+    Attributes:
+        name: Of the account or provider.
+        file: Path of a price file; None with *rows*.
+        rows: Single prices, each with the keys that were given; empty with *file*.
+    """
 
     name: str
     file: str | None
@@ -28,15 +34,16 @@ class Override(NamedTuple):
             reason = exc.strerror if isinstance(exc, OSError) else exc
             raise ConfigurationError(f"{where}: {reason}") from None
 
-    def over(self, table: PriceTable) -> PriceTable:
+    def applied_to(self, table: PriceTable) -> PriceTable:
         """*table* with the rows in the place of its own."""
         models = {row.model for row, _ in self.rows if row.region is None}
-        kept = {place: row for place, row in table.rows.items() if place[0] not in models}
-        own = (self._filled(row, given, table) for row, given in self.rows)
-        return table._replace(rows=kept | {(row.model, row.region): row for row in own})
+        others = {place: row for place, row in table.rows.items() if place[0] not in models}
+        own = (self._completed(row, given, table) for row, given in self.rows)
+        return table._replace(rows=others | {(row.model, row.region): row for row in own})
 
     @staticmethod
-    def _filled(row: PriceRow, given: frozenset[str], table: PriceTable) -> PriceRow:
+    def _completed(row: PriceRow, given: frozenset[str], table: PriceTable) -> PriceRow:
+        """*row* with the provider's rules for the keys that were not *given*."""
         like = table.row(row.model, row.region)
         if like is None:
             return row
@@ -48,8 +55,12 @@ class Override(NamedTuple):
         return row
 
 
-def override(name: str, given: Any) -> Override:
-    """Prices that a caller has set for *name*, checked apart from a file's content."""
+def parse_override(name: str, given: Any) -> Override:
+    """The override that a caller has *given* for *name*; a file is not read yet.
+
+    Raises:
+        ConfigurationError: it is broken; the message has the path.
+    """
     where = f"prices.{name}"
     if not isinstance(given, Mapping) or len(given) != 1 or not given.keys() <= {"file", "rows"}:
         raise ConfigurationError(f"{where}: either file = path or rows = [...]")

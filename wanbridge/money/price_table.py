@@ -17,7 +17,16 @@ EXACT = Context(prec=60)
 
 
 class PriceRow(NamedTuple):
-    """One price, checked."""
+    """One price.
+
+    Attributes:
+        amount: For one picture.
+        region: None holds in every region that has no row of its own.
+        charging: ``per_image_delivered``, or ``per_request_n`` for all that were requested.
+        per_usd: Credits that a dollar buys, if it is charged in whole credits; else None.
+        read: Day on which *source* had this price; None if no day is known.
+        in_credits: Whether *currency* is the provider's credits.
+    """
 
     model: str
     amount: Decimal
@@ -57,9 +66,12 @@ def charge_for(
 
 
 class PriceTable(NamedTuple):
-    """One provider's prices by model and region; a row without region holds everywhere else.
+    """One provider's prices.
 
-    *credit* is what its credits are reported to be worth in dollars, by their code.
+    Attributes:
+        rows: By model and region.
+        default_region: Region of an account that names none; None if there is none.
+        credit: Dollars that one of its credits is reported to be worth, by their code.
     """
 
     rows: Mapping[tuple[str, str | None], PriceRow]
@@ -67,5 +79,6 @@ class PriceTable(NamedTuple):
     credit: Mapping[str, Decimal]
 
     def row(self, model: str, region: str | None) -> PriceRow | None:
+        """The price of *model* in *region*; None if it is unknown."""
         here = self.rows.get((model, region or self.default_region))
         return here or self.rows.get((model, None))

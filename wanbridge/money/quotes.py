@@ -26,7 +26,7 @@ class Quote:
         credits: The same in the provider's credits; None if it charges none, or not whole ones.
         in_currency: The same in the currency that the caller compares in; None without a rate.
         source: Page the price was taken from, or ``configuration``; None if no price is known.
-        read: Day on which *source* had this price; None if nobody said. Prices age; show it.
+        read: Day on which *source* had this price; None if no day is known. Prices age; show it.
         confidence: ``published`` by the provider, or ``reported`` by third parties only.
         assumes: What the amount rests on besides the price, one sentence each.
         refused: Why this account cannot take the request; None if it can.
@@ -52,5 +52,5 @@ class Quote:
         return Money(self.amount, self.currency)
 
     def age(self, today: date) -> timedelta | None:
-        """How long ago the price was read; None if nobody said when."""
+        """How long ago the price was read; None if no day is known."""
         return None if self.read is None else today - self.read

@@ -1,8 +1,8 @@
-"""The spend guard: what a route may spend is held before a submit and settled after it.
+"""The spend guard: the cost of a purchase is held before its submit and settled after it.
 
-What nobody knows stays held: a purchase whose outcome is unknown counts as spent until it is
-looked up. The ledger does the sums, so that several threads and processes share one budget. One
-of the caller's own lists what was delivered, too, until the pictures are saved.
+A purchase whose outcome is unknown stays held, and counts as spent until it is looked up. The
+ledger does the sums, so that several threads and processes share one budget. A ledger that the
+caller has configured also lists what was delivered, until the pictures are saved.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Convert = Callable[[Adapter, Money, str], Money | None]
 
 
 class Spending(Protocol):
-    """What the guard asks of a route.
+    """What the guard needs of a route.
 
     Attributes:
-        scope: What the ledger knows the route's budgets by.
+        scope: Prefix of the names that the route's budgets have in the ledger.
         budgets: All of them hold for every purchase.
         assume_cost: What to count where a price is unknown; None: nothing is assumed.
     """
@@ -57,7 +57,7 @@ class Unpriced(ConfigurationError):
 class Held:
     """One purchase in the ledger, from before its submit until its cost is known.
 
-    Without a hold (no budget, no ledger of the caller's own) everything here does nothing.
+    Without a hold (no budget, no configured ledger) everything here does nothing.
     """
 
     _guard: Guard
@@ -70,7 +70,7 @@ class Held:
         return self._hold is not None
 
     def note(self, handle: Receipt | Job) -> None:
-        """Keep the receipt before the first byte.
+        """Store a handle; the receipt before the first byte.
 
         Raises:
             Exception: the ledger cannot take note, which stops the submit.
@@ -79,25 +79,25 @@ class Held:
             self._guard.ledger.note(self._hold, handle)
 
     def keep(self, job: Job) -> None:
-        """As `note`, of what is accepted: a ledger that fails now must not lose it."""
+        """Store an accepted *job*; a ledger that fails is logged, as the job must not be lost."""
         if self._hold is not None:
             self._guard.keep(self._hold, job)
 
     def paid(self, cost: Money | None) -> None:
-        """It was bought for *cost*; where that is unknown or foreign, at the quote."""
+        """Settle at *cost*; at the quote where that is unknown or cannot be converted."""
         self._settle(self._guard.spent(self._adapter, self._shares, cost))
 
     def delivered(self, result: ImageResult) -> None:
-        """As `paid`, of pictures that came: they stay listed until they are saved."""
+        """Settle at the cost of *result*, whose pictures stay listed until they are saved."""
         spent = self._guard.spent(self._adapter, self._shares, result.cost)
         self._settle(spent, images=result.images, at=result.finished_at)
 
     def free(self) -> None:
-        """It cost nothing."""
+        """Settle at nothing."""
         self._settle({})
 
     def interrupted(self, handles: Handles) -> None:
-        """It ended from outside: free if nothing had been sent, else held until looked up."""
+        """Settle after an interruption: at nothing if nothing was sent, else it stays held."""
         if handles.result is not None:
             self.delivered(handles.result)
         elif handles.job is None and handles.receipt is None:
@@ -121,14 +121,13 @@ class Guard:
     Args:
         ledger: Where purchases are held.
         convert: What an account charges, in another currency.
-        keeps_all: The ledger is the caller's own and takes note of every purchase, also of
-            those without a budget, and of pictures until they are saved, so that a later process
-            finds them.
+        record_all: Whether every purchase is recorded, also without a budget, and pictures are
+            listed until they are saved: for a configured ledger, which a later process can read.
     """
 
     ledger: Ledger
     convert: Convert
-    keeps_all: bool = False
+    record_all: bool = False
 
     def hold(
         self,
@@ -147,11 +146,11 @@ class Guard:
             ConfigurationError: the ledger cannot be used.
         """
         shares = () if route is None else self._shares(route, quote, adapter, now)
-        if not shares and not self.keeps_all:
+        if not shares and not self.record_all:
             return Held(self, adapter)
         held = self.ledger.reserve(key=key, account=adapter.account, at=now, shares=shares)
         if isinstance(held, Shortage):
-            share, currency = held.share, _currency(held.share.budget)
+            share, currency = held.share, _currency_of(held.share.budget)
             raise BudgetExceeded(Money(share.amount, currency), Money(held.left, currency))
         return Held(self, adapter, held, shares)
 
@@ -160,7 +159,7 @@ class Guard:
     ) -> tuple[Share, ...]:
         return tuple(
             Share(
-                budget=_name(route, budget),
+                budget=_budget_name(route, budget),
                 bucket=budget.bucket(now),
                 limit=budget.limit.amount,
                 amount=self._needed(route, quote, adapter, budget.limit.currency).amount,
@@ -173,28 +172,32 @@ class Guard:
     ) -> Money:
         price = quote.money if quote is not None else None
         for money in (price, route.assume_cost):
-            if money is not None and (found := self.convert(adapter, money, currency)) is not None:
-                return found
+            if (
+                money is not None
+                and (converted := self.convert(adapter, money, currency)) is not None
+            ):
+                return converted
         if price is None:
-            said = "its price is unknown"
+            reason = "its price is unknown"
         else:
-            said = f"{price} cannot be converted to {currency} without a rate"
+            reason = f"{price} cannot be converted to {currency} without a rate"
         raise Unpriced(
-            f"{adapter.account}: {said}, and the route has a budget; assume_cost sets what to count"
+            f"{adapter.account}: {reason}, and the route has a budget;"
+            " assume_cost sets what to count"
         )
 
     def spent(
         self, adapter: Adapter, shares: Sequence[Share], cost: Money | None
     ) -> dict[str, Decimal]:
         """What a purchase took of each budget: *cost*, else what was held for it."""
-        found = {}
+        spent = {}
         for share in shares:
-            money = cost and self.convert(adapter, cost, _currency(share.budget))
-            found[share.budget] = money.amount if money else share.amount
-        return found
+            money = cost and self.convert(adapter, cost, _currency_of(share.budget))
+            spent[share.budget] = money.amount if money else share.amount
+        return spent
 
     def keep(self, hold: str, job: Job) -> None:
-        """Keep *job* with what is held; a ledger that fails now must not lose it."""
+        """Store *job* with its hold; a ledger that fails is logged, as the job must not be lost."""
         try:
             self.ledger.note(hold, job)
         except Exception:
@@ -208,16 +211,16 @@ class Guard:
         images: Sequence[Image] = (),
         at: datetime | None = None,
     ) -> None:
-        """Settle; a ledger that fails now must not cost the pictures, and more stays held.
+        """Settle; a ledger that fails is logged: the pictures are delivered, more stays held.
 
         Args:
-            images: What came, to be listed where the ledger is the caller's own: in one that
-                nobody can ask they would only pile up.
-            at: When they came, aware; None is when it was reserved.
+            images: What was delivered; listed with *record_all* only, as without it they would
+                pile up in a ledger that is never read.
+            at: When they were delivered, aware; None is when it was reserved.
         """
-        kept = images if self.keeps_all else ()
+        listed = images if self.record_all else ()
         try:
-            self.ledger.settle(hold, spent, images=kept, at=at)
+            self.ledger.settle(hold, spent, images=listed, at=at)
         except Exception:
             log.exception("wanbridge: the ledger could not settle; the purchase stays held")
 
@@ -232,31 +235,31 @@ class Guard:
         at: datetime | None = None,
     ) -> None:
         """Settle what an earlier call or process left held for *handle*; *images* as `settle`."""
-        for hold in self._of(handle):
+        for hold in self._holds_of(handle):
             spent = self.spent(adapter, hold.shares, cost) if bought else {}
             self.settle(hold.id, spent, images=images, at=at)
 
     def renewed(self, job: Job, images: Sequence[Image], at: datetime) -> None:
-        """The pictures of *job* have new links since *at*; what is not delivered stays as it is."""
-        for hold in self._of(job):
+        """List new links, as of *at*, of the pictures of *job*; only delivered holds change."""
+        for hold in self._holds_of(job):
             if hold.state == "delivered":
                 self.settle(hold.id, {}, images=images, at=at)
 
     def saved(self, image: Image) -> None:
-        """*image* is on a disk; a ledger that fails now lists it for longer, and no more."""
-        if image.url is None or not self.keeps_all:
+        """Take *image*, which is on a disk now, off the list; a ledger that fails is logged."""
+        if image.url is None or not self.record_all:
             return
         try:
             self.ledger.saved(image.url)
         except Exception:
             log.exception("wanbridge: the ledger could not note a saved picture; it stays listed")
 
-    def found(self, receipt: Receipt, job: Job) -> None:
-        """A submit of unknown outcome turned out to be *job*: keep it with what is held."""
-        for hold in self._of(receipt):
+    def attach_job(self, receipt: Receipt, job: Job) -> None:
+        """Store *job*, which a submit of unknown outcome turned out to be, with its hold."""
+        for hold in self._holds_of(receipt):
             self.keep(hold.id, job)
 
-    def _of(self, handle: Job | Receipt) -> list[Hold]:
+    def _holds_of(self, handle: Job | Receipt) -> list[Hold]:
         """What is held for *handle*, and not for another call that was given the same key."""
         try:
             holds = self.ledger.find(key=handle.key, account=handle.account)
@@ -264,23 +267,23 @@ class Guard:
             log.exception("wanbridge: the ledger could not be read; the purchase stays held")
             return []
         # A job that could not be noted stays held: guessing could free another call's purchase.
-        return [hold for hold in holds if _left(hold, handle)]
+        return [hold for hold in holds if _belongs_to(hold, handle)]
 
 
-def _left(hold: Hold, handle: Job | Receipt) -> bool:
-    """Whether *handle* is what the purchase of *hold* has left."""
+def _belongs_to(hold: Hold, handle: Job | Receipt) -> bool:
+    """Whether *hold* is of the purchase that *handle* is of."""
     if isinstance(handle, Job):
         return hold.job is not None and hold.job.id == handle.id
     if hold.job is not None or hold.receipt is None:
         return False
-    known = (hold.receipt.first_sent_at, hold.receipt.digest)
-    return known == (handle.first_sent_at, handle.digest)
+    stored = (hold.receipt.first_sent_at, hold.receipt.digest)
+    return stored == (handle.first_sent_at, handle.digest)
 
 
-def _name(route: Spending, budget: Budget) -> str:
-    """What the ledger knows a budget by; a ledger's amounts have no currency of their own."""
+def _budget_name(route: Spending, budget: Budget) -> str:
+    """The name of a budget in the ledger; it holds the currency, which shares do not have."""
     return f"{route.scope}/{budget.limit.currency}/{budget.period or 'ever'}"
 
 
-def _currency(name: str) -> str:
+def _currency_of(name: str) -> str:
     return name.rsplit("/", 2)[1]

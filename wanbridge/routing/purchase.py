@@ -220,7 +220,7 @@ def reconcile_receipt(
     if isinstance(found, NotAccepted):
         shared.guard.settle_all(adapter, receipt, None, bought=False)
     elif isinstance(found, Job):
-        shared.guard.found(receipt, found)
+        shared.guard.attach_job(receipt, found)
     return found
 
 

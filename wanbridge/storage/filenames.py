@@ -30,8 +30,8 @@ def stem_of(account: str, id: str) -> str:
 def free_paths(result: ImageResult, folder: Path, *, force: bool) -> Iterator[Path]:
     """``<folder>/<provider>-<job id short>-<n>`` for one picture after the other, without end.
 
-    The ending is for whoever knows the content. Where the provider gave no id of the job, its id
-    of the call stands in, and ``picture`` for lack of both.
+    The caller appends the ending, which follows the content. Where the provider gave no id of the
+    job, its id of the call is used, and ``picture`` for lack of both.
 
     Args:
         force: Whether numbers that are taken, under any ending, come too.

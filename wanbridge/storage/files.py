@@ -108,7 +108,7 @@ class PictureFile:
         return target
 
     def _settle(self) -> Path:
-        """The final name, once the first bytes have told it."""
+        """The final name, by the first bytes."""
         if self._target is None:
             mime = _mime(self._head)
             if mime is None:
