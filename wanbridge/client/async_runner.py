@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from attrs import frozen
+
 from wanbridge.engine.driver import Driver
 from wanbridge.engine.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
 from wanbridge.transport.asynchronous import AsyncHttpTransport
@@ -16,26 +18,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@frozen(eq=False)
 class AsyncRunner:
-    """Runs conversations in the tasks of one event loop.
+    """Runs conversations in the tasks of one event loop; attributes as of `Runner`."""
 
-    Args:
-        sleep: Instead of `asyncio.sleep`, for tests.
-        callbacks: Wakes a sleep at the news of a job; None: nothing does.
-    """
-
-    def __init__(
-        self,
-        transport: AsyncHttpTransport,
-        *,
-        sleep: Callable[[float], Awaitable[None]] | None,
-        callbacks: CallbackReceiver | None,
-    ) -> None:
-        self._transport, self._sleep, self._callbacks = transport, sleep, callbacks
+    transport: AsyncHttpTransport
+    sleep: Callable[[float], Awaitable[None]] | None = None
+    callbacks: CallbackReceiver | None = None
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._transport.close()
+        await self.transport.close()
 
     async def run(self, driver: Driver[T]) -> T:
         """What the conversation returns, or raises; marked with how to go on."""
@@ -63,21 +56,21 @@ class AsyncRunner:
             case Send(billable=True):
                 return await self._send_held(effect, held)
             case Send():
-                return await self._transport.send(effect)
+                return await self.transport.send(effect)
             case Resolve():
-                return await self._transport.resolve(effect)
+                return await self.transport.resolve(effect)
             case Fetch():
-                return await self._transport.fetch(effect)
+                return await self.transport.fetch(effect)
 
     async def _rest(self, seconds: float, wake: Wake | None) -> int | None:
-        if wake is None or self._callbacks is None:
-            await (self._sleep or asyncio.sleep)(seconds)
+        if wake is None or self.callbacks is None:
+            await (self.sleep or asyncio.sleep)(seconds)
             return None
-        notifications = self._callbacks.notifications
-        if self._sleep is None:
+        notifications = self.callbacks.notifications
+        if self.sleep is None:
             return await notifications.wait_async(wake, seconds)
         if notifications.latest(wake) == wake.seen:
-            await self._sleep(seconds)
+            await self.sleep(seconds)
         return notifications.latest(wake)
 
     async def _send_held(self, send: Send, held: list[BaseException]) -> object:
@@ -91,7 +84,7 @@ class AsyncRunner:
 
         async def carry() -> None:
             try:
-                outcome.append((await self._transport.send(send), None))
+                outcome.append((await self.transport.send(send), None))
             except BaseException as exc:
                 outcome.append((None, exc))
             if not waiter.done():

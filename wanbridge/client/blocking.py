@@ -189,15 +189,7 @@ class Client(BaseClient):
         return self._runner.run(self._calls.balance(provider))
 
     def models(self, provider: str | None = None) -> tuple[ModelInfo, ...]:
-        """The Wan 2.7 image models that a provider lists.
-
-        Args:
-            provider: Account name; None is the default or only account.
-
-        Raises:
-            UnsupportedFeature: this provider has no such call.
-            CallFailed: it could not be reached, or refused.
-        """
+        """The Wan 2.7 image models that a provider lists; arguments and errors as `balance`."""
         return self._runner.run(self._calls.models(provider))
 
     def compare(self, request: ImageRequest | str = "", /, **how: Unpack[Comparing]) -> list[Quote]:
@@ -228,15 +220,11 @@ class Client(BaseClient):
     def estimate(
         self, request: ImageRequest | str = "", /, *, provider: str | None = None, **fields: Any
     ) -> Money:
-        """What the provider itself says a request would cost; buys nothing.
+        """What the provider itself says a request would cost; buys nothing. Errors as `balance`.
 
         Args:
             provider: Account name; None is the default or only account.
             fields: Fields of `ImageRequest`.
-
-        Raises:
-            UnsupportedFeature: this provider gives no estimates, or cannot take the request.
-            CallFailed: it could not be reached, or refused.
         """
         return self._runner.run(self._calls.estimate(request, provider, fields))
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from attrs import frozen
+
 from wanbridge.engine.driver import Driver
 from wanbridge.engine.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
 from wanbridge.transport.blocking import HttpTransport
@@ -17,26 +19,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@frozen(eq=False)
 class Runner:
     """Runs conversations over blocking sockets; safe to share between threads.
 
-    Args:
-        sleep: Instead of `time.sleep`, for tests.
+    Attributes:
+        transport: Sends, fetches and resolves; this closes it.
+        sleep: For tests; None is `time.sleep`.
         callbacks: Wakes a sleep at the news of a job; None: nothing does.
     """
 
-    def __init__(
-        self,
-        transport: HttpTransport,
-        *,
-        sleep: Callable[[float], None] | None,
-        callbacks: CallbackReceiver | None,
-    ) -> None:
-        self._transport, self._sleep, self._callbacks = transport, sleep, callbacks
+    transport: HttpTransport
+    sleep: Callable[[float], None] | None = None
+    callbacks: CallbackReceiver | None = None
 
     def close(self) -> None:
         """Close all connections."""
-        self._transport.close()
+        self.transport.close()
 
     def run(self, driver: Driver[T]) -> T:
         """What the conversation returns, or raises; marked with how to go on."""
@@ -65,21 +64,21 @@ class Runner:
     def _perform(self, effect: Effect) -> object:
         match effect:
             case Send():
-                return self._transport.send(effect)
+                return self.transport.send(effect)
             case Sleep(seconds, wake):
                 return self._rest(seconds, wake)
             case Resolve():
-                return self._transport.resolve(effect)
+                return self.transport.resolve(effect)
             case Fetch():
-                return self._transport.fetch(effect)
+                return self.transport.fetch(effect)
 
     def _rest(self, seconds: float, wake: Wake | None) -> int | None:
-        if wake is None or self._callbacks is None:
-            (self._sleep or time.sleep)(seconds)
+        if wake is None or self.callbacks is None:
+            (self.sleep or time.sleep)(seconds)
             return None
-        notifications = self._callbacks.notifications
-        if self._sleep is None:
+        notifications = self.callbacks.notifications
+        if self.sleep is None:
             return notifications.wait(wake, seconds)
         if notifications.latest(wake) == wake.seen:
-            self._sleep(seconds)
+            self.sleep(seconds)
         return notifications.latest(wake)

@@ -6,7 +6,8 @@ As in `wanbridge.engine.conversation`, these are generators: they decide, the cl
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from attrs import evolve, frozen
@@ -180,11 +181,8 @@ def wait_for_job(
     adapter: Adapter, job: Job, *, context: CallContext, shared: SharedState
 ) -> Flow[ImageResult]:
     """Wait for an accepted job; its hold is settled, and its pictures listed."""
-    try:
+    with _settles_failure(adapter, job, shared):
         result = yield from flow.wait(adapter, job, context=context)
-    except CallFailed as exc:
-        _settle_ended(adapter, job, exc.charge, shared)
-        raise
     images, at = result.images, result.finished_at
     shared.guard.settle_all(adapter, job, result.cost, bought=True, images=images, at=at)
     return result
@@ -194,16 +192,23 @@ def poll_job(
     adapter: Adapter, job: Job, *, context: CallContext, shared: SharedState
 ) -> Flow[Step]:
     """Poll an accepted job once; if it has ended, its hold is settled."""
-    try:
+    with _settles_failure(adapter, job, shared):
         step = yield from flow.look(adapter, job, context=context)
-    except CallFailed as exc:
-        _settle_ended(adapter, job, exc.charge, shared)
-        raise
     if isinstance(step, Done) and step.delivery.images:
         cost, _ = results.cost_of(adapter, job.request, step.delivery, context)
         images, at = step.delivery.images, context.now()
         shared.guard.settle_all(adapter, job, cost, bought=True, images=images, at=at)
     return step
+
+
+@contextmanager
+def _settles_failure(adapter: Adapter, job: Job, shared: SharedState) -> Iterator[None]:
+    """Settles the hold of *job* where the block finds that it has failed."""
+    try:
+        yield
+    except CallFailed as exc:
+        _settle_ended(adapter, job, exc.charge, shared)
+        raise
 
 
 def _settle_ended(adapter: Adapter, job: Job, charge: Charge, shared: SharedState) -> None:

@@ -13,14 +13,12 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from wanbridge.engine.context import Timeouts
-from wanbridge.engine.effects import Fetch, NoPicture, Resolve, Send
+from wanbridge.engine.effects import Fetch, Resolve, Send
 from wanbridge.errors import Charge, ConfigurationError, TransportFailed, WanbridgeError
-from wanbridge.transport import library
 from wanbridge.transport.base import BaseTransport
 from wanbridge.transport.bodies import BodyReader, Spool
 from wanbridge.transport.deadlines import Bound
-from wanbridge.transport.decoding import Undecodable
-from wanbridge.transport.failures import ReplyTooLong, broken, transport_failure
+from wanbridge.transport.failures import ReplyTooLong, transport_failure
 from wanbridge.wire import HttpResponse
 
 if TYPE_CHECKING:
@@ -111,7 +109,7 @@ class AsyncHttpTransport(BaseTransport["httpx.AsyncClient"]):
         """As `HttpTransport.fetch`."""
         self._same_loop()
         bound = self._bound_of_fetch(fetch)
-        try:
+        with self._fetch_failures(fetch, bound):
             async with self._fetching(fetch) as http, asyncio.timeout(self._at_most(bound)):
                 with bound:
                     response = await http.send(
@@ -124,12 +122,6 @@ class AsyncHttpTransport(BaseTransport["httpx.AsyncClient"]):
                     finally:
                         await response.aclose()
                 return self._response(response.status_code, response.headers, body)
-        except (ReplyTooLong, Undecodable) as exc:
-            raise NoPicture(fetch.account, str(exc), Charge.MAYBE) from None
-        except (library.httpx.InvalidURL, UnicodeError) as exc:
-            raise NoPicture(fetch.account, "not a URL that HTTP can carry", Charge.NO) from exc
-        except broken() as exc:
-            raise transport_failure(fetch.account, exc, self._timeout(None), bound) from exc
 
     async def _pour(self, response: httpx.Response, fetch: Fetch, bound: Bound) -> bytes:
         with Spool() as spool:

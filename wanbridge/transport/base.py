@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
@@ -10,11 +11,13 @@ from urllib.parse import urlsplit
 
 from wanbridge.adapters.urls import LOOPBACK
 from wanbridge.engine.context import Timeouts
-from wanbridge.engine.effects import Fetch, Send
-from wanbridge.errors import ConfigurationError
+from wanbridge.engine.effects import Fetch, NoPicture, Send
+from wanbridge.errors import Charge, ConfigurationError
 from wanbridge.transport import deadlines as bounds
 from wanbridge.transport import library
 from wanbridge.transport.deadlines import Bound
+from wanbridge.transport.decoding import Undecodable
+from wanbridge.transport.failures import ReplyTooLong, broken, transport_failure
 from wanbridge.transport.pools import CONNECTIONS, C, Lease, Pools, tls_context
 from wanbridge.version import __version__
 from wanbridge.wire import HttpResponse
@@ -162,6 +165,18 @@ class BaseTransport(Generic[C]):
             raise ConfigurationError(
                 f"{send.account}: the URL or a header holds what HTTP cannot carry"
             ) from None
+
+    @contextmanager
+    def _fetch_failures(self, fetch: Fetch, bound: Bound) -> Iterator[None]:
+        """Turns what a fetch can raise into typed errors."""
+        try:
+            yield
+        except (ReplyTooLong, Undecodable) as exc:
+            raise NoPicture(fetch.account, str(exc), Charge.MAYBE) from None
+        except (library.httpx.InvalidURL, UnicodeError) as exc:
+            raise NoPicture(fetch.account, "not a URL that HTTP can carry", Charge.NO) from exc
+        except broken() as exc:
+            raise transport_failure(fetch.account, exc, self._timeout(None), bound) from exc
 
     def _response(self, status: int, headers: httpx.Headers, body: bytes) -> HttpResponse:
         return HttpResponse(

@@ -10,14 +10,12 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from wanbridge.engine.effects import Fetch, NoPicture, Resolve, Send
+from wanbridge.engine.effects import Fetch, Resolve, Send
 from wanbridge.errors import Charge, TransportFailed, WanbridgeError
-from wanbridge.transport import library
 from wanbridge.transport.base import BaseTransport
 from wanbridge.transport.bodies import BodyReader, Spool, raw_chunks
 from wanbridge.transport.deadlines import Bound
-from wanbridge.transport.decoding import Undecodable
-from wanbridge.transport.failures import ReplyTooLong, broken, transport_failure
+from wanbridge.transport.failures import ReplyTooLong, transport_failure
 from wanbridge.wire import HttpResponse
 
 if TYPE_CHECKING:
@@ -80,22 +78,15 @@ class HttpTransport(BaseTransport["httpx.Client"]):
             TransportFailed: no complete reply.
         """
         bound = self._bound_of_fetch(fetch)
-        try:
-            with self._fetching(fetch) as http, bound:
-                response = http.send(
-                    self._fetch_request(fetch), stream=True, auth=None, follow_redirects=False
-                )
-                try:
-                    body = self._pour(response, fetch, bound) if response.is_success else b""
-                finally:
-                    response.close()
-                return self._response(response.status_code, response.headers, body)
-        except (ReplyTooLong, Undecodable) as exc:
-            raise NoPicture(fetch.account, str(exc), Charge.MAYBE) from None
-        except (library.httpx.InvalidURL, UnicodeError) as exc:
-            raise NoPicture(fetch.account, "not a URL that HTTP can carry", Charge.NO) from exc
-        except broken() as exc:
-            raise transport_failure(fetch.account, exc, self._timeout(None), bound) from exc
+        with self._fetch_failures(fetch, bound), self._fetching(fetch) as http, bound:
+            response = http.send(
+                self._fetch_request(fetch), stream=True, auth=None, follow_redirects=False
+            )
+            try:
+                body = self._pour(response, fetch, bound) if response.is_success else b""
+            finally:
+                response.close()
+            return self._response(response.status_code, response.headers, body)
 
     def _pour(self, response: httpx.Response, fetch: Fetch, bound: Bound) -> bytes:
         with Spool() as spool:
