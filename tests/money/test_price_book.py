@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 from wanbridge.errors import ConfigurationError
 from wanbridge.model.money import Money
 from wanbridge.model.request import MODELS, ImageRequest
-from wanbridge.money.price_book import PriceBook
+from wanbridge.money.price_book import PriceBook, price_basis
 from wanbridge.money.quotes import Quote
 
 ROOT = Path(__file__).parents[2]
@@ -755,7 +755,7 @@ def hook(event, args):
         opened.append(str(args[0]).replace("\\\\", "/").rpartition("/")[2])
 sys.addaudithook(hook)
 from wanbridge import ImageRequest
-from wanbridge.money.price_book import PriceBook
+from wanbridge.money.price_book import PriceBook, price_basis
 book = PriceBook.builtin()
 before = list(opened)
 book.quote("reapi", "reapi", ImageRequest("a red kite"))
@@ -814,3 +814,15 @@ def test_no_price_file_holds_a_number_that_is_read_as_a_binary_fraction() -> Non
 
 def _refuse(text: str) -> Any:
     raise AssertionError(f"{text} should be text")
+
+
+@pytest.mark.parametrize("provider", sorted(file.stem for file in FILES))
+def test_a_quote_rests_on_the_price_basis_alone(provider: str) -> None:
+    """Routes keep a quote for each basis: what else a price depended on would be a wrong price."""
+    requests = ROOT / "tests" / "fixtures" / "requests"
+    for path in sorted(requests.glob("*.json")):
+        request = ImageRequest.from_json(path.read_bytes())
+        model, n, sequential = price_basis(request)
+        bare = ImageRequest("a red kite", model=model, n=n, sequential=sequential)
+
+        assert BOOK.quote(provider, provider, bare) == BOOK.quote(provider, provider, request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 from attrs import evolve
 
@@ -15,7 +15,8 @@ from wanbridge.model.nearest import did_you_mean
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.account_quotes import quote_account
 from wanbridge.money.exchange_rates import Rates
-from wanbridge.money.price_book import PriceBook
+from wanbridge.money.price_book import PriceBook, price_basis
+from wanbridge.money.quotes import Quote
 from wanbridge.routing.health import Health
 from wanbridge.routing.route import ORDERS, Candidate, Order, Route, rank
 
@@ -47,6 +48,9 @@ class Router:
         self._routes = {n: evolve(r, name=r.name or n) for n, r in routes.items()}
         self._accounts, self._prices, self._rates = accounts, prices, rates
         self._health, self._chance = health, chance
+        # A few for each account: prices, rates and accounts do not change, and requests have few
+        # bases. Working the quotes out anew takes as long as the rest of ranking by price.
+        self._quotes: dict[tuple[str, Any, str | None], Quote] = {}
         for route in self._routes.values():
             if route.providers != "any":
                 route.accounts(accounts)
@@ -92,9 +96,7 @@ class Router:
             route,
             adapters,
             request,
-            quote=lambda a: quote_account(
-                a, request, prices=self._prices, rates=self._rates, currency=currency
-            ),
+            quote=lambda adapter: self._quote(adapter, request, currency),
             medians=self._health.medians(request.model, context.clock())
             if route.order == "fastest"
             else None,
@@ -103,3 +105,11 @@ class Router:
             check_limits=context.check_limits,
             with_job=wants_job,
         )
+
+    def _quote(self, adapter: Adapter, request: ImageRequest, currency: str | None) -> Quote:
+        key = (adapter.account, price_basis(request), currency)
+        if (quote := self._quotes.get(key)) is None:
+            quote = self._quotes[key] = quote_account(
+                adapter, request, prices=self._prices, rates=self._rates, currency=currency
+            )
+        return quote

@@ -23,6 +23,11 @@ from wanbridge.money.quotes import Quote
 ToCommon = Callable[[Money], tuple[Money | None, tuple[str, ...]]]
 
 
+def price_basis(request: ImageRequest) -> tuple[str, int, bool]:
+    """What of a request its price depends on: requests with the same basis have the same quote."""
+    return request.model, request.n, request.sequential
+
+
 class PriceBook:
     """What the providers charge; safe to share between threads.
 
