@@ -491,7 +491,11 @@ print(json.dumps({"told": told, "heavy": heavy, "file": wanbridge.__file__}))
 @cache
 def _import_report() -> dict[str, list[list[str]]]:
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _WATCH], capture_output=True, text=True, check=True
+        # -B: the bytecode that it would write is not what the test is about.
+        [sys.executable, "-B", "-W", "error", "-c", _WATCH],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     report: dict[str, list[list[str]]] = json.loads(run.stdout)
     return report
