@@ -88,3 +88,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         terminalreporter.write_line(line.rstrip())
+
+
+@pytest.fixture
+def any_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documented rates are not kept to: EmpirioLabs's is one call in four seconds."""
+    monkeypatch.setattr(
+        "wanbridge.engine.rate_limits.RateLimiter.reserve", lambda *_args, **_named: 0.0
+    )

@@ -28,8 +28,8 @@ PROVIDERS = ("crun", "dashscope", "empiriolabs", "gccai", "kie", "reapi", "runwa
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody watches: its generations take no second."""
+def _soon(monkeypatch: pytest.MonkeyPatch, any_rate: None) -> None:
+    """Its generations take a moment instead of seconds."""
     monkeypatch.setattr("wanbridge.cli.commands.demo.LATENCY_SECONDS", 0.05)
 
 

@@ -42,6 +42,9 @@ PROVIDERS = sorted(BUILTIN)
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x08\0\0\0\x08" + bytes(24)
 
 
+pytestmark = pytest.mark.usefixtures("any_rate")
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """A sandbox on a loopback socket."""
