@@ -12,26 +12,16 @@ from cyclopts import App, Parameter
 
 from wanbridge.cli import signals
 from wanbridge.cli.codes import Exit, epilogue
-from wanbridge.cli.commands.callbacks import callbacks
-from wanbridge.cli.commands.compare import compare
-from wanbridge.cli.commands.demo import demo
-from wanbridge.cli.commands.explain import explain
-from wanbridge.cli.commands.fetch import fetch
-from wanbridge.cli.commands.generate import generate
-from wanbridge.cli.commands.providers import providers
-from wanbridge.cli.commands.reconcile import reconcile
-from wanbridge.cli.commands.sandbox import sandbox
-from wanbridge.cli.commands.submit import submit
-from wanbridge.cli.commands.validate import validate
 from wanbridge.cli.session import Session
 from wanbridge.version import __version__
 
 _HELP = "One request for Wan 2.7 images, any provider, paid once."
 
-# In the order of the help page.
-_COMMANDS: tuple[Callable[..., Exit] | App, ...] = (
-    *(demo, generate, submit, fetch, reconcile),
-    *(explain, compare, providers, validate, callbacks, sandbox),
+# In the order of the help page. Each is imported when it is called, or shown there: all together
+# take three times as long as any one.
+_COMMANDS = (
+    *("demo", "generate", "submit", "fetch", "reconcile"),
+    *("explain", "compare", "providers", "validate", "callbacks", "sandbox"),
 )
 
 
@@ -45,12 +35,8 @@ def build() -> App:
         help_format="markdown",
         default_parameter=Parameter(negative_iterable=()),
     )
-    for order, command in enumerate(_COMMANDS):
-        if isinstance(command, App):
-            command.sort_key = order
-            app.command(command)
-        else:
-            app.command(command, sort_key=order)
+    for order, name in enumerate(_COMMANDS):
+        app.command(f"wanbridge.cli.commands.{name}:{name}", name=name, sort_key=order)
     return app
 
 
