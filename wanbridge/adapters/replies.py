@@ -41,6 +41,9 @@ class ErrorDetail:
     task_id: str | None = None
 
 
+# What a call is refused for whatever it is about: of the generation these say nothing.
+ABOUT_THE_CALL = (AuthenticationFailed, CreditExhausted, RateLimited, ProviderUnavailable)
+
 _BY_STATUS: Mapping[int, type[ProviderError]] = {
     401: AuthenticationFailed,
     402: CreditExhausted,
@@ -48,6 +51,11 @@ _BY_STATUS: Mapping[int, type[ProviderError]] = {
     408: ProviderUnavailable,
     429: RateLimited,
 }
+
+
+def is_task_id(text: str) -> bool:
+    """Whether *text* can be a task's id, which goes into URLs: printable ASCII, not empty."""
+    return text != "" and text.isascii() and text.isprintable()
 
 
 class ReplyReader:
@@ -100,6 +108,17 @@ class ReplyReader:
             message = "; ".join(map(str, exc.problems))
             raise self.malformed(response, message, raw=body) from None
 
+    def read(self, response: HttpResponse, op: Op, shape: type[T]) -> T:
+        """The reply to a free request as *shape*.
+
+        Raises:
+            ProviderError: the error that `failure` finds in it.
+            MalformedResponse: as `structure` does.
+        """
+        if (error := self.failure(response, op=op)) is not None:
+            raise error
+        return self.structure(response, shape)
+
     def malformed(
         self, response: HttpResponse, message: str, *, raw: Any = None
     ) -> MalformedResponse:
@@ -136,6 +155,16 @@ class ReplyReader:
         if response.status < 300:
             return None
         return self.refusal(response, op=op, job=job)
+
+    def failure_by_status(
+        self, response: HttpResponse, *, op: Op, job: Job | None = None
+    ) -> ProviderError | None:
+        """The error of a reply whose status is not below 300; None for a poll's unknown task.
+
+        For dialects that extend `failure`, where `read_poll` says `Missing` of such a task.
+        """
+        unknown = op is Op.POLL and self.is_unknown_task(response)
+        return None if unknown else self.refusal(response, op=op, job=job)
 
     def is_unknown_task(self, response: HttpResponse) -> bool:
         """Whether a reply to a poll is the provider's own 404, not that of an edge before it."""

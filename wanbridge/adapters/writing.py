@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from attrs import evolve
@@ -66,6 +66,14 @@ class RequestWriter:
             return resolve(request.size, request.images, limits)
         except SizeUnsupported as exc:
             raise self.unsupported("size", exc.reason) from None
+
+    @staticmethod
+    def in_words(request: ImageRequest, ratios: Collection[str]) -> bool:
+        """Whether words say the size: a tier alone, or without images one of *ratios* as well."""
+        size = request.size
+        if size.pixels is not None:
+            return False
+        return size.aspect_ratio is None or (size.aspect_ratio in ratios and not request.images)
 
     def links(self, request: ImageRequest) -> list[str] | None:
         """The pictures' URLs in order; None if there are none.

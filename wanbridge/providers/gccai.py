@@ -30,7 +30,7 @@ from attrs import frozen
 
 from wanbridge.adapters.families.flat_tasks import FIELDS, FlatTasks, Task
 from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval
-from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.replies import ErrorDetail, is_task_id
 from wanbridge.adapters.steps import Exchange, ModelInfo, Op
 from wanbridge.errors import Charge, Problem, ProviderError, RequestRejected
 from wanbridge.model.jobs import Job
@@ -187,7 +187,7 @@ class Gccai(FlatTasks):
     def task_id(self, response: HttpResponse) -> str:
         """The ``task_id`` of the first task in ``data``."""
         name: str = self.task(response).id or ""
-        if not (name and name.isascii() and name.isprintable()):
+        if not is_task_id(name):
             raise self.malformed(response, "$.data: no task_id", raw=response.json())
         return name
 

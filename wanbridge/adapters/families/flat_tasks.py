@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 from attrs import evolve, frozen
@@ -30,8 +30,6 @@ from wanbridge.model.result import Image
 from wanbridge.model.size_rules import Pixels
 from wanbridge.model.structuring import ShapeError
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
-
-T = TypeVar("T")
 
 # The canonical fields that `FlatTasks.body` can say; an offer lists those its provider takes.
 FIELDS = frozenset(
@@ -137,9 +135,7 @@ class FlatTasks(Adapter):
 
     def pixels(self, request: ImageRequest, offer: Offer) -> Pixels | None:
         """None for a tier alone, and without images for the ratios that have a word."""
-        ratio = request.size.aspect_ratio
-        in_words = ratio is None or (ratio in self.ratios and not request.images)
-        return None if in_words and not request.size.pixels else self.in_pixels(request, offer)
+        return None if self.in_words(request, self.ratios) else self.in_pixels(request, offer)
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """One flat object."""
@@ -215,8 +211,7 @@ class FlatTasks(Adapter):
     ) -> ProviderError | None:
         """By status; and in a 200 an error, or a task that has ended without a picture."""
         if response.status >= 300:
-            unknown = op is Op.POLL and self.is_unknown_task(response)
-            return None if unknown else self.refusal(response, op=op, job=job)
+            return self.failure_by_status(response, op=op, job=job)
         try:
             body = response.json()
         except ValueError:
@@ -260,9 +255,3 @@ class FlatTasks(Adapter):
     def get(self, path: str) -> HttpRequest:
         """A free question below ``base_url``."""
         return json_request("GET", f"{self.base_url}{path}", headers=self.bearer())
-
-    def read(self, response: HttpResponse, op: Op, shape: type[T]) -> T:
-        """The reply to a free question, or the error it holds."""
-        if (error := self.failure(response, op=op)) is not None:
-            raise error
-        return self.structure(response, shape)

@@ -142,8 +142,7 @@ class Crun(Adapter):
     def pixels(self, request: ImageRequest, offer: Offer) -> Pixels | None:
         """None where words can say it; pixels are refused as long as no name is known for them."""
         size = request.size
-        word = size.aspect_ratio is None or (size.aspect_ratio in RATIOS and not request.images)
-        if word and not size.pixels:
+        if self.in_words(request, RATIOS):
             return None
         if self._says("pixels"):
             return self.in_pixels(request, offer)

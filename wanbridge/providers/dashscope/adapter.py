@@ -29,7 +29,7 @@ from attrs import evolve, field, frozen, validators
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.offers import Offer, PollInterval
-from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.replies import ABOUT_THE_CALL, ErrorDetail, is_task_id
 from wanbridge.adapters.steps import (
     Cancelled,
     Delivery,
@@ -44,15 +44,11 @@ from wanbridge.adapters.steps import (
     TooLate,
 )
 from wanbridge.errors import (
-    AuthenticationFailed,
     Charge,
-    CreditExhausted,
     GenerationFailed,
     JobCancelled,
     Problem,
     ProviderError,
-    ProviderUnavailable,
-    RateLimited,
     UnsupportedFeature,
 )
 from wanbridge.model.inputs import InputImage
@@ -69,10 +65,6 @@ from wanbridge.providers.dashscope.offers import OFFERS
 from wanbridge.providers.dashscope.replies import Reply
 from wanbridge.providers.dashscope.uploads import too_long, upload_long
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
-
-# What a poll itself, rather than the generation, can be refused for.
-_OF_THE_CALL = (AuthenticationFailed, CreditExhausted, RateLimited, ProviderUnavailable)
-
 
 # Of a task, its result and its links (api, tasks).
 _LIFE = timedelta(hours=24)
@@ -228,7 +220,7 @@ class DashScope(Adapter):
         if reply.out.links:
             return Done(self._delivery(response, reply, spoiled))
         task = reply.out.task_id or ""
-        if not (task and task.isascii() and task.isprintable()):
+        if not is_task_id(task):
             message = "$.output: neither a task_id nor an image"
             raise self.malformed(response, message, raw=response.json())
         job = self.job(response, request, task, key=key)
@@ -275,8 +267,7 @@ class DashScope(Adapter):
     ) -> ProviderError | None:
         """By status, and in a 200 a task that ended without a picture or a code without a task."""
         if response.status >= 300:
-            unknown = op is Op.POLL and self.is_unknown_task(response)
-            return None if unknown else self.refusal(response, op=op, job=job)
+            return self.failure_by_status(response, op=op, job=job)
         try:
             reply = structure(response.json(), Reply)
         except ValueError:
@@ -293,7 +284,7 @@ class DashScope(Adapter):
         elif status is None and code:
             # To a poll this too is a failed task (api), unless the code may be about the poll
             # itself: then the job goes on, for it is paid. To a submit it is not documented.
-            final = op is Op.POLL and cls not in _OF_THE_CALL
+            final = op is Op.POLL and cls not in ABOUT_THE_CALL
             charge = Charge.NO if final else Charge.MAYBE
         elif status != "FAILED":
             return None

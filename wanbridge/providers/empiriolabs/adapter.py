@@ -117,9 +117,7 @@ class EmpirioLabs(Adapter):
 
     def pixels(self, request: ImageRequest, offer: Offer) -> Pixels | None:
         """None for a tier alone, and without images for the ratios that have a word."""
-        ratio = request.size.aspect_ratio
-        in_words = ratio is None or (ratio in RATIOS and not request.images)
-        return None if in_words and not request.size.pixels else self.in_pixels(request, offer)
+        return None if self.in_words(request, RATIOS) else self.in_pixels(request, offer)
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """One flat object; there is nothing that makes a second send harmless."""
@@ -213,8 +211,7 @@ class EmpirioLabs(Adapter):
     ) -> ProviderError | None:
         """By status, and in a 200 a job that ended without a picture or an error with no job."""
         if response.status >= 300:
-            unknown = op is Op.POLL and self.is_unknown_task(response)
-            return None if unknown else self.refusal(response, op=op, job=job)
+            return self.failure_by_status(response, op=op, job=job)
         try:
             body = response.json()
             reply = structure(body, Reply)

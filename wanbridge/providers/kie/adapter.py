@@ -33,7 +33,7 @@ from attrs import evolve, field, frozen, validators
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.offers import Offer, PollInterval
-from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.replies import ErrorDetail, is_task_id
 from wanbridge.adapters.steps import (
     CallbackEvent,
     Delivery,
@@ -205,7 +205,7 @@ class Kie(Adapter):
     def read_submission(self, response: HttpResponse, request: ImageRequest, *, key: str) -> Step:
         """A task exists with an id, whatever it will come to (model)."""
         task = self.structure(response, Accepted).data.task
-        if not (task and task.isascii() and task.isprintable()):
+        if not is_task_id(task):
             raise self.malformed(response, "$.data.taskId: not an id", raw=response.json())
         job = self.job(response, request, task, key=key)
         return Pending(evolve(job, collect_by=job.submitted_at + _LIFE))
@@ -274,7 +274,7 @@ class Kie(Adapter):
         """Credits, with fractions; in dollars where their price is configured (credit)."""
         url = f"{self.base_url}/chat/credit"
         response = yield json_request("GET", url, headers=self._headers())
-        return self._money(self._read(response, Op.BALANCE, Credit).data)
+        return self._money(self.read(response, Op.BALANCE, Credit).data)
 
     def refresh(self, job: Job) -> Exchange[tuple[Image, ...]]:
         """Links that hold for 20 minutes (link)."""
@@ -289,7 +289,7 @@ class Kie(Adapter):
             response = yield json_request(
                 "POST", url, headers=self.bearer(), body={"url": image.url}
             )
-            link, at = self._read(response, Op.REFRESH, Link).data, response.received_at
+            link, at = self.read(response, Op.REFRESH, Link).data, response.received_at
             images.append(evolve(image, url=link, expires_at=at and at + _RENEWED_LIFE))
         return tuple(images)
 
@@ -302,11 +302,6 @@ class Kie(Adapter):
 
     def _headers(self) -> dict[str, str]:
         return {**self.bearer(), "Content-Type": "application/json"}
-
-    def _read(self, response: HttpResponse, op: Op, shape: type[Any]) -> Any:
-        if (error := self.failure(response, op=op)) is not None:
-            raise error
-        return self.structure(response, shape)
 
     def _record(self, response: HttpResponse, spoiled: list[Problem]) -> Record:
         body = self.parse(response)

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from attrs import evolve, frozen
 
-from wanbridge.adapters.replies import ErrorDetail, ReplyReader
+from wanbridge.adapters.replies import ABOUT_THE_CALL, ErrorDetail, ReplyReader
 from wanbridge.errors import Problem
 from wanbridge.model.result import Image
 from wanbridge.model.structuring import ShapeError, lenient, named, structure
-from wanbridge.providers.runware.codes import NO_ANSWER, UNKNOWN_TASK, class_of_code
+from wanbridge.providers.runware.codes import UNKNOWN_TASK, class_of_code
 from wanbridge.wire import HttpResponse
 
 
@@ -172,7 +172,7 @@ def _of_picture(fault: _Fault, response: HttpResponse) -> bool:
         return False
     if fault.status == "error":  # as the polling page has it
         return True
-    upstream = code.startswith("provider") or class_of_code(code) not in NO_ANSWER
+    upstream = code.startswith("provider") or class_of_code(code) not in ABOUT_THE_CALL
     return response.status < 300 and bool(code) and upstream
 
 
