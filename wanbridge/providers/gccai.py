@@ -26,12 +26,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from wanbridge.adapters.families.flat_tasks import FIELDS, FlatTasks, Task
-from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval
+from wanbridge.adapters.offers import Limits, Offer, PollInterval
 from wanbridge.adapters.replies import ErrorDetail, is_task_id
 from wanbridge.adapters.steps import Exchange, ModelInfo, Op
+from wanbridge.adapters.wan_limits import PICTURES, UP_TO_2K, UP_TO_4K
 from wanbridge.errors import Charge, Problem, ProviderError, RequestRejected
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
@@ -44,19 +45,11 @@ from wanbridge.wire import HttpResponse
 _SOURCE = (
     "https://gccai.heqingsong.uk/en/api-reference/images/wan2.7-image/generation, read 2026-11-20"
 )
-# 4K is for pro, text-to-image, outside sets (model).
-_UP_TO_2K = SizeLimits(tiers=("1K", "2K"), min_area=768 * 768, max_area=2048 * 2048, source=_SOURCE)
-_UP_TO_4K = SizeLimits(
-    tiers=("1K", "2K", "4K"), min_area=768 * 768, max_area=4096 * 4096, source=_SOURCE
-)
-# "image_urls" (model).
-_PICTURES = PictureLimits(
-    formats=frozenset({"image/jpeg", "image/png", "image/webp", "image/bmp"}),
-    min_side=240,
-    max_side=8000,
-    max_ratio=8,
-    source=_SOURCE,
-)
+# The maker's bounds, stated here too. 4K is for pro, text-to-image, outside sets (model).
+_UP_TO_2K, _UP_TO_4K = evolve(UP_TO_2K, source=_SOURCE), evolve(UP_TO_4K, source=_SOURCE)
+# "image_urls", likewise (model).
+_FORMATS = frozenset({"image/jpeg", "image/png", "image/webp", "image/bmp"})
+_PICTURES = evolve(PICTURES, formats=_FORMATS, source=_SOURCE)
 
 
 def _offer(model: str, text: SizeLimits) -> Offer:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from wanbridge.adapters.offers import Limits, Offer, PictureLimits, RateLimits
+from wanbridge.adapters.offers import Limits, Offer, RateLimits
+from wanbridge.adapters.wan_limits import PICTURES
 from wanbridge.errors import Charge
 from wanbridge.model.size_rules import SizeLimits
 
@@ -31,7 +32,7 @@ def _limits(text: SizeLimits) -> Limits:
         prompt_required=True,
         image_schemes=frozenset({"https", "http"}),  # "URLs"; data: URIs are not mentioned (model)
         # JPEG, PNG, BMP or WEBP, up to 20 MB each (model).
-        pictures=PictureLimits(min_side=240, max_side=8000, max_ratio=8, source=_SOURCE),
+        pictures=evolve(PICTURES, source=_SOURCE),
         # 50 requests a minute for all keys of an account (limits). That polls count is an
         # inference, and the shares are ours.
         rates=RateLimits(creates=15 / 60, polls=35 / 60),
