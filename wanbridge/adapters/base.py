@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from attrs import Factory, field, frozen
 
+from wanbridge.adapters.credits import money_of
 from wanbridge.adapters.offers import Offer, PollInterval
 from wanbridge.adapters.replies import ReplyReader
 from wanbridge.adapters.steps import (
@@ -123,6 +124,10 @@ class Adapter(RequestWriter, ReplyReader, ABC):
         """Dollars of one credit by the option of that name; None without one."""
         rate: Decimal | None = getattr(self.options, "usd_per_credit", None)
         return rate
+
+    def credits(self, amount: Decimal | int) -> Money:
+        """*amount* of the provider's credits, in dollars where `usd_per_credit` is known."""
+        return money_of(amount, f"{self.name.upper()}-CREDITS", self.usd_per_credit)
 
     def poll(self, job: Job) -> HttpRequest:
         """The free message that asks for a job's state."""

@@ -250,7 +250,7 @@ class Gccai(FlatTasks):
                 continue
             if left is None:
                 raise self.malformed(response, "$.remain_balance: missing", raw=response.json())
-            return Money(left, "GCCAI-CREDITS")
+            return self.credits(left)
         raise self.unsupported("balance", "neither this key nor its account is limited")
 
     def models(self) -> Exchange[tuple[ModelInfo, ...]]:

@@ -180,7 +180,7 @@ class ReApi(FlatTasks):
     def balance(self) -> Exchange[Money]:
         """Whole credits of 0.001 USD each (balance)."""
         response = yield self.get("/balance")
-        return Money(self.read(response, Op.BALANCE, _Balance).balance, "REAPI-CREDITS")
+        return self.credits(self.read(response, Op.BALANCE, _Balance).balance)
 
     def find(self, receipt: Receipt) -> Exchange[Found]:
         """The balance, as a hint: tasks are not listed, so no look-up can settle it."""

@@ -23,13 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 from attrs import field, frozen, validators
 
 from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.credits import POSITIVE, credit_rate
 from wanbridge.adapters.offers import Offer, PollInterval
 from wanbridge.adapters.replies import ErrorDetail
 from wanbridge.adapters.steps import (
@@ -75,14 +76,6 @@ from wanbridge.providers.crun.replies import (
 from wanbridge.providers.crun.uploads import upload_inline
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
-# Whatever decimal context the caller has set.
-_EXACT = Context(prec=60, traps=[])
-
-
-def _exact(value: str | Decimal | None) -> Decimal | None:
-    """An amount; floats are refused."""
-    return None if value is None else Money(value, "USD").amount
-
 
 @frozen(kw_only=True)
 class Options:
@@ -96,9 +89,7 @@ class Options:
     """
 
     allow_unverified: bool = field(default=False, validator=validators.instance_of(bool))
-    usd_per_credit: Decimal | None = field(
-        default=None, converter=_exact, validator=validators.optional(validators.gt(Decimal(0)))
-    )
+    usd_per_credit: Decimal | None = field(default=None, converter=credit_rate, validator=POSITIVE)
 
 
 @frozen(kw_only=True)
@@ -207,7 +198,7 @@ class Crun(Adapter):
             case "success" | "failed" if task.links:
                 delivery = Delivery(
                     images=tuple(Image(url=url) for url in task.links),
-                    cost=self._money(task.spent) if task.spent else None,
+                    cost=self.credits(task.spent) if task.spent else None,
                     notes=self.spoiled_notes(spoiled),
                     raw=response.json(),
                 )
@@ -307,13 +298,13 @@ class Crun(Adapter):
         price = told.estimated_credits if told.credits is None else told.credits
         if price is None:
             raise self.malformed(response, "$.data.credits: missing", raw=response.json())
-        return self._money(price)
+        return self.credits(price)
 
     def balance(self) -> Exchange[Money]:
         """Credits that are left, a fraction too (credits)."""
         url = f"{self.base_url}/client/account/balance"
         response = yield from self._answered(self._get(url), Op.BALANCE)
-        return self._money(read_data(self, response, Balance).balance)
+        return self.credits(read_data(self, response, Balance).balance)
 
     def models(self) -> Exchange[tuple[ModelInfo, ...]]:
         """Those of our models that are there, with the schema of their ``input`` (openapi)."""
@@ -342,10 +333,3 @@ class Crun(Adapter):
     def _post(self, path: str, body: Mapping[str, Any]) -> HttpRequest:
         url = f"{self.base_url}/client/job/{path}"
         return json_request("POST", url, headers=self.x_api_key(), body=body)
-
-    def _money(self, credits: Decimal) -> Money:
-        """In dollars if a rate is configured; Crun publishes none."""
-        rate = self.options.usd_per_credit
-        if rate is None:
-            return Money(credits, "CRUN-CREDITS")
-        return Money(_EXACT.multiply(credits, rate), "USD")

@@ -25,13 +25,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from attrs import evolve, field, frozen, validators
+from attrs import evolve, field, frozen
 
 from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.credits import POSITIVE, credit_rate
 from wanbridge.adapters.offers import Offer, PollInterval
 from wanbridge.adapters.replies import ErrorDetail, is_task_id
 from wanbridge.adapters.steps import (
@@ -84,16 +85,10 @@ _FAIL_CODES = {"400": ContentRefused, "422": RequestRejected}
 # Of links: "typically 24 hours" (detail), and 14 days elsewhere (guide).
 _LIFE = timedelta(hours=24)
 _RENEWED_LIFE = timedelta(minutes=20)  # link
-_WIDE = Context(prec=60)  # the caller's own may round
 
 
 def _own_url(url: str | None) -> str | None:
     return None if url is None else checked_url(url, "upload_url")
-
-
-def _exact(value: str | Decimal | None) -> Decimal | None:
-    """An amount; floats are refused."""
-    return None if value is None else Money(value, "USD").amount
 
 
 @frozen(kw_only=True)
@@ -109,9 +104,7 @@ class Options:
 
     webhook_key: str | None = field(default=None, repr=False)
     upload_url: str | None = field(default=None, converter=_own_url)
-    usd_per_credit: Decimal | None = field(
-        default=None, converter=_exact, validator=validators.optional(validators.gt(Decimal(0)))
-    )
+    usd_per_credit: Decimal | None = field(default=None, converter=credit_rate, validator=POSITIVE)
 
 
 @frozen(kw_only=True)
@@ -274,7 +267,7 @@ class Kie(Adapter):
         """Credits, with fractions; in dollars where their price is configured (credit)."""
         url = f"{self.base_url}/chat/credit"
         response = yield json_request("GET", url, headers=self._headers())
-        return self._money(self.read(response, Op.BALANCE, Credit).data)
+        return self.credits(self.read(response, Op.BALANCE, Credit).data)
 
     def refresh(self, job: Job) -> Exchange[tuple[Image, ...]]:
         """Links that hold for 20 minutes (link)."""
@@ -334,16 +327,10 @@ class Kie(Adapter):
         expires, seed = ended and ended + _LIFE, _seed(job.request, job.key)
         return Delivery(
             images=tuple(Image(url=url, seed=seed, expires_at=expires) for url in record.links),
-            cost=self._money(record.credits) if record.credits else None,
+            cost=self.credits(record.credits) if record.credits else None,
             notes=self.spoiled_notes(spoiled),
             raw=response.json(),
         )
-
-    def _money(self, credits: Decimal) -> Money:
-        rate = self.options.usd_per_credit
-        if rate is None:
-            return Money(credits, "KIE-CREDITS")
-        return Money(_WIDE.multiply(credits, rate), "USD")
 
 
 def _seed(request: ImageRequest, key: str) -> int:
