@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from wanbridge.cli.call_state import Tracker
 from wanbridge.cli.progress import watching
 from wanbridge.cli.session import Session
-from wanbridge.cli.tracker import Tracker
 from wanbridge.engine.events import Accepted, Polled, Retrying, Submitting
 from wanbridge.model.jobs import Receipt
 from wanbridge.model.pictures import inspect

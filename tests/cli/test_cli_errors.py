@@ -18,9 +18,9 @@ from wanbridge import errors
 from wanbridge.adapters.registry import BUILTIN
 from wanbridge.cli import files, main
 from wanbridge.cli.codes import Exit, code_of
+from wanbridge.cli.failure_report import report
 from wanbridge.cli.handles import HandleFiles
 from wanbridge.cli.session import Session
-from wanbridge.cli.trouble import report
 from wanbridge.engine.events import Accepted, Submitting
 from wanbridge.errors import Charge
 from wanbridge.model.jobs import Job, Receipt

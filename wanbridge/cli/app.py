@@ -72,7 +72,7 @@ def run(words: list[str]) -> Exit:
 
 
 def _ended(exc: BaseException, session: Session) -> Exit:
-    from wanbridge.cli.trouble import report
+    from wanbridge.cli.failure_report import report
 
     with signals.deafen():
         return report(exc, session)

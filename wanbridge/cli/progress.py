@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from wanbridge.cli.call_state import Tracker
 from wanbridge.cli.session import Session
-from wanbridge.cli.tracker import Tracker
 
 _MARKS = {"done": "[green]✓[/]", "failed": "[red]✗[/]"}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from attrs import Factory, define
 
+from wanbridge.cli.call_state import Tracker
 from wanbridge.cli.handles import HandleFiles
-from wanbridge.cli.tracker import Tracker
 from wanbridge.engine.events import Event
 from wanbridge.model.result import ImageResult
 

@@ -12,11 +12,11 @@ from attrs import Factory, define
 from cyclopts import Parameter
 
 from wanbridge.cli.accounts import sandbox_client, sandbox_running
+from wanbridge.cli.call_state import Tracker
 from wanbridge.cli.codes import Exit, code_of
 from wanbridge.cli.files import check_folder
 from wanbridge.cli.progress import watching
 from wanbridge.cli.session import Session
-from wanbridge.cli.tracker import Tracker
 from wanbridge.cli.usage import UsageError
 from wanbridge.client.clients import AsyncClient
 from wanbridge.errors import UnsupportedFeature, WanbridgeError

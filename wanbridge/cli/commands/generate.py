@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from wanbridge.cli.accounts import chosen
-from wanbridge.cli.calling import call_of
+from wanbridge.cli.call_arguments import call_of
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.deliver import deliver
 from wanbridge.cli.options import (

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from wanbridge.cli.accounts import chosen
-from wanbridge.cli.calling import call_of
+from wanbridge.cli.call_arguments import call_of
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.files import DocumentTarget
 from wanbridge.cli.options import (
