@@ -1,4 +1,4 @@
-"""What `generate` and `submit` tell the client beside the request."""
+"""The keyword arguments of `generate` and `submit` at the client, from the flags."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ from wanbridge.cli.session import Session
 from wanbridge.client.options import Call, new_key
 
 
-def call_of(what: RequestOptions, call: CallOptions, whom: Call, session: Session) -> Call:
-    """The call's own options, and *whom* it asks; the session learns its key."""
+def call_arguments(
+    what: RequestOptions, call: CallOptions, account: Call, session: Session
+) -> Call:
+    """The keyword arguments of one call.
+
+    The call's key, and whether to show a trace, are recorded in *session*.
+
+    Args:
+        account: The ``provider`` or ``route`` argument, from `selected_client`.
+    """
     session.handles.key, session.trace = call.key or new_key(), call.trace
     return {
-        **whom,
+        **account,
         "may_drop": what.may_drop,
         "check_limits": not what.no_check_limits,
         "deadline": call.deadline,
         "key": session.handles.key,
-        "on_progress": session.told,
+        "on_progress": session.on_event,
     }

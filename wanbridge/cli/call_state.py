@@ -1,4 +1,4 @@
-"""What is known of a call while it goes on."""
+"""The state of a call in progress, kept from its events."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from wanbridge.storage.filenames import short
 
 
 @define
-class Tracker:
-    """Told every event of one call; keeps what an interruption must not lose.
+class CallState:
+    """The state of one call, updated by its events; holds what an interruption must not lose.
 
     Attributes:
-        name: Of the account.
-        what: Tells calls to one account apart.
+        name: Account that the call is made to.
+        label: Distinguishes calls to one account.
+        status: For the progress line, like ``waiting``.
         receipt: Of a submit whose outcome is open; None before it and once it is known.
-        job: What was accepted.
-        polls: So far.
-        progress: 0.0 to 1.0, None if the provider does not say.
+        job: The accepted job; None until then.
+        polls: Number of polls so far.
+        progress: 0.0 to 1.0; None if the provider does not report it.
+        began, ended: Monotonic seconds; *ended* is None while the call is in progress.
     """
 
     name: str = ""
-    what: str = ""
-    state: str = "sending"
+    label: str = ""
+    status: str = "sending"
     receipt: Receipt | None = None
     job: Job | None = None
     polls: int = 0
@@ -34,43 +36,43 @@ class Tracker:
     began: float = field(factory=time.monotonic)
     ended: float | None = None
 
-    def __call__(self, event: Event) -> None:
-        """Take note of *event*."""
+    def on_event(self, event: Event) -> None:
+        """Update the state by *event*."""
         match event:
             case Asking(account):
-                self.name, self.state = account, "asking"
+                self.name, self.status = account, "asking"
                 self.receipt = self.job = None
             case Submitting(receipt):
-                self.name, self.state = receipt.account, "sending"
+                self.name, self.status = receipt.account, "sending"
                 self.receipt, self.job = receipt, None
             case Accepted(job):
                 self.accepted(job)
             case Polled():
                 self.job, self.polls, self.progress = event.job, event.polls, event.progress
-                self.state = f"polling in trouble: {event.trouble}" if event.trouble else "waiting"
+                self.status = f"polling in trouble: {event.trouble}" if event.trouble else "waiting"
             case Retrying():
-                # Whether that submit is open, the interruption says itself by then.
+                # From here on the interruption itself carries the receipt of an open submit.
                 self.receipt = None
-                self.state = f"again in {event.seconds:.0f} s: {event.reason}"
+                self.status = f"again in {event.seconds:.0f} s: {event.reason}"
 
     def accepted(self, job: Job) -> None:
-        """The outcome of the submit is known: this job."""
-        self.name, self.state, self.job, self.receipt = job.account, "waiting", job, None
+        """Record that the submit was accepted as *job*."""
+        self.name, self.status, self.job, self.receipt = job.account, "waiting", job, None
 
-    def finish(self, state: str) -> None:
-        """The call has ended so."""
-        self.state, self.ended = state, time.monotonic()
+    def finish(self, status: str) -> None:
+        """Record the end of the call, with its final status."""
+        self.status, self.ended = status, time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Since the call began, until it ended."""
+        """Seconds since the call began, or that it took once it has ended."""
         return (self.ended or time.monotonic()) - self.began
 
     def __str__(self) -> str:
         facts = [
-            f"{self.name} {self.what}".strip(),
+            f"{self.name} {self.label}".strip(),
             self.job and f"job {short(self.job.id)}",
-            self.state,
+            self.status,
             f"{self.seconds:.0f} s",
             self.polls and ("1 poll" if self.polls == 1 else f"{self.polls} polls"),
             self.progress is not None and f"{self.progress:.0%}",
