@@ -14,7 +14,7 @@ class FormFile:
 
     Attributes:
         name: Of its field.
-        filename: Printable ASCII without quotes, as we make them.
+        filename: Printable ASCII without quotes.
         mime: Its media type.
     """
 

@@ -1,4 +1,4 @@
-"""How adapters write a canonical request, where nearly all providers write it alike."""
+"""Writing requests: the parts that nearly all providers write alike."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wanbridge.wire import not_json
 
 
 class RequestWriter:
-    """What adapters share for writing messages; a base of `Adapter`."""
+    """Writes requests; a base of `Adapter`."""
 
     __slots__ = ()
 
@@ -31,7 +31,7 @@ class RequestWriter:
     api_key: str | None
 
     def unsupported(self, field: str, reason: str) -> UnsupportedFeature:
-        """The refusal of one canonical field."""
+        """The error that refuses one canonical field."""
         return UnsupportedFeature(self.account, field, reason)
 
     def bearer(self) -> dict[str, str]:
@@ -43,7 +43,7 @@ class RequestWriter:
         return {"Authorization": f"Bearer {self._key()}"}
 
     def x_api_key(self) -> dict[str, str]:
-        """The other usual header; raises as `bearer`."""
+        """The ``x-api-key`` header; raises as `bearer`."""
         return {"x-api-key": self._key()}
 
     def _key(self) -> str:
@@ -100,7 +100,7 @@ class RequestWriter:
 
     @staticmethod
     def thinks(request: ImageRequest) -> bool | None:
-        """Whether to think, where it has effect; None elsewhere."""
+        """The thinking switch in text mode, on by default; None where it has no effect."""
         return request.thinking is not False if request.mode == "text" else None
 
     def extras(self, request: ImageRequest) -> Mapping[str, Any]:

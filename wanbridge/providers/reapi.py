@@ -150,7 +150,7 @@ class ReApi(FlatTasks):
     ) -> ProviderError | None:
         """A task that ended without a picture, or an error without a task."""
         if task is None:
-            return None  # whoever reads it says what is wrong with it
+            return None  # the method that reads it raises MalformedResponse
         if task.status or task.error is None:
             return self.ended(response, task, job)
         return self.error(

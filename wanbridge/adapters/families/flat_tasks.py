@@ -1,4 +1,4 @@
-"""Flat JSON tasks: one flat object makes a task, which is asked for until its links are there.
+"""Flat JSON tasks: one flat object makes a task, which is polled until its links are there.
 
 A ``POST`` takes the request as one JSON object and answers with a task's id, a ``GET`` of the
 task says its status and, once it has ended, one link per picture. An error is an object with a
@@ -42,14 +42,14 @@ FIELDS = frozenset(
 
 @frozen(kw_only=True)
 class Task:
-    """What a reply says of a task, out of its envelope.
+    """A task in a reply, without its envelope.
 
     Attributes:
         id: As it stands there; None if the reply names no task.
-        status: The provider's word; None if it says none.
+        status: The provider's word; None if the reply has none.
         images: One a link; empty as long as there are none.
         progress: 0.0 to 1.0; None if unknown.
-        error: Why the task has failed; None if nothing is said.
+        error: Why the task has failed; None if the reply does not say.
     """
 
     id: Any = None
@@ -215,11 +215,11 @@ class FlatTasks(Adapter):
         try:
             body = response.json()
         except ValueError:
-            return None  # whoever reads it says what is wrong with it
+            return None  # the method that reads it raises MalformedResponse
         task = None
         with suppress(ShapeError):
             task = self.read_task(body, response.received_at)
-        # A picture is worth more than a code, and an accepted task tells its end when polled.
+        # A picture outranks a code, and how an accepted task ends is read from a poll.
         if task and (task.images or (op is Op.SUBMIT and task.id is not None)):
             return None
         return self.failure_in_200(response, task, op=op, job=job)
@@ -253,5 +253,5 @@ class FlatTasks(Adapter):
             raise self.malformed(response, str(exc), raw=body) from None
 
     def get(self, path: str) -> HttpRequest:
-        """A free question below ``base_url``."""
+        """A free request below ``base_url``."""
         return json_request("GET", f"{self.base_url}{path}", headers=self.bearer())

@@ -3,7 +3,7 @@
 ``POST /client/job/CreateTask`` answers ``{code, message, data}`` with a task id, ``TaskInfo`` with
 the task. Errors stand in the HTTP status, in ``code`` or in both; success needs both good. The
 model's page leaves ``input`` out, so its names are a guess, `INPUT`: most of them are sent only
-with the option ``allow_unverified``, and ``Models/{model}`` tells the truth (`check_schema`).
+with the option ``allow_unverified``, and ``Models/{model}`` has the real ones (`check_schema`).
 Money is in credits, reserved while a task runs and actual once it has ended. Inputs are URLs: what
 comes as ``data:`` is uploaded first, to another host. Callbacks are unsigned, there is no cancel,
 no list of tasks, and a create is never repeated. In mainland China the host is api.crunai.com.
@@ -65,10 +65,10 @@ from wanbridge.providers.crun.offers import RATIOS, offers_with
 from wanbridge.providers.crun.replies import (
     ID,
     Balance,
+    Envelope,
     Estimate,
     Model,
     Result,
-    Said,
     Task,
     code_of,
     read_data,
@@ -97,8 +97,8 @@ class Crun(Adapter):
     """Crun's task API.
 
     Attributes:
-        mapping: What ``input`` is made with; replace it once `check_schema` has told the truth.
-            With an entry ``pixels``, exact sizes go there as ``W*H``.
+        mapping: Names in ``input``; replace it where `check_schema` has found differences. With an
+            entry ``pixels``, exact sizes go there as ``W*H``.
     """
 
     name = "crun"
@@ -124,9 +124,9 @@ class Crun(Adapter):
     @property
     def offers(self) -> tuple[Offer, ...]:
         """Both models, with the fields that may be said by mapping and options."""
-        return offers_with(self.mapping, {name for name in self.mapping if self._says(name)})
+        return offers_with(self.mapping, {name for name in self.mapping if self._sends(name)})
 
-    def _says(self, name: str) -> bool:
+    def _sends(self, name: str) -> bool:
         wire = self.mapping.get(name)
         return wire is not None and (wire.verified or self.options.allow_unverified)
 
@@ -135,7 +135,7 @@ class Crun(Adapter):
         size = request.size
         if self.in_words(request, RATIOS):
             return None
-        if self._says("pixels"):
+        if self._sends("pixels"):
             return self.in_pixels(request, offer)
         if size.pixels:
             raise self.unsupported("size", f"{size}; no name for exact pixels is known here")
@@ -167,7 +167,7 @@ class Crun(Adapter):
             "seed": request.seed,
             "watermark": request.watermark,
         }
-        said = {self.mapping[k].name: v for k, v in values.items() if self._says(k)}
+        said = {self.mapping[k].name: v for k, v in values.items() if self._sends(k)}
         body = {
             "model": offer.alias,
             "input": {**compact(said), **self.extras(request)},
@@ -220,7 +220,7 @@ class Crun(Adapter):
             body, detail = None, None
         code = code_of(response)
         if code < 300:
-            return self._ended(response, job) if op is Op.POLL else None
+            return self._generation_error(response, job) if op is Op.POLL else None
         if detail is None:
             return self.refusal(response, op=op, job=job)
         if op is Op.POLL and code == 404:
@@ -237,12 +237,12 @@ class Crun(Adapter):
             job=job,
         )
 
-    def _ended(self, response: HttpResponse, job: Job | None) -> ProviderError | None:
+    def _generation_error(self, response: HttpResponse, job: Job | None) -> ProviderError | None:
         """A task that ended without a picture; what it cost stands beside it."""
         try:
             body, task = response.json(), read_data(self, response, Task)
         except (ValueError, MalformedResponse):
-            return None  # whoever reads it says what is wrong with it
+            return None  # the method that reads it raises MalformedResponse
         if task.links or task.status not in ("success", "failed"):
             return None
         result = task.result or Result()
@@ -261,7 +261,7 @@ class Crun(Adapter):
     def error_detail(self, body: Any) -> ErrorDetail | None:
         """``{code, message, data}``, with 422 a list of ``errors`` that name the field."""
         try:
-            said = structure(body, Said)
+            said = structure(body, Envelope)
         except ShapeError:
             return None
         if said.code is None and said.message is None:
@@ -279,7 +279,7 @@ class Crun(Adapter):
         """The bare task, or in the envelope of ``TaskInfo``; nothing is signed (model)."""
         return [read_event(request)]
 
-    # -- free questions -------------------------------------------------------------------
+    # -- free requests --------------------------------------------------------------------
 
     def prepare(self, request: ImageRequest, offer: Offer) -> Exchange[ImageRequest]:
         """``data:`` images to where Crun can read them, each once."""
@@ -294,8 +294,8 @@ class Crun(Adapter):
             response = yield self._post("EstimateTask", body)
         if (error := self.failure(response, op=Op.ESTIMATE)) is not None:
             raise error
-        told = read_data(self, response, Estimate)
-        price = told.estimated_credits if told.credits is None else told.credits
+        estimate = read_data(self, response, Estimate)
+        price = estimate.estimated_credits if estimate.credits is None else estimate.credits
         if price is None:
             raise self.malformed(response, "$.data.credits: missing", raw=response.json())
         return self.credits(price)
@@ -303,7 +303,7 @@ class Crun(Adapter):
     def balance(self) -> Exchange[Money]:
         """Credits that are left, a fraction too (credits)."""
         url = f"{self.base_url}/client/account/balance"
-        response = yield from self._answered(self._get(url), Op.BALANCE)
+        response = yield from self._reply_to(self._get(url), Op.BALANCE)
         return self.credits(read_data(self, response, Balance).balance)
 
     def models(self) -> Exchange[tuple[ModelInfo, ...]]:
@@ -321,7 +321,7 @@ class Crun(Adapter):
             found.append(ModelInfo(id=offer.alias, schema=schema, raw=response.json()))
         return tuple(found)
 
-    def _answered(self, message: HttpRequest, op: Op) -> Exchange[HttpResponse]:
+    def _reply_to(self, message: HttpRequest, op: Op) -> Exchange[HttpResponse]:
         response = yield message
         if (error := self.failure(response, op=op)) is not None:
             raise error

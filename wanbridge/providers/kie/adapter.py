@@ -74,8 +74,8 @@ from wanbridge.providers.kie.replies import (
     Link,
     Record,
     code_of,
-    peeked,
     read_record,
+    record_or_none,
 )
 from wanbridge.providers.kie.uploads import upload_inline
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
@@ -87,7 +87,7 @@ _LIFE = timedelta(hours=24)
 _RENEWED_LIFE = timedelta(minutes=20)  # link
 
 
-def _own_url(url: str | None) -> str | None:
+def _checked_upload_url(url: str | None) -> str | None:
     return None if url is None else checked_url(url, "upload_url")
 
 
@@ -103,7 +103,7 @@ class Options:
     """
 
     webhook_key: str | None = field(default=None, repr=False)
-    upload_url: str | None = field(default=None, converter=_own_url)
+    upload_url: str | None = field(default=None, converter=_checked_upload_url)
     usd_per_credit: Decimal | None = field(default=None, converter=credit_rate, validator=POSITIVE)
 
 
@@ -226,11 +226,11 @@ class Kie(Adapter):
             body = response.json()
         except ValueError:
             body = None
-        record = peeked(body) if op is Op.POLL else None
+        record = record_or_none(body) if op is Op.POLL else None
         if record and record.links:
             return None  # a picture is worth more than a code
         if record and record.state in (*SUCCESS, *FAIL):
-            return self._ended(response, record, job)
+            return self._generation_error(response, record, job)
         detail, code = self.error_detail(body), code_of(body, response.status)
         if detail is None and code >= 300:  # not KIE's own words
             return self.refusal(response, op=op, job=job)
@@ -303,7 +303,9 @@ class Kie(Adapter):
         except ShapeError as exc:
             raise self.malformed(response, str(exc), raw=body) from None
 
-    def _ended(self, response: HttpResponse, record: Record, job: Job | None) -> ProviderError:
+    def _generation_error(
+        self, response: HttpResponse, record: Record, job: Job | None
+    ) -> ProviderError:
         """Without a picture; what the credits say is what it cost."""
         code = None if record.fail_code in (None, "") else str(record.fail_code)
         charge, message = record.charge, record.fail_message or "no explanation"

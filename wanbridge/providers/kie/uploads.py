@@ -40,7 +40,7 @@ def _upload(adapter: Adapter, uri: str) -> Exchange[str]:
     """The link of a picture. Its name is its content's, since an equal name overwrites."""
     data, mime = decoded(adapter, uri)
     own = adapter.base_url == adapter.default_url
-    # A gateway of one's own gets the upload as well; the key goes to no host but the two.
+    # A gateway in ``base_url`` gets the upload too: the key goes to no other host.
     host = adapter.options.upload_url or (
         _UPLOAD_URL if own else adapter.base_url.removesuffix("/api/v1")
     )
