@@ -12,7 +12,7 @@
     ├── CallbackRefused                      .status to answer
     ├── CallFailed                           .provider .charge .elsewhere .attempts .job .receipt
     │   ├── TransportFailed                  no HTTP reply, and surely nothing was bought
-    │   ├── SubmissionUncertain              nobody knows whether it was bought; .receipt
+    │   ├── SubmissionUncertain              unknown whether it was bought; .receipt
     │   ├── DeadlineExceeded (TimeoutError)  accepted, still pending; .job
     │   ├── JobCancelled
     │   ├── DownloadFailed                   .image .expired; the picture itself is paid for
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class Charge(StrEnum):
-    """Whether a call cost money: surely not, nobody knows, or surely."""
+    """Whether a call cost money: no, unknown, or yes."""
 
     NO = "no"
     MAYBE = "maybe"
@@ -107,7 +107,7 @@ class InvalidRequest(WanbridgeError, ValueError):
 
 @define(slots=False, eq=False)
 class UnsupportedFeature(WanbridgeError, ValueError):
-    """A provider cannot express what the request asks for; nothing was sent.
+    """A provider does not support a field's value; nothing was sent.
 
     Attributes:
         field: The canonical field, as in ``may_drop=(field,)``.
@@ -165,12 +165,12 @@ class CallbackRefused(WanbridgeError):
 
 @define(slots=False, eq=False)
 class CallFailed(WanbridgeError):
-    """A call to a provider did not bring what it should.
+    """A call to a provider failed.
 
     Attributes:
         charge: Whether this call cost money.
         job: Set once the provider has accepted: ``client.wait(error.job)`` goes on from there.
-        receipt: Set while nobody knows whether it has: ``client.reconcile(error.receipt)``.
+        receipt: Set while that is unknown: ``client.reconcile(error.receipt)``.
         attempts: Every attempt of the logical call, in order.
     """
 
@@ -188,7 +188,7 @@ class CallFailed(WanbridgeError):
 
 
 class TransportFailed(CallFailed):
-    """The line broke. From a submit: surely before anything was sent."""
+    """The connection failed. From a submit: before anything was sent."""
 
 
 class SubmissionUncertain(CallFailed):
@@ -230,13 +230,13 @@ class DownloadFailed(CallFailed):
 
 @define(slots=False, eq=False)
 class ProviderError(CallFailed):
-    """The provider answered, and the answer is no.
+    """The provider replied with an error.
 
     Attributes:
         status: HTTP status of the reply, None if the failure stood inside a good one.
         code: The provider's own code, as text.
         request_id: The provider's id of the call, for its support.
-        retry_after: Seconds the provider asked to wait, None if it did not say.
+        retry_after: Seconds to wait as the provider says; None if it does not.
         raw: The reply as parsed JSON, or its first bytes as text.
         final: True if the *job* has ended with this, False if only this one call failed.
     """
@@ -265,7 +265,7 @@ class AuthenticationFailed(ProviderError):
 
 
 class RequestRejected(ProviderError):
-    """The provider calls the request itself wrong."""
+    """The provider rejects the request as invalid."""
 
     elsewhere = False
 
@@ -285,7 +285,7 @@ class RateLimited(ProviderError):
 
 
 class ProviderUnavailable(ProviderError):
-    """The provider or its edge is in trouble."""
+    """The provider, or a gateway in front of it, is unavailable."""
 
 
 class GenerationFailed(ProviderError):

@@ -18,16 +18,16 @@ from attrs import field, frozen
 SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "set-cookie"})
 
 
-def _shown(headers: Mapping[str, str]) -> str:
+def _headers_repr(headers: Mapping[str, str]) -> str:
     return repr({k: "***" if k.lower() in SECRET_HEADERS else v for k, v in headers.items()})
 
 
-def _size(body: bytes) -> str:
+def _body_repr(body: bytes) -> str:
     return f"<{len(body)} bytes>"
 
 
-# Shorter texts can be parsed to some megabytes at most.
-_HARMLESS = 256 * 2**10
+# In bytes; a shorter text parses to some megabytes at most and is not checked.
+_UNCHECKED_MOST = 256 * 2**10
 # An empty list takes three bytes of JSON and 64 of memory, an object with one member 192: so many
 # stay below 50 MB. Real replies have some hundreds.
 VALUES_MOST = 200_000
@@ -38,21 +38,21 @@ _ASCII = bytes(range(128))
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON from a stranger: what parsing takes stays in proportion to its length.
+    """Parse JSON from an untrusted source, within a bounded amount of memory.
 
     Raises:
         ValueError: it is no JSON, or larger inside than any reply is.
     """
-    if len(text) > _HARMLESS:
-        text = _measured(text if isinstance(text, bytes) else text.encode("utf-8", "replace"))
+    if len(text) > _UNCHECKED_MOST:
+        text = _checked(text if isinstance(text, bytes) else text.encode("utf-8", "replace"))
     try:
         return json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
-def _measured(body: bytes) -> bytes:
-    """*body* without a character beyond ASCII, all of which stand in its strings."""
+def _checked(body: bytes) -> bytes:
+    """*body* with characters beyond ASCII escaped, once its size inside is checked."""
     if sum(map(body.count, (b",", b"[", b"{"))) > VALUES_MOST:
         raise ValueError(f"it holds more than {VALUES_MOST:,} values")
     if body.isascii():
@@ -66,7 +66,7 @@ def _escaped(found: re.Match[bytes]) -> bytes:
     return json.dumps(found[0].decode("utf-8", "replace"))[1:-1].encode()
 
 
-def _without_query(url: str) -> str:
+def _url_repr(url: str) -> str:
     return repr(url.partition("?")[0])
 
 
@@ -91,9 +91,9 @@ class HttpRequest(_Headers):
     """
 
     method: str
-    url: str = field(repr=_without_query)
-    headers: Mapping[str, str] = field(factory=dict, repr=_shown)
-    body: bytes = field(default=b"", repr=_size)
+    url: str = field(repr=_url_repr)
+    headers: Mapping[str, str] = field(factory=dict, repr=_headers_repr)
+    body: bytes = field(default=b"", repr=_body_repr)
     read_timeout: float | None = None
 
     def json(self) -> Any:
@@ -110,8 +110,8 @@ class HttpResponse(_Headers):
     """
 
     status: int
-    headers: Mapping[str, str] = field(factory=dict, repr=_shown)
-    body: bytes = field(default=b"", repr=_size)
+    headers: Mapping[str, str] = field(factory=dict, repr=_headers_repr)
+    body: bytes = field(default=b"", repr=_body_repr)
     received_at: datetime | None = None
 
     @cached_property
@@ -173,7 +173,7 @@ def compact(value: Any) -> Any:
 
 
 def not_json(value: Any) -> str | None:
-    """Why *value* cannot be sent as JSON; None if it can."""
+    """Why *value* cannot be written as JSON; None if it can."""
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as exc:

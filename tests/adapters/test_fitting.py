@@ -11,7 +11,7 @@ from attrs import evolve
 from example_provider import Halide
 from wanbridge import Client
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import DROPPABLE, KEY_SHOWN, _unfit, fit
+from wanbridge.adapters.fitting import DROPPABLE, KEY_SHOWN, _picture_problem, fit
 from wanbridge.adapters.offers import Limits, Offer, PictureLimits
 from wanbridge.adapters.registry import Registry
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
@@ -323,10 +323,10 @@ def test_bytes_that_are_no_picture_name_the_formats_that_are_read() -> None:
     text = InputImage(data_uri(b"a text that somebody took for a picture", "image/png"))
     short = InputImage(data_uri(b"a text", "image/png"))
 
-    said = _unfit(text, rules)
+    said = _picture_problem(text, rules)
     assert said is not None
     assert said.endswith("image/bmp, image/gif, image/jpeg, image/png, image/webp")
-    assert _unfit(short, rules) is None
+    assert _picture_problem(short, rules) is None
 
 
 @pytest.mark.parametrize(

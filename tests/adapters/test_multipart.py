@@ -35,6 +35,15 @@ def test_a_boundary_comes_from_the_content() -> None:
     assert re.fullmatch(r"multipart/form-data; boundary=[0-9a-f]{64}", once[0])
 
 
+def test_a_boundary_that_is_given_is_used() -> None:
+    """A provider's file is named by its digest, which serves as the boundary too."""
+    kind, body = form([("key", "a")], KITE, boundary="edge")
+
+    assert "multipart/form-data; boundary=edge" == kind
+    assert body.startswith(b"--edge\r\n")
+    assert body.endswith(b"\r\n--edge--\r\n")
+
+
 def test_a_file_s_repr_is_short() -> None:
     """Twenty megabytes in a traceback help nobody."""
     assert "PNG" not in repr(KITE)

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from wanbridge.cli.progress import watching
+from wanbridge.cli.call_state import CallState
+from wanbridge.cli.progress import live_progress
 from wanbridge.cli.session import Session
-from wanbridge.cli.tracker import Tracker
 from wanbridge.engine.events import Accepted, Polled, Retrying, Submitting
 from wanbridge.model.jobs import Receipt
 from wanbridge.model.pictures import inspect
@@ -226,19 +226,19 @@ def test_waiting_is_shown_where_somebody_looks(monkeypatch: pytest.MonkeyPatch) 
         lambda: Console(file=seen, force_terminal=True, width=100, markup=False),
     )
     waiting, done = (
-        Tracker(name="runware", polls=3, progress=0.4),
-        Tracker(name="reapi", what="edit"),
+        CallState(name="runware", polls=3, progress=0.4),
+        CallState(name="reapi", label="edit"),
     )
     done.finish("done")
 
-    with watching(Session(), [waiting, done]):
+    with live_progress(Session(), [waiting, done]):
         pass
 
     assert "runware · sending · 0 s · 3 polls · 40%" in seen.getvalue()
     assert "reapi edit · done" in seen.getvalue()
 
 
-def test_a_tracker_knows_what_an_interruption_must_not_lose(
+def test_a_call_state_keeps_what_an_interruption_must_not_lose(
     run: Any, world: Sandbox, configure: Any
 ) -> None:
     """A receipt while the outcome is open, then the job."""
@@ -250,17 +250,19 @@ def test_a_tracker_knows_what_an_interruption_must_not_lose(
         client.generate(ImageRequest("a kite", size="1K"), on_progress=events.append)
     submitting = next(e for e in events if isinstance(e, Submitting))
     accepted = next(e for e in events if isinstance(e, Accepted))
-    tracker = Tracker()
+    call_state = CallState()
 
-    tracker(submitting)
-    assert isinstance(tracker.receipt, Receipt)
-    tracker(Retrying(account="runware", reason="busy", seconds=2.0))
-    assert tracker.receipt is None
-    assert "again in 2 s: busy" == tracker.state
-    tracker(submitting)
-    tracker(accepted)
-    assert tracker.receipt is None
-    assert isinstance(tracker.job, Job)
-    tracker(Polled(job=accepted.job, polls=2, progress=None, seconds=1.0, trouble="HTTP 502"))
-    assert "polling in trouble: HTTP 502" == tracker.state
-    assert 2 == tracker.polls
+    call_state.on_event(submitting)
+    assert isinstance(call_state.receipt, Receipt)
+    call_state.on_event(Retrying(account="runware", reason="busy", seconds=2.0))
+    assert call_state.receipt is None
+    assert "again in 2 s: busy" == call_state.status
+    call_state.on_event(submitting)
+    call_state.on_event(accepted)
+    assert call_state.receipt is None
+    assert isinstance(call_state.job, Job)
+    call_state.on_event(
+        Polled(job=accepted.job, polls=2, progress=None, seconds=1.0, trouble="HTTP 502")
+    )
+    assert "polling in trouble: HTTP 502" == call_state.status
+    assert 2 == call_state.polls

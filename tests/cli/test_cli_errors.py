@@ -18,9 +18,9 @@ from wanbridge import errors
 from wanbridge.adapters.registry import BUILTIN
 from wanbridge.cli import files, main
 from wanbridge.cli.codes import Exit, code_of
+from wanbridge.cli.failure_report import report
 from wanbridge.cli.handles import HandleFiles
 from wanbridge.cli.session import Session
-from wanbridge.cli.trouble import report
 from wanbridge.engine.events import Accepted, Submitting
 from wanbridge.errors import Charge
 from wanbridge.model.jobs import Job, Receipt
@@ -262,7 +262,7 @@ def test_a_job_that_has_a_file_needs_no_other(capsys: Any) -> None:
     error = errors.DeadlineExceeded("runware", "late", Charge.MAYBE, JOB)
 
     session = Session()
-    session.handles.given(JOB, Path("mine.json"))
+    session.handles.register(JOB, Path("mine.json"))
 
     report(error, session)
 
@@ -513,6 +513,6 @@ def test_the_module_runs_like_the_command() -> None:
 def test_a_fault_of_this_machine_has_the_code_of_what_is_open(event: Any, code: int) -> None:
     """Not that of a wrong usage, after which nothing was sent."""
     session = Session()
-    session.told(event)
+    session.on_event(event)
 
     assert code == report(OSError(5, "Input/output error"), session)

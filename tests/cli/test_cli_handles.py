@@ -61,18 +61,18 @@ def test_a_receipt_gives_way_to_its_job() -> None:
     """One of them is there at any moment after the first byte."""
     handles = HandleFiles()
 
-    handles.told(Submitting(RECEIPT))
+    handles.on_event(Submitting(RECEIPT))
     assert [RECEIPT_FILE] == here()
-    handles.told(Accepted(JOB))
+    handles.on_event(Accepted(JOB))
     assert [JOB_FILE] == here()
-    handles.settle()
+    handles.remove_except()
     assert [] == here()
 
 
 def test_the_job_is_written_before_the_receipt_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill between the two finds both."""
     handles = HandleFiles()
-    handles.told(Submitting(RECEIPT))
+    handles.on_event(Submitting(RECEIPT))
     seen: list[list[str]] = []
     unlink = Path.unlink
 
@@ -82,7 +82,7 @@ def test_the_job_is_written_before_the_receipt_goes(monkeypatch: pytest.MonkeyPa
         unlink(self, missing_ok=missing_ok)
 
     monkeypatch.setattr(Path, "unlink", watched)
-    handles.told(Accepted(JOB))
+    handles.on_event(Accepted(JOB))
 
     assert [[RECEIPT_FILE, JOB_FILE]] == seen
 
@@ -92,9 +92,9 @@ def test_the_same_key_again_is_the_same_file() -> None:
     handles = HandleFiles()
     later = evolve(RECEIPT, last_sent_at=NOON.replace(hour=13))
 
-    handles.told(Submitting(RECEIPT))
-    handles.told(Asking("reapi", "given order"))
-    handles.told(Submitting(later))
+    handles.on_event(Submitting(RECEIPT))
+    handles.on_event(Asking("reapi", "given order"))
+    handles.on_event(Submitting(later))
 
     assert [RECEIPT_FILE] == here()
     assert later == Receipt.from_json(Path(RECEIPT_FILE).read_text())
@@ -105,17 +105,17 @@ def test_without_a_receipt_nothing_may_be_sent(monkeypatch: pytest.MonkeyPatch) 
     refusing(monkeypatch, "receipt")
 
     with pytest.raises(UsageError, match=r"the receipt cannot be written.*nothing was sent"):
-        HandleFiles().told(Submitting(RECEIPT))
+        HandleFiles().on_event(Submitting(RECEIPT))
 
 
 def test_a_job_that_cannot_be_written_leaves_the_receipt(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the better of two evils, also when all else is taken away."""
     handles = HandleFiles()
-    handles.told(Submitting(RECEIPT))
+    handles.on_event(Submitting(RECEIPT))
     refusing(monkeypatch, ".job.")
 
-    handles.told(Accepted(JOB))
-    handles.settle(JOB)
+    handles.on_event(Accepted(JOB))
+    handles.remove_except(JOB)
 
     assert [RECEIPT_FILE] == here()
 
@@ -123,8 +123,8 @@ def test_a_job_that_cannot_be_written_leaves_the_receipt(monkeypatch: pytest.Mon
 def test_a_job_goes_where_the_user_wants_it() -> None:
     """And elsewhere only if that has been taken since."""
     handles = HandleFiles(target=DocumentTarget.of("my.json", force=False))
-    handles.told(Submitting(RECEIPT))
-    handles.told(Accepted(JOB))
+    handles.on_event(Submitting(RECEIPT))
+    handles.on_event(Accepted(JOB))
     assert ["my.json"] == here()
 
     second = evolve(JOB, id="task_5678")
@@ -136,13 +136,13 @@ def test_what_is_wanted_or_the_users_own_stays() -> None:
     mine = Path("mine.json")
     mine.write_text("as it is")
     handles = HandleFiles()
-    handles.given(evolve(JOB, id="given"), mine)
-    handles.told(Submitting(RECEIPT))
+    handles.register(evolve(JOB, id="given"), mine)
+    handles.on_event(Submitting(RECEIPT))
     other = evolve(JOB, account="kie", id="other")
 
-    wanted = handles.want(other)
+    wanted = handles.keep_always(other)
     assert handles.keep(evolve(JOB, id="given", key="changed")) == mine
-    handles.settle()
+    handles.remove_except()
 
     assert "as it is" == mine.read_text()
     assert wanted is not None
@@ -297,7 +297,7 @@ def test_a_receipt_that_has_gone_stops_the_next_submit(
 ) -> None:
     """An earlier state is good enough to go on from, and none at all is not."""
     handles = HandleFiles()
-    handles.told(Submitting(RECEIPT))
+    handles.on_event(Submitting(RECEIPT))
     if gone:
         Path(RECEIPT_FILE).unlink()
 
@@ -309,7 +309,7 @@ def test_a_receipt_that_has_gone_stops_the_next_submit(
 
     if gone:
         with pytest.raises(UsageError, match="nothing was sent"):
-            handles.told(Submitting(RECEIPT))
+            handles.on_event(Submitting(RECEIPT))
     else:
-        handles.told(Submitting(RECEIPT))
+        handles.on_event(Submitting(RECEIPT))
         assert RECEIPT == Receipt.from_json(Path(RECEIPT_FILE).read_text())

@@ -15,7 +15,7 @@ import pytest
 from cli_processes import start
 from wanbridge.adapters.registry import BUILTIN
 from wanbridge.cli import files, signals
-from wanbridge.cli.signals import ending, interruptible
+from wanbridge.cli.signals import interruptible, terminating_signals
 from wanbridge.client.blocking import Client
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.result import ImageResult
@@ -272,9 +272,9 @@ def test_every_signal_that_ends_a_process_is_caught() -> None:
     numbers = {getattr(signal, f"SIG{n}") for n in names if hasattr(signal, f"SIG{n}")}
     before = {number: signal.getsignal(number) for number in numbers}
 
-    assert numbers <= ending()
+    assert numbers <= terminating_signals()
     for name in ("KILL", "STOP", "CHLD", "WINCH", "TSTP", "SEGV"):
-        assert getattr(signal, f"SIG{name}") not in ending()
+        assert getattr(signal, f"SIG{name}") not in terminating_signals()
     with interruptible():
         taken = [n for n in numbers if before[n] is signal.SIG_DFL]
         for number in taken:
@@ -380,14 +380,14 @@ def test_an_interruption_before_the_command_is_deaf_is_told_too(
     run: Any, slow: Sandbox, configure: Any, the: Any, when: Any, ctrl_c: Any, monkeypatch: Any
 ) -> None:
     """The second one strikes just before nobody listens any more."""
-    whole, times = signals.deafen, iter(range(9))
+    whole, times = signals.ignoring_signals, iter(range(9))
 
-    def deafen() -> Any:
+    def ignoring_signals() -> Any:
         if next(times) == 0:
             raise KeyboardInterrupt
         return whole()
 
-    monkeypatch.setattr(signals, "deafen", deafen)
+    monkeypatch.setattr(signals, "ignoring_signals", ignoring_signals)
     when(lambda: list(Path().glob("*.job.json")), ctrl_c)
 
     ran = run("generate", "a kite", "--config", configure(slow, "runware"))

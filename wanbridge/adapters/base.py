@@ -1,4 +1,4 @@
-"""What a provider's adapter is: pure methods in pairs, one that writes and one that reads.
+"""The base class of adapters: pure methods in pairs, one that writes and one that reads.
 
 An adapter turns a canonical request into an HTTP message and an HTTP reply into a `Step` or
 an error. It never sends, waits, reads the clock or makes ids; `wanbridge.engine` does, through
@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from attrs import Factory, field, frozen
 
+from wanbridge.adapters.credits import money_of
 from wanbridge.adapters.offers import Offer, PollInterval
 from wanbridge.adapters.replies import ReplyReader
 from wanbridge.adapters.steps import (
@@ -46,8 +47,8 @@ from wanbridge.model.size_rules import Pixels
 from wanbridge.wire import HttpRequest, HttpResponse
 
 
-def _sendable(adapter: Adapter, _: object, key: str | None) -> None:
-    """A key that a header can carry; the message does not show it."""
+def _check_header_value(adapter: Adapter, _: object, key: str | None) -> None:
+    """Refuse an API key that a header cannot carry; the message does not show it."""
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise ConfigurationError(
             f"{adapter.name}: the API key holds a blank, a line break or a non-ASCII character"
@@ -81,7 +82,7 @@ class Adapter(RequestWriter, ReplyReader, ABC):
 
     # Keys of the node that `extra` is merged into which the adapter writes itself.
     reserved: ClassVar[frozenset[str]] = frozenset()
-    api_key: str | None = field(default=None, repr=False, validator=_sendable)
+    api_key: str | None = field(default=None, repr=False, validator=_check_header_value)
     base_url: str = field(
         default=Factory(lambda self: self.default_url, takes_self=True), converter=checked_url
     )
@@ -93,7 +94,7 @@ class Adapter(RequestWriter, ReplyReader, ABC):
     @property
     @abstractmethod
     def offers(self) -> tuple[Offer, ...]:
-        """What is sold here, computed from the options."""
+        """The models sold at this provider, computed from the options."""
 
     @abstractmethod
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
@@ -115,7 +116,7 @@ class Adapter(RequestWriter, ReplyReader, ABC):
 
     @property
     def price_assumes(self) -> tuple[str, ...]:
-        """What had to be assumed to choose it, for the quote."""
+        """What was assumed to choose `price_region`, for the quote; empty if nothing was."""
         return ()
 
     @property
@@ -124,8 +125,12 @@ class Adapter(RequestWriter, ReplyReader, ABC):
         rate: Decimal | None = getattr(self.options, "usd_per_credit", None)
         return rate
 
+    def credits(self, amount: Decimal | int) -> Money:
+        """*amount* of the provider's credits, in dollars where `usd_per_credit` is known."""
+        return money_of(amount, f"{self.name.upper()}-CREDITS", self.usd_per_credit)
+
     def poll(self, job: Job) -> HttpRequest:
-        """The free message that asks for a job's state."""
+        """The free request for a job's state."""
         raise NotImplementedError  # pragma: no cover - only where read_submission says Pending
 
     def read_poll(self, response: HttpResponse, job: Job) -> Step:
@@ -137,13 +142,13 @@ class Adapter(RequestWriter, ReplyReader, ABC):
         return self.in_pixels(request, offer)
 
     def remarks(self, request: ImageRequest, offer: Offer) -> Iterator[Note | UnsupportedFeature]:
-        """What else, that only this provider knows, is adapted, ignored or refused."""
+        """Notes and refusals that only this provider needs, beyond those from the offer."""
         yield from ()
 
     # -- what only some providers have: generators over messages -------------------------
 
     def prepare(self, request: ImageRequest, offer: Offer) -> Exchange[ImageRequest]:
-        """Upload what has to be uploaded; nothing billable."""
+        """Upload input pictures where the provider needs that; nothing billable is sent."""
         yield from ()
         return request
 
@@ -153,7 +158,7 @@ class Adapter(RequestWriter, ReplyReader, ABC):
         return StillUnknown(detail=f"{self.account} offers no way to look a submit up")
 
     def adopt(self, receipt: Receipt, task_id: str) -> Job:
-        """The job of *receipt*, were *task_id* its task."""
+        """The job of *receipt*, if *task_id* is its task."""
         return Job(
             provider=self.name,
             account=self.account,
@@ -170,17 +175,17 @@ class Adapter(RequestWriter, ReplyReader, ABC):
         yield  # pragma: no cover - makes it a generator
 
     def balance(self) -> Exchange[Money]:
-        """What is left on the account."""
+        """The balance of the account."""
         raise UnsupportedFeature(self.account, "balance", "this provider has no balance request")
         yield  # pragma: no cover
 
     def models(self) -> Exchange[tuple[ModelInfo, ...]]:
-        """What the provider lists."""
+        """The models that the provider lists."""
         raise UnsupportedFeature(self.account, "models", "this provider lists no models")
         yield  # pragma: no cover
 
     def estimate(self, request: ImageRequest, offer: Offer) -> Exchange[Money]:
-        """What the provider itself says a request would cost; buys nothing."""
+        """The provider's own estimate of what a request costs; buys nothing."""
         raise UnsupportedFeature(self.account, "estimate", "this provider estimates nothing")
         yield  # pragma: no cover
 
@@ -192,14 +197,14 @@ class Adapter(RequestWriter, ReplyReader, ABC):
     def read_callback(
         self, request: HttpRequest, secrets: Sequence[str], *, now: datetime
     ) -> list[CallbackEvent]:
-        """What a call to ``callback_url`` says, verified where the provider signs.
+        """The events in a callback, verified where the provider signs.
 
         Args:
             secrets: Keys that a signature may be made with; several while one is replaced.
             now: To judge the age of a signature.
 
         Raises:
-            CallbackRefused: it is forged, stale or unreadable; ``.status`` is to be answered.
+            CallbackRefused: it is forged, stale or unreadable; ``.status`` is the reply's.
         """
         raise CallbackRefused(f"{self.name} calls nobody back", 404)
 
@@ -227,7 +232,11 @@ class Adapter(RequestWriter, ReplyReader, ABC):
         state: Mapping[str, Any] | None = None,
         collect_by: datetime | None = None,
     ) -> Job:
-        """The job that a reply to a submit has opened."""
+        """The job that a reply to a submit starts.
+
+        Raises:
+            ValueError: *response* has no ``received_at``.
+        """
         if response.received_at is None:
             raise ValueError("a reply to a submit needs received_at")
         return Job(

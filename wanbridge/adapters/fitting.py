@@ -1,4 +1,4 @@
-"""What of a request one provider will be sent, and what becomes of the rest.
+"""Fits a request to one provider: which fields are sent, noted or refused.
 
 Pure. Every canonical field that the caller has set is sent, noted or refused here, from the
 facts in the adapter's `Offer`; nothing has been sent by then. `judge` adds what an adapter
@@ -35,7 +35,7 @@ _FIELDS = tuple(f.name for f in attrs.fields(ImageRequest) if f.name not in _ALW
 
 DROPPABLE = frozenset({*_FIELDS, "regions"}) - {"images", "n", "sequential"}
 
-# Stands where the key and the client-made id go in a message that is not sent.
+# Placeholders for the API key and the client-made id in a message that is not sent.
 KEY_SHOWN = "<key>"
 ID_SHOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -56,7 +56,11 @@ class FittedRequest:
     problems: tuple[UnsupportedFeature, ...]
 
     def settle(self) -> FittedRequest:
-        """This plan, or the first problem raised with the others in ``.also``."""
+        """This fitted request; raises the first problem with the others in ``.also``.
+
+        Raises:
+            UnsupportedFeature: there are `problems`.
+        """
         if self.problems:
             first, *rest = self.problems
             raise UnsupportedFeature(first.provider, first.field, first.reason, tuple(rest))
@@ -86,15 +90,15 @@ def fit(
     fitting = _Fitting(adapter, request, may_drop, check_limits)
     for name in request.fields_set:
         if (remark := _field(adapter, request, fitting.offer, name)) is not None:
-            fitting.take(remark)
+            fitting.add(remark)
     for remark in adapter.remarks(fitting.request, fitting.offer):
-        fitting.take(remark)
+        fitting.add(remark)
     for index, image in request.refs:
-        if reason := _not_held(adapter, image, fitting.offer.limits):
-            fitting.take(adapter.unsupported("images", f"images[{index}]: {reason}"))
+        if reason := _ref_problem(adapter, image, fitting.offer.limits):
+            fitting.add(adapter.unsupported("images", f"images[{index}]: {reason}"))
     if check_limits:
-        for problem in _beyond(adapter, fitting.request, fitting.offer.limits):
-            fitting.take(problem)
+        for problem in _broken_limits(adapter, fitting.request, fitting.offer.limits):
+            fitting.add(problem)
     fitting.fit_size()
     return FittedRequest(
         request=fitting.request,
@@ -109,7 +113,7 @@ class Verdict:
     """Whether one account can be sent a request, and what that would be.
 
     Attributes:
-        plan: None if the model is not sold there.
+        fit: The fitted request; None if the model is not sold there.
         http: The message with placeholders; None if it cannot be sent.
         problems: Why it cannot be sent, everything at once; empty if it can.
     """
@@ -159,7 +163,7 @@ def judge(
 
 
 class _Fitting:
-    """A request on its way to a plan."""
+    """A request while it is fitted, with the notes and problems so far."""
 
     def __init__(
         self,
@@ -174,8 +178,8 @@ class _Fitting:
         self.notes: list[Note] = []
         self.problems: list[UnsupportedFeature] = []
 
-    def take(self, remark: Note | UnsupportedFeature) -> None:
-        """Keep a note or a refusal; a refused field that may be dropped is."""
+    def add(self, remark: Note | UnsupportedFeature) -> None:
+        """Add a note or a refusal; a refused field that may be dropped is dropped."""
         if isinstance(remark, UnsupportedFeature) and remark.field in self.may_drop:
             if remark.field not in self.request.fields_set:
                 self.problems.append(remark)  # it is at its default: there is nothing to drop
@@ -189,17 +193,21 @@ class _Fitting:
             self.request = _without(self.request, remark.field)
 
     def fit_size(self) -> None:
-        """The size; if it is dropped, then the default one has to fit."""
+        """Fit the size; if it is dropped, the default one is fitted."""
         for turn in range(2):
             before = self.request.size
             for remark in _size(self.adapter, self.request, self.offer, self.check_limits):
-                self.take(remark)
+                self.add(remark)
             if turn or self.request.size == before:
                 return
 
 
 def refuse_digests(request: ImageRequest) -> None:
-    """A stored request keeps pictures by their SHA-256 only: `InvalidRequest` names them."""
+    """Refuse pictures of a stored request, which keeps only their SHA-256.
+
+    Raises:
+        InvalidRequest: naming each such picture.
+    """
     message = "only the SHA-256 of this picture was stored; give the picture again"
     if gone := [i for i, image in enumerate(request.images) if image.is_digest]:
         raise InvalidRequest(tuple(Problem(f"$.images[{i}].url", message) for i in gone))
@@ -217,7 +225,7 @@ def _check_may_drop(may_drop: Collection[str]) -> None:
 def _field(
     adapter: Adapter, request: ImageRequest, offer: Offer, name: str
 ) -> Note | UnsupportedFeature | None:
-    """How one field that is set fares by the offer and the mode; None if it is simply sent."""
+    """How the offer and the mode treat one field that is set; None if it is sent as it is."""
     if (why := offer.ignored.get(name)) is not None:
         return Note(name, "ignored", why)
     if (why := offer.refused.get(name)) is not None:
@@ -249,10 +257,10 @@ def _without(request: ImageRequest, name: str) -> ImageRequest:
     return evolve(request, **{name: getattr(_DEFAULTS, name)})
 
 
-def _beyond(
+def _broken_limits(
     adapter: Adapter, request: ImageRequest, limits: Limits
 ) -> Iterator[UnsupportedFeature]:
-    """Documented limits that the request breaks."""
+    """One refusal for each documented limit that the request breaks."""
     if len(request.prompt) > limits.prompt:
         yield adapter.unsupported(
             "prompt", f"{len(request.prompt)} characters; at most {limits.prompt} here"
@@ -263,7 +271,7 @@ def _beyond(
     if request.n > most:
         yield adapter.unsupported("n", f"{request.n}; at most {most} here")
     for index, image in enumerate(request.images):
-        if reason := _image(image, limits):
+        if reason := _image_problem(image, limits):
             yield adapter.unsupported("images", f"images[{index}]: {reason}")
     if limits.data_total is None:
         return
@@ -272,8 +280,8 @@ def _beyond(
         yield adapter.unsupported("images", f"{total:,} bytes inline in all; {right}")
 
 
-def _not_held(adapter: Adapter, image: InputImage, limits: Limits) -> str | None:
-    """Why a picture named by ``ref`` means nothing here, whatever the limits; None if it does."""
+def _ref_problem(adapter: Adapter, image: InputImage, limits: Limits) -> str | None:
+    """Why the provider cannot resolve a picture's ``ref``; None if it can."""
     assert image.ref is not None
     if "ref" not in limits.image_schemes:
         return "a ref is not known here; give a URL"
@@ -282,7 +290,7 @@ def _not_held(adapter: Adapter, image: InputImage, limits: Limits) -> str | None
     return None
 
 
-def _image(image: InputImage, limits: Limits) -> str | None:
+def _image_problem(image: InputImage, limits: Limits) -> str | None:
     if image.ref is not None:
         return None
     if (scheme := image.scheme) not in limits.image_schemes:
@@ -292,11 +300,11 @@ def _image(image: InputImage, limits: Limits) -> str | None:
         return None  # nothing else is known of it
     if limits.data_bytes is not None and (size := _inline_bytes(image)) > limits.data_bytes:
         return f"{size:,} bytes inline; at most {limits.data_bytes:,} here, else give a URL"
-    return _unfit(image, limits.pictures) if limits.pictures is not None else None
+    return _picture_problem(image, limits.pictures) if limits.pictures is not None else None
 
 
-def _unfit(image: InputImage, rules: PictureLimits) -> str | None:
-    """Why a picture breaks *rules*, from its own bytes or from what is known of it."""
+def _picture_problem(image: InputImage, rules: PictureLimits) -> str | None:
+    """Why a picture breaks *rules*, by its bytes or else its given size; None if it does not."""
     width, height = image.width, image.height
     if image.scheme == "data":
         assert image.url is not None
@@ -305,17 +313,17 @@ def _unfit(image: InputImage, rules: PictureLimits) -> str | None:
         except ValueError as exc:
             return str(exc)
         facts = inspect(beginning)
-        # Not even the longest header tells a picture by fewer bytes.
+        # The longest header that is needed to recognise a picture is no longer than this.
         if facts is None and len(beginning) >= TELLING_BYTES:
-            return f"its bytes are no picture of a known format; {_formats(rules)}"
+            return f"its bytes are no picture of a known format; {_formats_taken(rules)}"
         if facts is not None:
             if rules.formats is not None and facts.mime not in rules.formats:
-                return f"{facts.mime}; {_formats(rules)}"
+                return f"{facts.mime}; {_formats_taken(rules)}"
             width, height = facts.width or width, facts.height or height
     return None if width is None or height is None else rules.problem(width, height)
 
 
-def _formats(rules: PictureLimits) -> str:
+def _formats_taken(rules: PictureLimits) -> str:
     return f"taken here: {', '.join(sorted(rules.formats or FORMATS_READ))}"
 
 

@@ -14,7 +14,7 @@ class FormFile:
 
     Attributes:
         name: Of its field.
-        filename: Printable ASCII without quotes, as we make them.
+        filename: Printable ASCII without quotes.
         mime: Its media type.
     """
 
@@ -24,18 +24,21 @@ class FormFile:
     data: bytes = field(repr=False)
 
 
-def form(fields: Iterable[tuple[str, str]], file: FormFile) -> tuple[str, bytes]:
+def form(
+    fields: Iterable[tuple[str, str]], file: FormFile, *, boundary: str | None = None
+) -> tuple[str, bytes]:
     """A form's ``Content-Type`` and body; the same arguments give the same bytes.
 
     Args:
         fields: Names, which are ours, and values, which may hold anything.
+        boundary: ASCII that occurs in no part; by default the SHA-256 of all of them.
     """
     parts = [_part(f'name="{name}"', "", value.encode()) for name, value in fields]
     where = f'name="{file.name}"; filename="{file.filename}"'
     parts.append(_part(where, f"Content-Type: {file.mime}\r\n", file.data))
-    boundary = _boundary(parts)
-    body = b"".join(b"--%b\r\n%b\r\n" % (boundary, part) for part in parts)
-    return f"multipart/form-data; boundary={boundary.decode()}", body + b"--%b--\r\n" % boundary
+    edge = _boundary(parts) if boundary is None else boundary.encode("ascii")
+    body = b"".join(b"--%b\r\n%b\r\n" % (edge, part) for part in parts)
+    return f"multipart/form-data; boundary={edge.decode()}", body + b"--%b--\r\n" % edge
 
 
 def _part(where: str, headers: str, value: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What a provider sells: models with their fields, documented limits and rates."""
+"""Offers: a provider's models with their fields, documented limits and rates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PollInterval:
 
 @frozen(kw_only=True)
 class RateLimits:
-    """What an account may do at once; None is not limited or not documented.
+    """Rate limits of an account; None is not limited or not documented.
 
     Attributes:
         creates: Submits a second.

@@ -1,4 +1,4 @@
-"""Names of adapters to configured accounts.
+"""Adapter classes by name, and accounts built from settings.
 
 Outside packages publish theirs in the entry-point group ``wanbridge.adapters``::
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "wanbridge.adapters"
-# Ours by name; each is imported when it is asked for.
+# Built-in adapters by name; each is imported on first use.
 BUILTIN = {
     "runware": "wanbridge.providers.runware:Runware",
     "reapi": "wanbridge.providers.reapi:ReApi",
@@ -35,7 +35,7 @@ BUILTIN = {
 
 
 class Registry:
-    """The adapters there are: ours, those of installed packages, and those that were added."""
+    """The known adapters: built-in, of installed packages, and added at run time."""
 
     def __init__(self) -> None:
         self._added: dict[str, type[Adapter]] = {}
@@ -52,8 +52,8 @@ class Registry:
             raise ConfigurationError(f"an adapter called {adapter.name!r} is there already")
 
     def names(self) -> tuple[str, ...]:
-        """Every adapter's name, ours first."""
-        return tuple(dict.fromkeys([*BUILTIN, *self._added, *self._outside()]))
+        """Every adapter's name, built-in ones first."""
+        return tuple(dict.fromkeys([*BUILTIN, *self._added, *self._installed()]))
 
     def adapter(self, name: str) -> type[Adapter]:
         """The class of that name.
@@ -66,8 +66,8 @@ class Registry:
             found = getattr(import_module(module), attribute)
         elif name in self._added:
             found = self._added[name]
-        elif name in self._outside():
-            found = self._load(self._outside()[name])
+        elif name in self._installed():
+            found = self._load(self._installed()[name])
         else:
             hint = did_you_mean(name, self.names())
             known = ", ".join(self.names())
@@ -98,7 +98,7 @@ class Registry:
         account = account or name
         given: dict[str, Any] = {"account": account, "api_key": api_key or None}
         try:
-            given["options"] = cls.Options(**self._known(cls, options or {}))
+            given["options"] = cls.Options(**self._checked_options(cls, options or {}))
             if base_url:
                 given["base_url"] = base_url
             return cls(**given)
@@ -106,7 +106,7 @@ class Registry:
             raise ConfigurationError(f"providers.{account}: {exc}") from None
 
     @staticmethod
-    def _known(cls: type[Adapter], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _checked_options(cls: type[Adapter], options: Mapping[str, Any]) -> Mapping[str, Any]:
         known = [f.name for f in attrs.fields(cls.Options)]
         for key in options:
             if key not in known:
@@ -115,7 +115,7 @@ class Registry:
                 raise ConfigurationError(f"{key!r} is no option of {cls.name}{hint}")
         return options
 
-    def _outside(self) -> Mapping[str, EntryPoint]:
+    def _installed(self) -> Mapping[str, EntryPoint]:
         if self._entries is None:
             from importlib.metadata import entry_points  # loads 40 modules; most need ours only
 

@@ -1,4 +1,4 @@
-"""How adapters read replies: strict shapes, and what an error reply means for money."""
+"""Reading replies: strict shapes, errors, and whether an error reply may have been charged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @frozen(kw_only=True)
 class ErrorDetail:
-    """What an error reply says, in the provider's own words.
+    """The facts of an error reply, in the provider's own words.
 
     Attributes:
         task_id: A task that the reply names all the same: it may have been accepted.
@@ -41,6 +41,9 @@ class ErrorDetail:
     task_id: str | None = None
 
 
+# Errors of the call itself, which say nothing of the generation that it is about.
+ABOUT_THE_CALL = (AuthenticationFailed, CreditExhausted, RateLimited, ProviderUnavailable)
+
 _BY_STATUS: Mapping[int, type[ProviderError]] = {
     401: AuthenticationFailed,
     402: CreditExhausted,
@@ -50,8 +53,13 @@ _BY_STATUS: Mapping[int, type[ProviderError]] = {
 }
 
 
+def is_task_id(text: str) -> bool:
+    """Whether *text* can be a task's id, which goes into URLs: printable ASCII, not empty."""
+    return text != "" and text.isascii() and text.isprintable()
+
+
 class ReplyReader:
-    """What adapters share for reading replies; a base of `Adapter`."""
+    """Reads replies; a base of `Adapter`."""
 
     __slots__ = ()
 
@@ -100,6 +108,17 @@ class ReplyReader:
             message = "; ".join(map(str, exc.problems))
             raise self.malformed(response, message, raw=body) from None
 
+    def read(self, response: HttpResponse, op: Op, shape: type[T]) -> T:
+        """The reply to a free request as *shape*.
+
+        Raises:
+            ProviderError: the error that `failure` finds in it.
+            MalformedResponse: as `structure` does.
+        """
+        if (error := self.failure(response, op=op)) is not None:
+            raise error
+        return self.structure(response, shape)
+
     def malformed(
         self, response: HttpResponse, message: str, *, raw: Any = None
     ) -> MalformedResponse:
@@ -112,7 +131,7 @@ class ReplyReader:
         )
 
     def without_key(self, said: Any) -> Any:
-        """What a provider said, text or JSON, without the key that some of them echo."""
+        """Text or JSON of a reply without the API key, which some providers echo."""
         if not self.api_key or said is None:
             return said
         if isinstance(said, str):
@@ -128,7 +147,7 @@ class ReplyReader:
     def failure(
         self, response: HttpResponse, *, op: Op, job: Job | None = None
     ) -> ProviderError | None:
-        """The error a reply holds, asked before anything is read from it; None if none.
+        """The error in a reply, checked before anything is read from it; None if there is none.
 
         The default judges by HTTP status. Dialects that put failures into a 200 extend it.
         ``.final`` on the error says that the job itself has ended.
@@ -136,6 +155,16 @@ class ReplyReader:
         if response.status < 300:
             return None
         return self.refusal(response, op=op, job=job)
+
+    def failure_by_status(
+        self, response: HttpResponse, *, op: Op, job: Job | None = None
+    ) -> ProviderError | None:
+        """The error of a reply whose status is not below 300; None for a poll's unknown task.
+
+        For dialects that extend `failure`, where `read_poll` says `Missing` of such a task.
+        """
+        unknown = op is Op.POLL and self.is_unknown_task(response)
+        return None if unknown else self.refusal(response, op=op, job=job)
 
     def is_unknown_task(self, response: HttpResponse) -> bool:
         """Whether a reply to a poll is the provider's own 404, not that of an edge before it."""
@@ -180,7 +209,7 @@ class ReplyReader:
 
     @staticmethod
     def _submit_charge(op: Op, surely_not: bool) -> Charge:
-        # Other messages are free, but say nothing of the job they are about.
+        # Other requests are free, but say nothing of the charge for the job they are about.
         return Charge.NO if op is Op.SUBMIT and surely_not else Charge.MAYBE
 
     def classify(self, status: int | None, code: str | None) -> type[ProviderError]:
@@ -203,7 +232,7 @@ class ReplyReader:
         job: Job | None = None,
         final: bool = False,
     ) -> ProviderError:
-        """One error of this provider, with everything the reply says."""
+        """An error of this provider with the facts of the reply."""
         return cls(
             self.account,
             self.without_key(detail.message),

@@ -1,4 +1,4 @@
-"""What replies mean: a delivery, a pending job, a missing task, a look-up's finding."""
+"""Values that replies are read into: deliveries, pending jobs, missing tasks, look-up results."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Op(StrEnum):
 
 @frozen(kw_only=True)
 class Delivery:
-    """What a reply says was delivered, before our own times and attempts are added.
+    """The pictures and facts of a finished generation, as the reply has them.
 
     Attributes:
         images: At least one.
@@ -75,7 +75,7 @@ class Pending:
     """The generation goes on.
 
     Attributes:
-        job: To poll; its state may differ from that of the job asked about.
+        job: To poll next; its state may differ from that of the polled job.
         retry_after: Seconds the provider asks to wait; None if it does not say.
         progress: 0.0 to 1.0, None if unknown.
     """
@@ -137,15 +137,15 @@ class TooLate:
 
 @frozen(kw_only=True)
 class CallbackEvent:
-    """A provider says that something happened to a task: a hint, confirmed by a poll.
+    """One event of a callback: a hint, which a poll confirms.
 
     Attributes:
         task_id: The provider's id of the task.
         item: Id of the one picture it is about; None if it is about the whole task. With the
-            task's id it tells a repeated call from a further one.
+            task's id it identifies a repeated callback.
         verified: Whether the sender was proven; False where the provider signs nothing.
         ended: Whether it says that the task has ended; None if it does not say.
-        raw: What it said, as parsed JSON.
+        raw: The event as parsed JSON.
     """
 
     task_id: str

@@ -1,8 +1,8 @@
-"""How adapters write a canonical request, where nearly all providers write it alike."""
+"""Writing requests: the parts that nearly all providers write alike."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from attrs import evolve
@@ -21,7 +21,7 @@ from wanbridge.wire import not_json
 
 
 class RequestWriter:
-    """What adapters share for writing messages; a base of `Adapter`."""
+    """Writes requests; a base of `Adapter`."""
 
     __slots__ = ()
 
@@ -31,7 +31,7 @@ class RequestWriter:
     api_key: str | None
 
     def unsupported(self, field: str, reason: str) -> UnsupportedFeature:
-        """The refusal of one canonical field."""
+        """The error that refuses one canonical field."""
         return UnsupportedFeature(self.account, field, reason)
 
     def bearer(self) -> dict[str, str]:
@@ -43,7 +43,7 @@ class RequestWriter:
         return {"Authorization": f"Bearer {self._key()}"}
 
     def x_api_key(self) -> dict[str, str]:
-        """The other usual header; raises as `bearer`."""
+        """The ``x-api-key`` header; raises as `bearer`."""
         return {"x-api-key": self._key()}
 
     def _key(self) -> str:
@@ -66,6 +66,14 @@ class RequestWriter:
             return resolve(request.size, request.images, limits)
         except SizeUnsupported as exc:
             raise self.unsupported("size", exc.reason) from None
+
+    @staticmethod
+    def in_words(request: ImageRequest, ratios: Collection[str]) -> bool:
+        """Whether words say the size: a tier alone, or without images one of *ratios* as well."""
+        size = request.size
+        if size.pixels is not None:
+            return False
+        return size.aspect_ratio is None or (size.aspect_ratio in ratios and not request.images)
 
     def links(self, request: ImageRequest) -> list[str] | None:
         """The pictures' URLs in order; None if there are none.
@@ -92,7 +100,7 @@ class RequestWriter:
 
     @staticmethod
     def thinks(request: ImageRequest) -> bool | None:
-        """Whether to think, where it has effect; None elsewhere."""
+        """The thinking switch in text mode, on by default; None where it has no effect."""
         return request.thinking is not False if request.mode == "text" else None
 
     def extras(self, request: ImageRequest) -> Mapping[str, Any]:

@@ -30,21 +30,25 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", Client, AsyncClient)
 
-# The sandbox is on this machine and minds nothing.
+# The sandbox is on this machine and has no rate limit to keep.
 QUICK = Timeouts(poll_interval=PollInterval(first=0.2, factor=1.3, most=1.0))
 SANDBOX_DEFAULT = "runware"
 
 
 @contextmanager
-def opened(file: Path | None, session: Session) -> Iterator[Client]:
+def open_client(file: Path | None, session: Session) -> Iterator[Client]:
     """A client with the accounts of *file*, else of the environment."""
-    with _client(_settled(file, session)) as client:
+    with _client(_read_session_settings(file, session)) as client:
         yield client
 
 
 @contextmanager
-def chosen(options: AccountOptions, session: Session) -> Iterator[tuple[Client, Call]]:
-    """A client as the flags say, and who is to be asked; empty leaves that to the client."""
+def selected_client(options: AccountOptions, session: Session) -> Iterator[tuple[Client, Call]]:
+    """A client by the flags, and its ``provider`` or ``route`` argument.
+
+    Raises:
+        UsageError: the flags contradict each other, or do not name one of several accounts.
+    """
     if options.provider is not None and options.route is not None:
         raise UsageError("--provider or --route, not both")
     by_route: Call = {"route": options.route}
@@ -54,7 +58,7 @@ def chosen(options: AccountOptions, session: Session) -> Iterator[tuple[Client, 
         with sandbox_running(session) as sandbox, sandbox_client(Client, sandbox) as client:
             yield client, by_route if options.route else named
         return
-    settings = _settled(options.config, session)
+    settings = _read_session_settings(options.config, session)
     provider = options.provider
     routed = options.route is not None or (provider is None and "default" in settings.routes)
     accounts = tuple(a.account for a in settings.adapters)
@@ -63,13 +67,13 @@ def chosen(options: AccountOptions, session: Session) -> Iterator[tuple[Client, 
         advice = "name one with --provider, or let --route cheapest choose"
         raise UsageError(f"which provider? there are: {known}", advice)
     asked = provider or next(iter(accounts), None)
-    # After a route there is nobody left to suggest.
+    # A route has tried all accounts: none is left to suggest.
     session.accounts = () if routed else tuple(a for a in session.accounts if a != asked)
     with _client(settings) as client:
         yield client, by_route if options.route else {"provider": provider}
 
 
-def _settled(file: Path | None, session: Session) -> config.Settings:
+def _read_session_settings(file: Path | None, session: Session) -> config.Settings:
     session.config = file
     settings = read_settings(file)
     session.keep_secret(a.api_key for a in settings.adapters)
@@ -83,20 +87,20 @@ def _client(settings: config.Settings) -> Client:
 
 @contextmanager
 def sandbox_running(session: Session, *, latency: float = 0.3) -> Iterator[Sandbox]:
-    """A sandbox on a socket of this machine; other ids each time.
+    """A sandbox on a local socket, with other ids each time.
 
     Raises:
         UsageError: its libraries are not installed.
     """
-    need_sandbox()
+    require_sandbox()
     from wanbridge.sandbox import Sandbox, running
 
     with running(Sandbox(latency=latency, seed=secrets.randbits(32))) as sandbox:
         yield sandbox
 
 
-def need_sandbox() -> None:
-    """Raise `UsageError` if the sandbox's libraries are missing, before it needs them."""
+def require_sandbox() -> None:
+    """Raise `UsageError` if the sandbox's libraries are missing."""
     try:
         import wanbridge.sandbox.drawing
         import wanbridge.sandbox.server  # noqa: F401
@@ -114,16 +118,16 @@ def sandbox_client(
 
 def read_settings(file: Path | None) -> config.Settings:
     """Settings from *file*, else from the environment; warnings go to standard error."""
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         settings = config.load(file) if file is not None else config.from_env()
-    for warning in told:
+    for warning in caught:
         print(f"wanbridge: warning: {warning.message}", file=sys.stderr)
     return settings
 
 
-def every_account(file: Path | None, session: Session) -> config.Settings:
-    """The settings of *file*; without one every adapter there is, with a key or without."""
+def all_accounts(file: Path | None, session: Session) -> config.Settings:
+    """The settings of *file*; without one those of all adapters, with a key or without."""
     session.config = file
     settings = read_settings(file)
     session.keep_secret(a.api_key for a in settings.adapters)
@@ -135,8 +139,8 @@ def every_account(file: Path | None, session: Session) -> config.Settings:
     return evolve(settings, adapters=adapters)
 
 
-def limited(adapters: Iterable[Adapter], provider: str | None) -> tuple[Adapter, ...]:
-    """Only the account that ``--provider`` names, if it does.
+def select_accounts(adapters: Iterable[Adapter], provider: str | None) -> tuple[Adapter, ...]:
+    """The account that ``--provider`` names; all if it is not given.
 
     Raises:
         UsageError: there is none of that name.

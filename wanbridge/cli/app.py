@@ -1,4 +1,4 @@
-"""The commands by name, and what surrounds each of them."""
+"""The application: parsing, running a command, and its exit code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COMMANDS = (
 
 
 def build() -> App:
-    """The application; its help is what the commands' docstrings say."""
+    """The application, whose help comes from the commands' docstrings."""
     app = App(
         name="wanbridge",
         version=f"wanbridge {__version__}",
@@ -41,26 +41,26 @@ def build() -> App:
 
 
 def run(words: list[str]) -> Exit:
-    """Parse *words*, run the command, and turn whatever ends it into an exit code."""
+    """Parse *words*, run the command, and return its exit code, also after an exception."""
     session = Session()
-    _quiet()
+    _silence_logging()
     try:
         with signals.interruptible():
             try:
                 command, given = _parse(words, session)
                 return Exit(command(*given.args, **given.kwargs) or Exit.OK)
             except BrokenPipeError:
-                return _nobody_reads()
+                return _stdout_closed()
             except (Exception, KeyboardInterrupt) as exc:
-                return _ended(exc, session)
+                return _report_failure(exc, session)
     except KeyboardInterrupt as exc:
-        return _ended(exc, session)  # a second one, before nobody listened any more
+        return _report_failure(exc, session)  # a second one, before signals were ignored
 
 
-def _ended(exc: BaseException, session: Session) -> Exit:
-    from wanbridge.cli.trouble import report
+def _report_failure(exc: BaseException, session: Session) -> Exit:
+    from wanbridge.cli.failure_report import report
 
-    with signals.deafen():
+    with signals.ignoring_signals():
         return report(exc, session)
 
 
@@ -71,13 +71,13 @@ def _parse(words: list[str], session: Session) -> tuple[Callable[..., Any], Any]
     return command, bound
 
 
-def _quiet() -> None:
-    """What the library logs is told in other words; with WANBRIDGE_DEBUG=1 it is seen too."""
+def _silence_logging() -> None:
+    """Hide the library's log, which repeats the messages; WANBRIDGE_DEBUG=1 shows it."""
     if os.environ.get("WANBRIDGE_DEBUG") != "1":
         logging.getLogger("wanbridge").addHandler(logging.NullHandler())
 
 
-def _nobody_reads() -> Exit:
-    """Standard output was closed (``| head``): be silent, also at the interpreter's end."""
+def _stdout_closed() -> Exit:
+    """Standard output was closed (``| head``): avoid a second error at interpreter exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return Exit.INTERNAL

@@ -1,4 +1,4 @@
-"""Exit codes: what a script may rely on."""
+"""Exit codes, which scripts may rely on."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def code_of(error: WanbridgeError) -> Exit:
 
 
 def _code_of_all(error: AllProvidersFailed) -> Exit:
-    """That of the failure that asks for most attention; a skip asks for least."""
+    """The exit code of the most urgent failure; a skipped account is the least urgent."""
     order = (Exit.UNCERTAIN, Exit.UNAVAILABLE, Exit.REFUSED, Exit.USAGE)
     codes = {code_of(e) for e in error.exceptions if isinstance(e, WanbridgeError)}
     return next((code for code in order if code in codes), Exit.UNAVAILABLE)

@@ -1,4 +1,4 @@
-"""From a result to files: every picture that can be saved is, whatever happens to the others."""
+"""Saving a result's pictures: one that fails does not keep the others from being saved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import define
 
 from wanbridge.cli.codes import Exit
-from wanbridge.cli.progress import watching
+from wanbridge.cli.progress import live_progress
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Saved, Target, result_stem, shown
 from wanbridge.client.blocking import Client
@@ -40,23 +40,23 @@ class NotSaved(Exception):
 def deliver(
     client: Client, result: ImageResult, target: Target, session: Session, *, as_json: bool
 ) -> Exit:
-    """Save the pictures of *result* and say so.
+    """Save the pictures of *result* and print the outcome.
 
     Raises:
         NotSaved: some are not; the others are, and were reported.
     """
     session.result = result
-    session.tracker.state = "saving"
+    session.call_state.status = "saving"
     if result.job_id is None and session.handles.keep(result) is not None:
         # No job leads to these pictures, and a receipt only to their purchase.
-        session.handles.settle(result)
-    with watching(session, [session.tracker]):
+        session.handles.remove_except(result)
+    with live_progress(session, [session.call_state]):
         saved = save_all(client, result, target, key=session.handles.key)
     failed = [one for one in saved if one.path is None]
     if not failed:
-        session.result = session.tracker.job = session.tracker.receipt = None
-        session.tracker.state = "saved"
-        session.handles.settle()
+        session.result = session.call_state.job = session.call_state.receipt = None
+        session.call_state.status = "saved"
+        session.handles.remove_except()
     _report(result, saved, session, as_json=as_json)
     if failed:
         raise NotSaved(len(failed), len(saved), reason(failed[0].error))
@@ -71,7 +71,7 @@ def reason(error: Exception | None) -> str:
 
 
 def save_all(client: Client, result: ImageResult, target: Target, *, key: str) -> list[Saved]:
-    """Every picture under the next free name; what cannot be saved says why."""
+    """Save every picture under the next free name; a failure is in ``Saved.error``."""
     names = target.paths(result_stem(result, key))
     return [_save(client, image, names, force=target.force) for image in result.images]
 
@@ -90,9 +90,9 @@ def _save(client: Client, image: Image, names: Iterator[Path], *, force: bool) -
 def _report(result: ImageResult, saved: list[Saved], session: Session, *, as_json: bool) -> None:
     from wanbridge.cli import screen
 
-    with screen.unheard():
+    with screen.ignoring_closed_output():
         if as_json:
             files = [shown(one.path) if one.path else None for one in saved]
             screen.show_json(session, {**codec.to_document(result), "files": files})
         else:
-            screen.show_result(session, result, saved, polls=session.tracker.polls)
+            screen.show_result(session, result, saved, polls=session.call_state.polls)

@@ -1,4 +1,4 @@
-"""Jobs, receipts and results as files: what a later command goes on from."""
+"""Jobs, receipts and results as JSON files, which later commands read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def read(path: Path, load: Callable[[bytes], T], kind: str) -> T:
-    """What *load* makes of a document that the user names.
+    """The document at *path*, parsed by *load*.
 
     Raises:
         UsageError: it cannot be read, or is no such document.
@@ -53,52 +53,53 @@ def name_of(value: Stored, key: str = "") -> str:
 
 
 def write(path: Path, text: str, *, force: bool = False) -> Path:
-    """Write *text* to a file that only its owner may read; all of it is seen, or none.
+    """Write *text* atomically to a file of mode 600.
 
     Raises:
         FileExistsError: it is there already and *force* is False.
     """
-    place = path.with_name(f".wanbridge-{secrets.token_hex(8)}.part")
-    handle = os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    temporary = path.with_name(f".wanbridge-{secrets.token_hex(8)}.part")
+    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
         if force:
-            place.replace(path)
+            temporary.replace(path)
         else:
-            _appear(place, path)
+            _publish(temporary, path)
     finally:
-        place.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return path
 
 
-def _appear(place: Path, path: Path) -> None:
-    """Give the file its name, and never take it from another."""
+def _publish(temporary: Path, path: Path) -> None:
+    """Rename the temporary file to *path*; an existing file is not replaced."""
     try:
-        os.link(place, path)
+        os.link(temporary, path)
     except FileExistsError:
         raise
     except OSError:
         # No hard links on FAT and some network file systems: the name is taken by an empty file.
         path.open("xb").close()
         try:
-            place.replace(path)
+            temporary.replace(path)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
 
 
-def leave(value: Stored, folder: Path, *, key: str = "") -> Path | None:
-    """Write *value* under its usual name where that is possible: it is paid for.
+def write_anywhere(value: Stored, folder: Path, *, key: str = "") -> Path | None:
+    """Write *value* under its usual name to the first directory that takes it: it is paid for.
 
     Returns:
-        Where it is: in *folder*, else here, else among the temporary files. None if nowhere.
+        The file in *folder*, else in the working directory, else in that for temporary files.
+        None if it can be written to none of them.
     """
     name, text = name_of(value, key), value.to_json()
-    for place in (folder, Path(), Path(tempfile.gettempdir())):
-        for candidate in _numbered(place / name):
+    for temporary in (folder, Path(), Path(tempfile.gettempdir())):
+        for candidate in _numbered(temporary / name):
             with contextlib.suppress(FileExistsError):
                 try:
                     return write(candidate, text)
@@ -116,7 +117,12 @@ def _numbered(path: Path) -> Iterable[Path]:
 
 @frozen
 class DocumentTarget:
-    """Where the user wants a job: a file, or None for its usual name in *folder*."""
+    """The destination of a job file.
+
+    Attributes:
+        path: The file as given; None for the job's usual name in *folder*.
+        force: Whether an existing file is replaced.
+    """
 
     folder: Path
     path: Path | None
@@ -124,7 +130,7 @@ class DocumentTarget:
 
     @classmethod
     def of(cls, given: str | None, *, force: bool) -> DocumentTarget:
-        """Judge ``-o`` before anything is bought.
+        """Check ``-o`` before anything is bought.
 
         Raises:
             UsageError: it exists, or its directory does not or is not writable.
@@ -135,7 +141,7 @@ class DocumentTarget:
             return cls(path, None, force)
         check_folder(path.parent)
         if not force and os.path.lexists(path):
-            raise exists(path)
+            raise file_exists_error(path)
         return cls(path.parent, path, force)
 
     def write(self, value: Stored) -> Path:
@@ -149,7 +155,7 @@ class DocumentTarget:
         for path in _numbered(usual):
             with contextlib.suppress(FileExistsError):
                 return write(path, text)
-        raise exists(usual)
+        raise file_exists_error(usual)
 
 
 def check_folder(folder: Path) -> None:
@@ -162,6 +168,6 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"{folder}: {exc.strerror}; nothing was sent") from None
 
 
-def exists(path: Path) -> UsageError:
-    """The refusal to replace a file."""
+def file_exists_error(path: Path) -> UsageError:
+    """The error for a file that would be replaced without ``--force``."""
     return UsageError(f"{path} exists", "--force replaces it, -o names another")

@@ -1,4 +1,4 @@
-"""The files of a running command for whatever it may have bought.
+"""The job, receipt and result files of a running command, for what it may have bought.
 
 A receipt is written before the first byte of a submit, and the job once that is accepted; they
 are taken away when the pictures are saved. So there is always something to go on from, also
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import Factory, define
 
-from wanbridge.cli.files import DocumentTarget, Stored, leave, write
+from wanbridge.cli.files import DocumentTarget, Stored, write, write_anywhere
 from wanbridge.cli.usage import UsageError
 from wanbridge.engine.events import Accepted, Event, Submitting
 from wanbridge.model.jobs import Job, Receipt
@@ -23,7 +23,7 @@ _Name = tuple[str, ...]
 
 
 def _name(value: Stored) -> _Name:
-    """What two states of one job, receipt or result have in common."""
+    """Identifies a job, receipt or result across its states."""
     match value:
         case Receipt():
             return ("receipt", value.account, value.key)
@@ -47,16 +47,16 @@ class HandleFiles:
     key: str = ""
     target: DocumentTarget | None = None
     _files: dict[_Name, Path] = Factory(dict)
-    _given: set[_Name] = Factory(set)
-    _wanted: set[_Name] = Factory(set)
+    _users_own: set[_Name] = Factory(set)
+    _always_kept: set[_Name] = Factory(set)
 
-    def given(self, value: Stored, file: Path) -> None:
-        """*value* comes from a file of the user's, which stays as it is."""
+    def register(self, value: Stored, file: Path) -> None:
+        """Record that *value* was read from the user's *file*, which is never changed."""
         self._files[_name(value)] = file
-        self._given.add(_name(value))
+        self._users_own.add(_name(value))
 
-    def told(self, event: Event) -> None:
-        """Take note of *event*, before anything follows from it.
+    def on_event(self, event: Event) -> None:
+        """Write the receipt or job of *event*, before the call goes on.
 
         Raises:
             UsageError: the receipt cannot be written, so nothing may be sent.
@@ -69,13 +69,13 @@ class HandleFiles:
             case Accepted(job):
                 # In this order: at any moment one of the two is there.
                 if self.keep(job) is not None:
-                    self._take_away([("receipt", job.account, job.key)])
+                    self._remove([("receipt", job.account, job.key)])
 
     def keep(self, value: Stored) -> Path | None:
-        """The file that *value* is in, as it is now; None if it can be written nowhere."""
+        """Write *value* to its file and return that; None if it can be written nowhere."""
         name = _name(value)
         file = self._files.get(name)
-        if file is not None and name not in self._given:
+        if file is not None and name not in self._users_own:
             try:
                 write(file, value.to_json(), force=True)
             except OSError:
@@ -83,32 +83,32 @@ class HandleFiles:
                 if not file.exists():
                     del self._files[name]
                     file = None
-        if file is None and (file := self._made(value)) is not None:
+        if file is None and (file := self._create(value)) is not None:
             self._files[name] = file
         return file
 
-    def want(self, value: Stored) -> Path | None:
-        """As `keep`, and it stays whatever else becomes of the command."""
-        self._wanted.add(_name(value))
+    def keep_always(self, value: Stored) -> Path | None:
+        """As `keep`; `remove_except` never removes the file."""
+        self._always_kept.add(_name(value))
         return self.keep(value)
 
-    def settle(self, *values: Stored) -> None:
-        """All that there is to go on from is *values* and what is wanted; the rest is taken away.
+    def remove_except(self, *values: Stored) -> None:
+        """Remove the files of this run, except those of *values* and of `keep_always`.
 
-        Nothing is, unless each of *values* has its file.
+        Nothing is removed unless each of *values* has its file.
         """
         names = {_name(value) for value in values}
         if names <= self._files.keys():
-            stay = names | self._wanted | self._given
-            self._take_away([name for name in self._files if name not in stay])
+            stay = names | self._always_kept | self._users_own
+            self._remove([name for name in self._files if name not in stay])
 
-    def _made(self, value: Stored) -> Path | None:
+    def _create(self, value: Stored) -> Path | None:
         if isinstance(value, Job) and self.target is not None:
             with suppress(OSError, UsageError):  # taken or full since; the job is paid for
                 return self.target.write(value)
-        return leave(value, self.folder, key=self.key)
+        return write_anywhere(value, self.folder, key=self.key)
 
-    def _take_away(self, names: Iterable[_Name]) -> None:
+    def _remove(self, names: Iterable[_Name]) -> None:
         for name in names:
             if (file := self._files.pop(name, None)) is not None:
                 with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What the commands take: groups of flags, which cyclopts reads from these classes."""
+"""Groups of flags, which cyclopts reads from these classes."""
 
 from __future__ import annotations
 

@@ -1,23 +1,23 @@
-"""The moving lines while one waits; nothing where standard error is no terminal."""
+"""Live progress lines on standard error; none where that is no terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from wanbridge.cli.call_state import CallState
 from wanbridge.cli.session import Session
-from wanbridge.cli.tracker import Tracker
 
 _MARKS = {"done": "[green]✓[/]", "failed": "[red]✗[/]"}
 
 
 @contextmanager
-def watching(session: Session, trackers: Sequence[Tracker]) -> Iterator[None]:
-    """One line for each call that goes on, for as long as the block lasts."""
+def live_progress(session: Session, states: Sequence[CallState]) -> Iterator[None]:
+    """Show one line for each call for as long as the block lasts."""
     from wanbridge.cli.screen import err_console
 
     err = err_console()
-    # FORCE_COLOR makes a log file a terminal to rich; nobody wants moving lines there.
+    # FORCE_COLOR makes a log file a terminal to rich; live lines are not for a log.
     if not err.file.isatty() or not err.is_terminal or err.is_dumb_terminal:
         yield
         return
@@ -33,9 +33,9 @@ def watching(session: Session, trackers: Sequence[Tracker]) -> Iterator[None]:
         lines = Table.grid(padding=(0, 1, 0, 0))
         lines.add_column(width=1)
         lines.add_column(no_wrap=True, overflow="ellipsis")
-        for tracker in trackers:
-            mark = spinner if tracker.ended is None else Text.from_markup(_MARKS[tracker.state])
-            lines.add_row(mark, Text(session.line(str(tracker))))
+        for call in states:
+            mark = spinner if call.ended is None else Text.from_markup(_MARKS[call.status])
+            lines.add_row(mark, Text(session.line(str(call))))
         return lines
 
     live = Live(
@@ -46,7 +46,7 @@ def watching(session: Session, trackers: Sequence[Tracker]) -> Iterator[None]:
         redirect_stdout=False,
         redirect_stderr=False,
     )
-    # A terminal that is closed meanwhile takes nothing any more; that must not end the command.
+    # Writing to a terminal that was closed meanwhile fails; that must not end the command.
     with suppress(OSError):
         live.start()
     try:

@@ -1,4 +1,4 @@
-"""From flags to the canonical request."""
+"""Builds the canonical request from flags."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _URL = re.compile(r"(https?|oss)://|data:", re.IGNORECASE)
 _REGION = re.compile(r"(?:([0-9]{1,4}):)?(-?[0-9]{1,6}(?:,-?[0-9]{1,6}){3})")
 
 # Flags that are a field of the request under another name or as they are.
-_PLAIN = {
+_FIELD_BY_FLAG = {
     "n": "n",
     "size": "size",
     "negative_prompt": "negative_prompt",
@@ -42,7 +42,7 @@ def build_request(prompt: str | None, options: RequestOptions) -> ImageRequest:
     base = read(options.request, ImageRequest.from_json, "request") if options.request else None
     fields: dict[str, Any] = {
         field: value
-        for flag, field in _PLAIN.items()
+        for flag, field in _FIELD_BY_FLAG.items()
         if (value := getattr(options, flag)) is not None
     }
     if prompt is not None:
@@ -83,7 +83,7 @@ def _with_regions(images: tuple[InputImage, ...], regions: Iterable[str]) -> tup
         number, box = _region(text, len(images))
         boxes.setdefault(number, []).append(box)
     return tuple(
-        _boxed(image, number, boxes[number]) if number in boxes else image
+        _with_boxes(image, number, boxes[number]) if number in boxes else image
         for number, image in enumerate(images, 1)
     )
 
@@ -100,7 +100,7 @@ def _region(text: str, count: int) -> tuple[int, list[int]]:
     return number, [int(part) for part in match[2].split(",")]
 
 
-def _boxed(image: InputImage, number: int, boxes: list[list[int]]) -> InputImage:
+def _with_boxes(image: InputImage, number: int, boxes: list[list[int]]) -> InputImage:
     try:
         return evolve(image, regions=boxes)
     except InvalidRequest as exc:

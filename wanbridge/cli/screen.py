@@ -1,4 +1,4 @@
-"""What people see: consoles, tables, and JSON for programs."""
+"""Output helpers: consoles, tables, and JSON."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from wanbridge.model.result import ImageResult
 _HEAD_BYTES = 256 * 2**10
 # Of a picture in a message.
 _DATA_SHOWN = 60
-# Errors of a stream that nobody reads.
-_NOBODY = (errno.EPIPE, errno.EIO)
-# Where nobody sees lines wrap: a pipe, a file.
+# Errors of writing to a closed terminal or pipe.
+_CLOSED_STREAM_ERRORS = (errno.EPIPE, errno.EIO)
+# Columns where output is no terminal: a pipe, a file.
 _WIDE = 200
 
 
@@ -38,35 +38,35 @@ def console() -> Console:
 
 
 def err_console() -> Console:
-    """Standard error, for what moves."""
+    """Standard error, for live progress and the trace."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def tell(session: Session, text: str, *, lead: str = "") -> None:
+def print_stderr(session: Session, text: str, *, lead: str = "") -> None:
     """One line on standard error."""
     print(lead + session.line(text), file=sys.stderr, flush=True)
 
 
 @contextmanager
-def unheard() -> Iterator[None]:
-    """What is said in this block may have no listener: the exit code tells the rest.
+def ignoring_closed_output() -> Iterator[None]:
+    """Ignore in this block that standard output or error is closed; the exit code stays.
 
-    A terminal that was closed fails with EIO, a pipe that nobody reads with EPIPE. Anything else,
-    as a full disk under a redirected output, is an error: who asked for words does not have them.
+    A terminal that was closed fails with EIO, a closed pipe with EPIPE. Anything else, as a full
+    disk under a redirected output, is raised.
     """
     try:
         with suppress(SystemExit):  # which rich makes of a closed pipe
             yield
     except OSError as exc:
-        if exc.errno not in _NOBODY:
+        if exc.errno not in _CLOSED_STREAM_ERRORS:
             raise
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError as exc:
-            # The interpreter would fail with what is left to be written, at its end.
+            # The interpreter would fail on the buffered rest at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            if exc.errno not in _NOBODY:
+            if exc.errno not in _CLOSED_STREAM_ERRORS:
                 raise
 
 
@@ -95,12 +95,12 @@ def facts(rows: Mapping[str, str]) -> Table:
 
 
 def money(cost: Money | None) -> str:
-    """An amount; one that is not known says so."""
+    """An amount as text; ``unknown`` for None."""
     return "unknown" if cost is None else str(cost)
 
 
 def seconds_of(result: ImageResult) -> str:
-    """How long the call took."""
+    """Seconds that all attempts of the call took, with one decimal."""
     return f"{sum(attempt.seconds for attempt in result.attempts):.1f}"
 
 

@@ -1,4 +1,4 @@
-"""One run of the command: what it has in hand, and what it may not print."""
+"""The state of one run of the command, and the secrets that it does not print."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from attrs import Factory, define
 
+from wanbridge.cli.call_state import CallState
 from wanbridge.cli.handles import HandleFiles
-from wanbridge.cli.tracker import Tracker
 from wanbridge.engine.events import Event
 from wanbridge.model.result import ImageResult
 
@@ -18,15 +18,16 @@ _HIDDEN = "***"
 
 @define
 class Session:
-    """What whoever ends a command needs to know: everything that is paid for and not yet kept.
+    """What the end of a command needs to know: everything that is paid for and not yet saved.
 
     Attributes:
-        handles: The files of what it may have bought.
-        result: Delivered, and not all of its pictures saved.
-        config: To be named in advice, if it was given as a flag.
-        sandbox: Whether the provider ends with this command.
+        handles: The job, receipt and result files of this run.
+        result: The delivered result until all its pictures are saved; None otherwise.
+        config: The configuration file, named in advice; None if it was not given.
+        sandbox: Whether the provider is a sandbox that ends with this command.
         accounts: Other configured accounts that have a key.
-        trace: Whether every attempt is to be shown.
+        trace: Whether every attempt is shown.
+        call_state: The state of the call in progress.
     """
 
     handles: HandleFiles = Factory(HandleFiles)
@@ -35,16 +36,16 @@ class Session:
     sandbox: bool = False
     accounts: tuple[str, ...] = ()
     trace: bool = False
-    tracker: Tracker = Factory(Tracker)
+    call_state: CallState = Factory(CallState)
     _secrets: set[str] = Factory(set)
 
-    def told(self, event: Event) -> None:
-        """Take note of *event*; on the disk first."""
-        self.handles.told(event)
-        self.tracker(event)
+    def on_event(self, event: Event) -> None:
+        """Record *event*: in the files first, then in `call_state`."""
+        self.handles.on_event(event)
+        self.call_state.on_event(event)
 
     def keep_secret(self, keys: Iterable[str | None]) -> None:
-        """These are never printed, whoever says them. A provider may quote a key back."""
+        """Never print these; a provider may echo a key in a message."""
         self._secrets |= {key for key in keys if key and len(key) >= 4}
 
     def hide(self, text: str) -> str:
@@ -54,12 +55,12 @@ class Session:
         return text
 
     def line(self, text: str) -> str:
-        """*text* on one line, without secrets and without what steers a terminal."""
+        """*text* on one line, without secrets and control characters."""
         hidden = " ".join(self.hide(text).split())
         return "".join(c if c.isprintable() else "?" for c in hidden)
 
     def command(self, name: str, file: Path) -> str:
-        """How to go on from *file*."""
+        """The shell command *name* on *file*, with ``--config`` if it was given."""
         words = ["wanbridge", name, str(file)]
         if self.config is not None:
             words += ["--config", str(self.config)]

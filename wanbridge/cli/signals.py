@@ -1,4 +1,4 @@
-"""Signals that end a process: one interruption, which the clients hold back during a submit."""
+"""Terminating signals as one `KeyboardInterrupt`, which the clients hold back during a submit."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Any
 
 Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
-# What the system does with these by default is no end (signal(7); Darwin's signal(3) for INFO).
-_HARMLESS = ("CHLD", "CONT", "URG", "WINCH", "INFO", "TSTP", "TTIN", "TTOU")
+# These do not terminate by default (signal(7); Darwin's signal(3) for INFO).
+_NOT_TERMINATING = ("CHLD", "CONT", "URG", "WINCH", "INFO", "TSTP", "TTIN", "TTOU")
 # These cannot be caught.
-_ABSOLUTE = ("KILL", "STOP")
+_UNCATCHABLE = ("KILL", "STOP")
 # After a fault the faulty instruction is run again: a handler in Python would never be reached.
 _FAULTS = ("SEGV", "BUS", "FPE", "ILL")
 
 
-def ending() -> frozenset[int]:
-    """Every signal that ends a process by default and can be caught.
+def terminating_signals() -> frozenset[int]:
+    """Every signal that terminates a process by default and can be caught.
 
     On Windows that is Ctrl-Break, too, as which the C runtime shows the closing of the console,
     logging off and shutting down (its signal.cpp, read 2026-11-27; not tried).
     """
-    others = {getattr(signal, f"SIG{n}", 0) for n in (*_HARMLESS, *_ABSOLUTE, *_FAULTS)}
+    others = {getattr(signal, f"SIG{n}", 0) for n in (*_NOT_TERMINATING, *_UNCATCHABLE, *_FAULTS)}
     return frozenset(signal.valid_signals() - others)
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Whatever would end the process is the `KeyboardInterrupt` of Ctrl-C, in this block.
+    """Raise `KeyboardInterrupt` in this block for every terminating signal.
 
     It travels as SIGINT, since that is what the clients hold back during a submit. A signal that
     was ignored from the start (``nohup``, a shell's ``&``) stays ignored, and one that has a
@@ -41,7 +41,7 @@ def interruptible() -> Iterator[None]:
     seen: set[int] = set()
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        # A closed terminal says so twice, by the kernel and by the shell.
+        # A closed terminal sends it twice, by the kernel and by the shell.
         if number in seen and number == getattr(signal, "SIGHUP", 0):
             return
         seen.add(number)
@@ -51,14 +51,14 @@ def interruptible() -> Iterator[None]:
         if seen or not ignored:
             raise KeyboardInterrupt
 
-    free = (n for n in ending() if signal.getsignal(n) is signal.SIG_DFL)
+    free = (n for n in terminating_signals() if signal.getsignal(n) is signal.SIG_DFL)
     with _handling({**dict.fromkeys(free, terminate), signal.SIGINT: interrupt}):
         yield
 
 
-def deafen() -> contextlib.AbstractContextManager[None]:
-    """No interruption while what was paid for is written down; that takes no time."""
-    return _handling(dict.fromkeys(ending(), signal.SIG_IGN))
+def ignoring_signals() -> contextlib.AbstractContextManager[None]:
+    """Ignore terminating signals in this block, while what was paid for is written to files."""
+    return _handling(dict.fromkeys(terminating_signals(), signal.SIG_IGN))
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Where pictures go, judged before any money is spent."""
+"""The destination of pictures, checked before anything is bought."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from wanbridge.cli.files import check_folder, exists
+from wanbridge.cli.files import check_folder, file_exists_error
 from wanbridge.cli.usage import UsageError
 from wanbridge.model.result import Image, ImageResult
 from wanbridge.storage.filenames import stem_of
@@ -24,7 +24,7 @@ class Target:
 
     Attributes:
         name: As given; None in a directory, where names are made from the job.
-        force: Whether what exists is replaced.
+        force: Whether what file_exists_error is replaced.
     """
 
     folder: Path
@@ -33,7 +33,7 @@ class Target:
 
     @classmethod
     def of(cls, given: str, *, force: bool) -> Target:
-        """Judge ``-o``.
+        """Check ``-o``.
 
         Raises:
             UsageError: it is ``-``, or its directory is missing or not writable.
@@ -49,7 +49,7 @@ class Target:
         return target
 
     def check(self, pictures: int, stem: str | None = None) -> None:
-        """Raise `UsageError` if one of so many pictures would meet a file that exists.
+        """Raise `UsageError` if one of so many pictures would meet a file that file_exists_error.
 
         Args:
             stem: Of the names in a directory; None while no job is known to name them by.
@@ -60,7 +60,7 @@ class Target:
             endings = ("",) if path.suffix.lower() in _KNOWN else ("", *_ENDINGS)
             for ending in endings:
                 if os.path.lexists(taken := path.with_name(path.name + ending)):
-                    raise exists(taken)
+                    raise file_exists_error(taken)
 
     def paths(self, stem: str) -> Iterator[Path]:
         """Names for one picture after the other, without end."""
@@ -73,7 +73,7 @@ class Target:
 
 @frozen
 class Saved:
-    """One delivered picture, and where it is.
+    """One delivered picture and its file.
 
     Attributes:
         path: None if it could not be saved.

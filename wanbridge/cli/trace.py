@@ -1,4 +1,4 @@
-"""The money trace: who was asked, what became of it, and what it cost."""
+"""The trace of a call: each attempt, its outcome and its cost; and jobs that attempts left open."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from wanbridge.cli.screen import err_console, table, tell
+from wanbridge.cli.screen import err_console, print_stderr, table
 from wanbridge.cli.session import Session
 from wanbridge.errors import Charge
 from wanbridge.model.jobs import Job, Receipt
@@ -38,32 +38,36 @@ def show_trace(session: Session, attempts: Sequence[Attempt]) -> None:
 
 
 @frozen
-class Other:
-    """What an attempt has left behind and may be paid for, and the file it is in."""
+class OpenAttempt:
+    """A job or receipt of an attempt that may be charged.
+
+    Attributes:
+        file: That holds it; None if it could not be written.
+    """
 
     provider: str
     handle: Job | Receipt
     file: Path | None
 
 
-def keep_others(
+def keep_open_attempts(
     session: Session, attempts: Iterable[Attempt], *, kept: object | None = None
-) -> list[Other]:
-    """Keep in files what attempts left behind and may be paid for, besides what is *kept*."""
+) -> list[OpenAttempt]:
+    """Write to files the jobs and receipts of attempts that may be charged, except *kept*."""
     found = []
     for attempt in attempts:
         handle = attempt.job or attempt.receipt
         if handle is not None and attempt.charge is not Charge.NO and handle != kept:
-            found.append(Other(attempt.provider, handle, session.handles.want(handle)))
+            found.append(OpenAttempt(attempt.provider, handle, session.handles.keep_always(handle)))
     return found
 
 
-def tell_others(session: Session, others: Iterable[Other]) -> None:
-    """How to go on from each of *others*."""
-    for other in others:
-        if other.file is None:
-            print(other.handle.to_json(), file=sys.stderr)
+def print_open_attempts(session: Session, open_attempts: Iterable[OpenAttempt]) -> None:
+    """Print the command that goes on from each, or its JSON where it is in no file."""
+    for attempt in open_attempts:
+        if attempt.file is None:
+            print(attempt.handle.to_json(), file=sys.stderr)
             continue
-        name = "fetch" if isinstance(other.handle, Job) else "reconcile"
-        command = session.command(name, other.file)
-        tell(session, f"{other.provider} may charge too; go on with: {command}")
+        name = "fetch" if isinstance(attempt.handle, Job) else "reconcile"
+        command = session.command(name, attempt.file)
+        print_stderr(session, f"{attempt.provider} may charge too; go on with: {command}")

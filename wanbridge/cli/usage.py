@@ -1,4 +1,4 @@
-"""What the user of the command got wrong, where no library error says it."""
+"""Errors in flags and files that the library does not check."""
 
 from __future__ import annotations
 

@@ -26,12 +26,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from wanbridge.adapters.families.flat_tasks import FIELDS, FlatTasks, Task
-from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval
-from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.offers import Limits, Offer, PollInterval
+from wanbridge.adapters.replies import ErrorDetail, is_task_id
 from wanbridge.adapters.steps import Exchange, ModelInfo, Op
+from wanbridge.adapters.wan_limits import PICTURES, UP_TO_2K, UP_TO_4K
 from wanbridge.errors import Charge, Problem, ProviderError, RequestRejected
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
@@ -44,19 +45,11 @@ from wanbridge.wire import HttpResponse
 _SOURCE = (
     "https://gccai.heqingsong.uk/en/api-reference/images/wan2.7-image/generation, read 2026-11-20"
 )
-# 4K is for pro, text-to-image, outside sets (model).
-_UP_TO_2K = SizeLimits(tiers=("1K", "2K"), min_area=768 * 768, max_area=2048 * 2048, source=_SOURCE)
-_UP_TO_4K = SizeLimits(
-    tiers=("1K", "2K", "4K"), min_area=768 * 768, max_area=4096 * 4096, source=_SOURCE
-)
-# "image_urls" (model).
-_PICTURES = PictureLimits(
-    formats=frozenset({"image/jpeg", "image/png", "image/webp", "image/bmp"}),
-    min_side=240,
-    max_side=8000,
-    max_ratio=8,
-    source=_SOURCE,
-)
+# The maker's bounds, stated here too. 4K is for pro, text-to-image, outside sets (model).
+_UP_TO_2K, _UP_TO_4K = evolve(UP_TO_2K, source=_SOURCE), evolve(UP_TO_4K, source=_SOURCE)
+# "image_urls", likewise (model).
+_FORMATS = frozenset({"image/jpeg", "image/png", "image/webp", "image/bmp"})
+_PICTURES = evolve(PICTURES, formats=_FORMATS, source=_SOURCE)
 
 
 def _offer(model: str, text: SizeLimits) -> Offer:
@@ -187,7 +180,7 @@ class Gccai(FlatTasks):
     def task_id(self, response: HttpResponse) -> str:
         """The ``task_id`` of the first task in ``data``."""
         name: str = self.task(response).id or ""
-        if not (name and name.isascii() and name.isprintable()):
+        if not is_task_id(name):
             raise self.malformed(response, "$.data: no task_id", raw=response.json())
         return name
 
@@ -195,31 +188,31 @@ class Gccai(FlatTasks):
         self, body: Any, at: datetime | None, spoiled: list[Problem] | None = None
     ) -> Task:
         """In ``data``. Of what it cost the currency is nowhere stated, so that is not read."""
-        task = structure(_unlisted(body), _Reply, spoiled=spoiled).data
-        ended = _moment(task.completed) or at
+        task = structure(_with_task_object(body), _Reply, spoiled=spoiled).data
+        ended = _time_of(task.completed) or at
         later = ended + self.link_life if ended else None
         return Task(
             id=task.name or None,
             status=task.status,
             images=tuple(
-                Image(url=url, expires_at=_moment(picture.expires_at) or later)
+                Image(url=url, expires_at=_time_of(picture.expires_at) or later)
                 for url, picture in task.links
             ),
             progress=None if task.progress is None else min(max(task.progress / 100, 0.0), 1.0),
-            error=_told(task.error, task.message),
+            error=_error_detail(task.error, task.message),
         )
 
     def lost(self, response: HttpResponse) -> str | None:
         """By status or code."""
-        detail = _complaint(self.parse(response))
-        if response.status == 404 or (detail and _number(detail) == 404):
+        detail = _error_in(self.parse(response))
+        if response.status == 404 or (detail and _status_of(detail) == 404):
             return detail.message if detail else "no such task"
         return None
 
     def is_unknown_task(self, response: HttpResponse) -> bool:
         """A 404 in one of the envelopes; a bare message may be that of an edge."""
         try:
-            return response.status == 404 and _complaint(response.json()) is not None
+            return response.status == 404 and _error_in(response.json()) is not None
         except ValueError:
             return False
 
@@ -228,9 +221,9 @@ class Gccai(FlatTasks):
     ) -> ProviderError | None:
         """An error or a code that is not good; else, of a poll, a task without a picture."""
         body, task = response.json(), task or Task()
-        if (detail := _complaint(body)) is None:
+        if (detail := _error_in(body)) is None:
             return self.ended(response, task, job) if op is Op.POLL else None
-        number = _number(detail)
+        number = _status_of(detail)
         if op is Op.POLL and number == 404:
             return None
         charge = self._submit_charge(op, number in self.not_accepted and task.id is None)
@@ -240,8 +233,8 @@ class Gccai(FlatTasks):
     def error_detail(self, body: Any) -> ErrorDetail | None:
         """Of a refused call: the body itself speaks where nothing in it does (twin)."""
         if isinstance(body, dict) and body.get("message"):
-            return _complaint(body) or _told(body, None, body)
-        return _complaint(body)
+            return _error_in(body) or _error_detail(body, None, body)
+        return _error_in(body)
 
     def balance(self) -> Exchange[Money]:
         """Of the key, or of the account where the key has no limit of its own.
@@ -257,7 +250,7 @@ class Gccai(FlatTasks):
                 continue
             if left is None:
                 raise self.malformed(response, "$.remain_balance: missing", raw=response.json())
-            return Money(left, "GCCAI-CREDITS")
+            return self.credits(left)
         raise self.unsupported("balance", "neither this key nor its account is limited")
 
     def models(self) -> Exchange[tuple[ModelInfo, ...]]:
@@ -268,19 +261,19 @@ class Gccai(FlatTasks):
         return tuple(ModelInfo(id=m.id, raw=r) for m, r in zip(listed, raw, strict=True))
 
 
-def _complaint(body: Any) -> ErrorDetail | None:
+def _error_in(body: Any) -> ErrorDetail | None:
     """A root ``error``, ``success: false`` or a code that is not good, in this order (twin)."""
     if not isinstance(body, dict):
         return None
     if error := body.get("error"):
-        return _told(error, body.get("message"), body)
+        return _error_detail(error, body.get("message"), body)
     good = body.get("code") in (None, 200, "200", "success")
     if body.get("success") is False or not good:
-        return _told({**body, "code": None if good else body["code"]}, None, body)
+        return _error_detail({**body, "code": None if good else body["code"]}, None, body)
     return None
 
 
-def _told(error: Any, otherwise: Any, body: Any = None) -> ErrorDetail:
+def _error_detail(error: Any, otherwise: Any, body: Any = None) -> ErrorDetail:
     """An error object or a bare text; its ``code`` is a number, text or absent (twin)."""
     said = error if isinstance(error, dict) else {"message": error}
     code = said.get("type") if said.get("code") is None else said["code"]
@@ -294,17 +287,17 @@ def _told(error: Any, otherwise: Any, body: Any = None) -> ErrorDetail:
         code=None if code is None else str(code),
         message=f"{parameter}: {message}" if named else message,
         request_id=request_id if isinstance(request_id, str) else None,
-        task_id=_named(body),
+        task_id=_task_id_in(body),
     )
 
 
-def _number(detail: ErrorDetail) -> int | None:
+def _status_of(detail: ErrorDetail) -> int | None:
     """Its code as the status that it mirrors (twin)."""
     code = detail.code or ""
     return int(code) if len(code) == 3 and code.isascii() and code.isdecimal() else None
 
 
-def _unlisted(body: Any) -> Any:
+def _with_task_object(body: Any) -> Any:
     """*body* with its task as an object, which is in a list on submit (sibling, twin).
 
     Only a completed one has a result; what stands there in another state is let pass.
@@ -319,15 +312,15 @@ def _unlisted(body: Any) -> Any:
     return {**body, "data": data}
 
 
-def _named(body: Any) -> str | None:
+def _task_id_in(body: Any) -> str | None:
     """The id of the task that a reply speaks of; None where there is none that can be read."""
     try:
-        return structure(_unlisted(body), _Reply).data.name or None
+        return structure(_with_task_object(body), _Reply).data.name or None
     except ShapeError:
         return None
 
 
-def _moment(seconds: int | None) -> datetime | None:
+def _time_of(seconds: int | None) -> datetime | None:
     """Unix seconds as a time; None for what cannot be one of this century."""
     sane = seconds is not None and 10**9 <= seconds < 4 * 10**9
     return datetime.fromtimestamp(seconds, UTC) if sane and seconds else None

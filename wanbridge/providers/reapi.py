@@ -22,12 +22,13 @@ import re
 from datetime import datetime
 from typing import Any, ClassVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from wanbridge.adapters.families.flat_tasks import FIELDS, FlatTasks, Task
-from wanbridge.adapters.offers import Limits, Offer, PictureLimits, PollInterval
+from wanbridge.adapters.offers import Limits, Offer, PollInterval
 from wanbridge.adapters.replies import ErrorDetail
 from wanbridge.adapters.steps import Exchange, Found, Op, StillUnknown
+from wanbridge.adapters.wan_limits import PICTURES, UP_TO_2K, UP_TO_4K
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -48,20 +49,9 @@ from wanbridge.model.structuring import structure
 from wanbridge.wire import HttpResponse
 
 _SOURCE = "https://reapi.ai/docs/wan-2-7-image, read 2026-11-20"
-# 4K is for pro, text-to-image, outside sets (model). The range of pixels is not on the page: it
-# is the maker's, who decides in the end.
-_UP_TO_2K = SizeLimits(tiers=("1K", "2K"), min_area=768 * 768, max_area=2048 * 2048, source=_SOURCE)
-_UP_TO_4K = SizeLimits(
-    tiers=("1K", "2K", "4K"), min_area=768 * 768, max_area=4096 * 4096, source=_SOURCE
-)
-# None on the page either, and the maker's as well.
-_PICTURES = PictureLimits(
-    min_side=240,
-    max_side=8000,
-    max_ratio=8,
-    source="https://help.aliyun.com/zh/model-studio/"
-    "wan-image-generation-and-editing-api-reference, read 2026-11-20",
-)
+# 4K is for pro, text-to-image, outside sets (model). The range of pixels is not on the page, nor
+# is any rule for pictures: both are the maker's, who decides in the end.
+_UP_TO_2K, _UP_TO_4K = evolve(UP_TO_2K, source=_SOURCE), evolve(UP_TO_4K, source=_SOURCE)
 _ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
 
@@ -70,7 +60,7 @@ def _offer(model: str, text: SizeLimits) -> Offer:
         model=model,
         alias=model,
         fields=FIELDS,
-        limits=Limits(text=text, edit=_UP_TO_2K, set=_UP_TO_2K, source=_SOURCE, pictures=_PICTURES),
+        limits=Limits(text=text, edit=_UP_TO_2K, set=_UP_TO_2K, source=_SOURCE, pictures=PICTURES),
         failure_charge=Charge.NO,  # refunded before any poll can show "failed" (tasks)
     )
 
@@ -160,7 +150,7 @@ class ReApi(FlatTasks):
     ) -> ProviderError | None:
         """A task that ended without a picture, or an error without a task."""
         if task is None:
-            return None  # whoever reads it says what is wrong with it
+            return None  # the method that reads it raises MalformedResponse
         if task.status or task.error is None:
             return self.ended(response, task, job)
         return self.error(
@@ -190,7 +180,7 @@ class ReApi(FlatTasks):
     def balance(self) -> Exchange[Money]:
         """Whole credits of 0.001 USD each (balance)."""
         response = yield self.get("/balance")
-        return Money(self.read(response, Op.BALANCE, _Balance).balance, "REAPI-CREDITS")
+        return self.credits(self.read(response, Op.BALANCE, _Balance).balance)
 
     def find(self, receipt: Receipt) -> Exchange[Found]:
         """The balance, as a hint: tasks are not listed, so no look-up can settle it."""

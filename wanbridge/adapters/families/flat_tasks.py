@@ -1,4 +1,4 @@
-"""Flat JSON tasks: one flat object makes a task, which is asked for until its links are there.
+"""Flat JSON tasks: one flat object makes a task, which is polled until its links are there.
 
 A ``POST`` takes the request as one JSON object and answers with a task's id, a ``GET`` of the
 task says its status and, once it has ended, one link per picture. An error is an object with a
@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 from attrs import evolve, frozen
@@ -31,8 +31,6 @@ from wanbridge.model.size_rules import Pixels
 from wanbridge.model.structuring import ShapeError
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
-T = TypeVar("T")
-
 # The canonical fields that `FlatTasks.body` can say; an offer lists those its provider takes.
 FIELDS = frozenset(
     {
@@ -44,14 +42,14 @@ FIELDS = frozenset(
 
 @frozen(kw_only=True)
 class Task:
-    """What a reply says of a task, out of its envelope.
+    """A task in a reply, without its envelope.
 
     Attributes:
         id: As it stands there; None if the reply names no task.
-        status: The provider's word; None if it says none.
+        status: The provider's word; None if the reply has none.
         images: One a link; empty as long as there are none.
         progress: 0.0 to 1.0; None if unknown.
-        error: Why the task has failed; None if nothing is said.
+        error: Why the task has failed; None if the reply does not say.
     """
 
     id: Any = None
@@ -137,9 +135,7 @@ class FlatTasks(Adapter):
 
     def pixels(self, request: ImageRequest, offer: Offer) -> Pixels | None:
         """None for a tier alone, and without images for the ratios that have a word."""
-        ratio = request.size.aspect_ratio
-        in_words = ratio is None or (ratio in self.ratios and not request.images)
-        return None if in_words and not request.size.pixels else self.in_pixels(request, offer)
+        return None if self.in_words(request, self.ratios) else self.in_pixels(request, offer)
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """One flat object."""
@@ -215,16 +211,15 @@ class FlatTasks(Adapter):
     ) -> ProviderError | None:
         """By status; and in a 200 an error, or a task that has ended without a picture."""
         if response.status >= 300:
-            unknown = op is Op.POLL and self.is_unknown_task(response)
-            return None if unknown else self.refusal(response, op=op, job=job)
+            return self.failure_by_status(response, op=op, job=job)
         try:
             response.json()
         except ValueError:
-            return None  # whoever reads it says what is wrong with it
+            return None  # the method that reads it raises MalformedResponse
         task = None
         with suppress(ShapeError):
             task, _ = self._read_once(response)
-        # A picture is worth more than a code, and an accepted task tells its end when polled.
+        # A picture outranks a code, and how an accepted task ends is read from a poll.
         if task and (task.images or (op is Op.SUBMIT and task.id is not None)):
             return None
         return self.failure_in_200(response, task, op=op, job=job)
@@ -270,11 +265,5 @@ class FlatTasks(Adapter):
         return task
 
     def get(self, path: str) -> HttpRequest:
-        """A free question below ``base_url``."""
+        """A free request below ``base_url``."""
         return json_request("GET", f"{self.base_url}{path}", headers=self.bearer())
-
-    def read(self, response: HttpResponse, op: Op, shape: type[T]) -> T:
-        """The reply to a free question, or the error it holds."""
-        if (error := self.failure(response, op=op)) is not None:
-            raise error
-        return self.structure(response, shape)

@@ -1,4 +1,4 @@
-"""``wanbridge callbacks serve``: receive providers' callbacks and tell of them, line by line."""
+"""``wanbridge callbacks serve``: receive providers' callbacks and print one line for each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wanbridge.callbacks.receiver import CallbackReceiver
 from wanbridge.cli.accounts import read_settings
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.options import ConfigFile
-from wanbridge.cli.screen import tell
+from wanbridge.cli.screen import print_stderr
 from wanbridge.cli.session import Session
 from wanbridge.cli.usage import UsageError
 from wanbridge.config import CallbackSettings
@@ -46,7 +46,9 @@ def serve(
     listener = _listener(host, port)
     server = _server(receiver)
     where = f"http://{host}:{listener.getsockname()[1]}"
-    tell(session, f"callbacks for {receiver.base_url} are received at {where}; Ctrl-C ends it")
+    print_stderr(
+        session, f"callbacks for {receiver.base_url} are received at {where}; Ctrl-C ends it"
+    )
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:
@@ -67,10 +69,10 @@ def _receiver(file: Path | None, session: Session) -> CallbackReceiver:
         advice = "secret_env under [callbacks], or WANBRIDGE_CALLBACK_SECRET"
         raise UsageError("without a secret nobody else can make addresses for this", advice)
     session.keep_secret([found.secret])
-    return _telling(settings.adapters, found, session)
+    return _printing_receiver(settings.adapters, found, session)
 
 
-def _telling(
+def _printing_receiver(
     adapters: tuple[Adapter, ...], found: CallbackSettings, session: Session
 ) -> CallbackReceiver:
     def show(account: str, event: CallbackEvent) -> None:

@@ -15,7 +15,7 @@ from attrs import define, frozen
 from cyclopts import Group, Parameter
 
 from wanbridge.adapters.base import Adapter
-from wanbridge.cli.accounts import every_account, limited
+from wanbridge.cli.accounts import all_accounts, select_accounts
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.files import check_folder, write
 from wanbridge.cli.options import ConfigFile, Prompt, RequestOptions
@@ -104,33 +104,33 @@ def compare(
     reason. No call is made without --live: exchange rates are yours, and each price has the day
     on which it was read.
     """
-    _check(where)
-    settings = every_account(config, session)
+    _check_outputs(where)
+    settings = all_accounts(config, session)
     basis = _basis(money, settings.rates or Rates.of(None))
-    adapters = _chosen(settings.adapters, provider)
+    adapters = _selected_accounts(settings.adapters, provider)
     with Client(adapters, timeouts=settings.timeouts, prices=settings.prices) as client:
         if requests is None:
             request = build_request(prompt, what)
-            found = _of_request(client, request, what, basis, live=live)
+            found = _compare_request(client, request, what, basis, live=live)
         else:
-            _check_alone(prompt, what, live=live)
-            found = _of_file(client, requests, what, basis)
-    _tell(found, where, session)
+            _check_only_file(prompt, what, live=live)
+            found = _compare_file(client, requests, what, basis)
+    _write_outputs(found, where, session)
     return Exit.OK
 
 
 # -- what is compared --------------------------------------------------------------------
 
 
-def _chosen(adapters: Sequence[Adapter], names: Collection[str]) -> tuple[Adapter, ...]:
-    found = [a for name in names for a in limited(adapters, name)]
+def _selected_accounts(adapters: Sequence[Adapter], names: Collection[str]) -> tuple[Adapter, ...]:
+    found = [a for name in names for a in select_accounts(adapters, name)]
     chosen = tuple(found if names else adapters)
     if not chosen:
         raise UsageError("there is no account to compare", "see: wanbridge providers")
     return chosen
 
 
-def _of_request(
+def _compare_request(
     client: Client, request: ImageRequest, what: RequestOptions, basis: Basis, *, live: bool
 ) -> Comparison:
     quotes = client.compare(
@@ -144,8 +144,8 @@ def _of_request(
     return comparison.of_quotes(request, quotes, basis)
 
 
-def _of_file(client: Client, file: Path, what: RequestOptions, basis: Basis) -> Comparison:
-    lines = _Lines(file)
+def _compare_file(client: Client, file: Path, what: RequestOptions, basis: Basis) -> Comparison:
+    lines = _RequestLines(file)
     try:
         load = client.compare_all(
             lines.requests(),
@@ -167,7 +167,7 @@ _ONE_A_LINE = """write one request on each line: {"prompt": "a red kite", "n": 2
 
 
 @define
-class _Lines:
+class _RequestLines:
     """A JSONL file, read as it is compared: it may be larger than memory.
 
     Attributes:
@@ -193,8 +193,8 @@ class _Lines:
             raise UsageError(f"{self.file}: {exc.strerror or exc}") from None
 
 
-def _check_alone(prompt: str | None, what: RequestOptions, *, live: bool) -> None:
-    """Flags that change a request would have to change all of a workload; none does."""
+def _check_only_file(prompt: str | None, what: RequestOptions, *, live: bool) -> None:
+    """Refuse flags that change a request together with ``--requests``."""
     plain = RequestOptions(may_drop=what.may_drop, no_check_limits=what.no_check_limits)
     fields = (f.name for f in attrs.fields(RequestOptions))
     given = [name for name in fields if getattr(what, name) != getattr(plain, name)]
@@ -250,8 +250,8 @@ def _currency(given: str) -> str:
 # -- where it goes -----------------------------------------------------------------------
 
 
-def _check(where: ReportOptions) -> None:
-    """What is wrong with the flags of output, before anything is read or compared."""
+def _check_outputs(where: ReportOptions) -> None:
+    """Check the output flags before anything is read or compared."""
     if where.json and where.csv:
         raise UsageError("--json and --csv both go to standard output; give one")
     if (file := where.html) is None:
@@ -263,7 +263,7 @@ def _check(where: ReportOptions) -> None:
         raise UsageError(f"{file} exists", "--force replaces it")
 
 
-def _tell(found: Comparison, where: ReportOptions, session: Session) -> None:
+def _write_outputs(found: Comparison, where: ReportOptions, session: Session) -> None:
     from wanbridge.cli import screen
     from wanbridge.cli.report import documents, page
     from wanbridge.cli.report import screen as report

@@ -12,11 +12,11 @@ from attrs import Factory, define
 from cyclopts import Parameter
 
 from wanbridge.cli.accounts import sandbox_client, sandbox_running
+from wanbridge.cli.call_state import CallState
 from wanbridge.cli.codes import Exit, code_of
 from wanbridge.cli.files import check_folder
-from wanbridge.cli.progress import watching
+from wanbridge.cli.progress import live_progress
 from wanbridge.cli.session import Session
-from wanbridge.cli.tracker import Tracker
 from wanbridge.cli.usage import UsageError
 from wanbridge.client.asynchronous import AsyncClient
 from wanbridge.errors import UnsupportedFeature, WanbridgeError
@@ -28,7 +28,7 @@ from wanbridge.model.size import Size
 from wanbridge.storage.filenames import short
 
 LATENCY_SECONDS = 1.0
-# Lies in a directory of ours: what is called like our pictures there may be replaced.
+# Marks the directory of an earlier demo, whose pictures may be replaced.
 _MARK = ".wanbridge-demo"
 _NAMES = {"edit": "1-edit", "text": "2-text"}
 # Fake pictures are none the worse for a guess.
@@ -79,7 +79,7 @@ class _Order:
     provider: str
     request: ImageRequest
     path: Path
-    tracker: Tracker = Factory(Tracker)
+    call_state: CallState = Factory(CallState)
     result: ImageResult | None = None
     saved: Path | None = None
     refused: UnsupportedFeature | None = None
@@ -106,15 +106,15 @@ def demo(
             for request in (EDIT, TEXT)
         ]
         _prepare(output, orders)
-        with watching(session, [order.tracker for order in orders]):
+        with live_progress(session, [order.call_state for order in orders]):
             client = sandbox_client(AsyncClient, sandbox, options=_OPTIONS)
-            asyncio.run(_carry_out(client, orders))
+            asyncio.run(_run_orders(client, orders))
     _show(orders, output, session)
-    return _judged(orders, session)
+    return _exit_code(orders, session)
 
 
 def _prepare(folder: Path, orders: Sequence[_Order]) -> None:
-    """A directory of ours; in anybody else's, no picture is replaced."""
+    """Create the directory; in one that is not of an earlier demo no picture is replaced."""
     if not os.path.lexists(folder):
         folder.mkdir(parents=True)
     check_folder(folder)
@@ -126,27 +126,27 @@ def _prepare(folder: Path, orders: Sequence[_Order]) -> None:
     (folder / _MARK).touch()
 
 
-async def _carry_out(client: AsyncClient, orders: Sequence[_Order]) -> None:
+async def _run_orders(client: AsyncClient, orders: Sequence[_Order]) -> None:
     async with client:
-        await asyncio.gather(*(_carry_out_one(client, order) for order in orders))
+        await asyncio.gather(*(_run_order(client, order) for order in orders))
 
 
-async def _carry_out_one(client: AsyncClient, order: _Order) -> None:
-    tracker = order.tracker
-    tracker.name, tracker.what = order.provider, order.request.mode
+async def _run_order(client: AsyncClient, order: _Order) -> None:
+    call_state = order.call_state
+    call_state.name, call_state.label = order.provider, order.request.mode
     try:
         order.result = await client.generate(
-            order.request, provider=order.provider, on_progress=tracker
+            order.request, provider=order.provider, on_progress=call_state.on_event
         )
-        tracker.state = "saving"
+        call_state.status = "saving"
         order.saved = await client.save(order.result.images[0], order.path, force=True)
-        tracker.finish("done")
+        call_state.finish("done")
     except UnsupportedFeature as exc:
         order.refused = exc
-        tracker.finish("refused")
+        call_state.finish("refused")
     except (WanbridgeError, OSError, ValueError) as exc:
         order.error = exc
-        tracker.finish("failed")
+        call_state.finish("failed")
 
 
 def _show(orders: Sequence[_Order], folder: Path, session: Session) -> None:
@@ -178,7 +178,7 @@ def _row(order: _Order) -> tuple[str, ...]:
         order.request.model,
         order.request.mode,
         short(result.job_id or "") if result else "",
-        str(order.tracker.polls),
+        str(order.call_state.polls),
         screen.seconds_of(result) if result else "",
         screen.money(result.cost) if result else "",
         _file(order),
@@ -192,14 +192,14 @@ def _file(order: _Order) -> str:
     return order.saved.name if order.saved else "none"
 
 
-def _judged(orders: Sequence[_Order], session: Session) -> Exit:
+def _exit_code(orders: Sequence[_Order], session: Session) -> Exit:
     """0 only if every picture that could be asked for was saved; why not, on standard error."""
-    from wanbridge.cli.screen import tell
+    from wanbridge.cli.screen import print_stderr
 
     code = Exit.OK
     for order in orders:
         if order.error is not None:
-            tell(session, f"wanbridge: {order.request.mode}: {order.error}")
+            print_stderr(session, f"wanbridge: {order.request.mode}: {order.error}")
             if code is Exit.OK:
                 code = _code(order.error)
     return code

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from wanbridge.cli.accounts import every_account, limited
+from wanbridge.cli.accounts import all_accounts, select_accounts
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.options import AsJson, ConfigFile, Prompt, RequestOptions
 from wanbridge.cli.request import build_request
@@ -46,8 +46,8 @@ def explain(
     allowed it) or refused.
     """
     request = build_request(prompt, what)
-    settings = every_account(config, session)
-    adapters = limited(settings.adapters, provider)
+    settings = all_accounts(config, session)
+    adapters = select_accounts(settings.adapters, provider)
     with Client(adapters, prices=settings.prices) as client:
         found = client.explain(
             request, may_drop=what.may_drop, check_limits=not what.no_check_limits
@@ -108,11 +108,11 @@ def _quoted(quote: Quote) -> str:
     """Where a price is from, and what it rests on."""
     if quote.amount is None:
         return "price unknown"
-    told = [f"price {quote.confidence}, read {quote.read} at {quote.source}"]
-    told += [f"assuming {a}" for a in quote.assumes]
+    parts = [f"price {quote.confidence}, read {quote.read} at {quote.source}"]
+    parts += [f"assuming {a}" for a in quote.assumes]
     if quote.credits is not None:
-        told.append(f"{quote.credits} credits")
-    return "; ".join(told)
+        parts.append(f"{quote.credits} credits")
+    return "; ".join(parts)
 
 
 def _message(http: HttpRequest) -> str:

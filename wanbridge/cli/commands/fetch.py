@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from wanbridge.adapters.steps import Cancelled
-from wanbridge.cli.accounts import opened
+from wanbridge.cli.accounts import open_client
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.deliver import deliver
 from wanbridge.cli.files import read
 from wanbridge.cli.options import ConfigFile, PictureOptions
-from wanbridge.cli.progress import watching
-from wanbridge.cli.screen import tell, unheard
+from wanbridge.cli.progress import live_progress
+from wanbridge.cli.screen import ignoring_closed_output, print_stderr
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target, result_stem
 from wanbridge.client.blocking import Client
@@ -45,18 +45,18 @@ def fetch(
     stored = read(file, _stored, "job")
     target = Target.of(where.output, force=where.force)
     session.handles.folder = target.folder
-    session.handles.given(stored, file)
-    with opened(config, session) as client:
+    session.handles.register(stored, file)
+    with open_client(config, session) as client:
         if isinstance(stored, ImageResult):
             target.check(len(stored.images), result_stem(stored, file.stem))
             session.handles.key = file.stem
             return deliver(client, stored, target, session, as_json=where.json)
-        session.tracker.accepted(stored)
+        session.call_state.accepted(stored)
         if cancel:
             return _cancel(client, stored, file, session)
         target.check(stored.request.n, stem_of(stored.account, stored.id))
-        with watching(session, [session.tracker]):
-            result = client.wait(stored, deadline=deadline, on_progress=session.tracker)
+        with live_progress(session, [session.call_state]):
+            result = client.wait(stored, deadline=deadline, on_progress=session.call_state.on_event)
         return deliver(client, result, target, session, as_json=where.json)
 
 
@@ -70,10 +70,12 @@ def _stored(text: bytes) -> Job | ImageResult:
 def _cancel(client: Client, job: Job, file: Path, session: Session) -> Exit:
     outcome = client.cancel(job)
     if isinstance(outcome, Cancelled):
-        with unheard():
+        with ignoring_closed_output():
             print(session.line(f"{job.account} cancelled job {job.id}; charged: {outcome.charge}"))
         return Exit.OK
-    with unheard():
-        tell(session, f"wanbridge: {job.account}: too late, the job goes on: {outcome.detail}")
-        tell(session, f"go on with: {session.command('fetch', file)}", lead="  ")
+    with ignoring_closed_output():
+        print_stderr(
+            session, f"wanbridge: {job.account}: too late, the job goes on: {outcome.detail}"
+        )
+        print_stderr(session, f"go on with: {session.command('fetch', file)}", lead="  ")
     return Exit.REFUSED

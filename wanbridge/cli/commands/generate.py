@@ -6,8 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from wanbridge.cli.accounts import chosen
-from wanbridge.cli.calling import call_of
+from wanbridge.cli.accounts import selected_client
+from wanbridge.cli.call_arguments import call_arguments
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.deliver import deliver
 from wanbridge.cli.options import (
@@ -17,12 +17,12 @@ from wanbridge.cli.options import (
     Prompt,
     RequestOptions,
 )
-from wanbridge.cli.progress import watching
+from wanbridge.cli.progress import live_progress
 from wanbridge.cli.request import build_request
-from wanbridge.cli.screen import unheard
+from wanbridge.cli.screen import ignoring_closed_output
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target
-from wanbridge.cli.trace import keep_others, show_trace, tell_others
+from wanbridge.cli.trace import keep_open_attempts, print_open_attempts, show_trace
 from wanbridge.client.blocking import Client
 from wanbridge.client.options import Call
 from wanbridge.model.request import ImageRequest
@@ -51,21 +51,21 @@ def generate(
     target = Target.of(where.output, force=where.force)
     target.check(request.n)
     session.handles.folder = target.folder
-    with chosen(who, session) as (client, whom):
-        result = _bought(client, request, call_of(what, call, whom, session), session)
-        others = keep_others(session, result.attempts)
+    with selected_client(who, session) as (client, account):
+        result = _bought(client, request, call_arguments(what, call, account, session), session)
+        open_attempts = keep_open_attempts(session, result.attempts)
         try:
             return deliver(client, result, target, session, as_json=where.json)
         finally:
-            with unheard():
+            with ignoring_closed_output():
                 if call.trace:
                     show_trace(session, result.attempts)
-                tell_others(session, others)
+                print_open_attempts(session, open_attempts)
 
 
 def _bought(client: Client, request: ImageRequest, how: Call, session: Session) -> ImageResult:
     try:
-        with watching(session, [session.tracker]):
+        with live_progress(session, [session.call_state]):
             return client.generate(request, **how)
     except KeyboardInterrupt as exc:
         # Held back during the submit, whose reply was the pictures: nothing is left to wait for.

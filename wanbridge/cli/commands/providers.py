@@ -1,4 +1,4 @@
-"""``wanbridge providers``: whom there is to ask."""
+"""``wanbridge providers``: accounts, models and fields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.offers import Offer
-from wanbridge.cli.accounts import every_account
+from wanbridge.cli.accounts import all_accounts
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.options import AsJson, ConfigFile
 from wanbridge.cli.session import Session
@@ -27,7 +27,7 @@ def providers(
     The accounts of the configuration; without one, every provider there is. No call is made,
     so a key that is there may still be wrong.
     """
-    adapters = every_account(config, session).adapters
+    adapters = all_accounts(config, session).adapters
     from wanbridge.cli import screen
 
     if json:
@@ -62,7 +62,7 @@ def _verified(offer: Offer) -> str:
 
 
 def _fields(adapters: Sequence[Adapter]) -> Any:
-    """Which account can be told which field: all its models, some of them, or none."""
+    """Which account takes which field: with all its models, some of them, or none."""
     from wanbridge.cli import screen
 
     known = sorted({f for a in adapters for o in a.offers for f in o.fields})

@@ -1,4 +1,4 @@
-"""``wanbridge reconcile``: what became of a submit without an answer."""
+"""``wanbridge reconcile``: look up a submit whose outcome is unknown."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from wanbridge.adapters.steps import NotAccepted, StillUnknown
-from wanbridge.cli.accounts import opened
+from wanbridge.cli.accounts import open_client
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.files import DocumentTarget, read
 from wanbridge.cli.options import ConfigFile
-from wanbridge.cli.screen import unheard
+from wanbridge.cli.screen import ignoring_closed_output
 from wanbridge.cli.session import Session
 from wanbridge.model.jobs import Job, Receipt
 
@@ -43,23 +43,23 @@ def reconcile(
     receipt = read(file, Receipt.from_json, "receipt")
     target = DocumentTarget.of(output, force=force)
     session.handles.folder = target.folder
-    session.handles.given(receipt, file)
-    with opened(config, session) as client:
+    session.handles.register(receipt, file)
+    with open_client(config, session) as client:
         found = client.adopt(receipt, adopt) if adopt else client.reconcile(receipt)
     left = None
     if isinstance(found, Job):
-        session.tracker.accepted(found)
+        session.call_state.accepted(found)
         left = target.write(found)
-    with unheard():
-        print(session.line(f"{receipt.account}: {_told(found)}"))
+    with ignoring_closed_output():
+        print(session.line(f"{receipt.account}: {_outcome_text(found)}"))
         if isinstance(found, StillUnknown):
-            _tell_candidates(found, receipt, file, session)
+            _print_candidates(found, receipt, file, session)
         if left is not None:
             print(f"collect it: {session.command('fetch', left)}")
     return Exit.UNCERTAIN if isinstance(found, StillUnknown) else Exit.OK
 
 
-def _told(found: Job | NotAccepted | StillUnknown) -> str:
+def _outcome_text(found: Job | NotAccepted | StillUnknown) -> str:
     match found:
         case Job(id=id):
             return f"accepted as job {id}"
@@ -69,7 +69,7 @@ def _told(found: Job | NotAccepted | StillUnknown) -> str:
             return f"still unknown: {detail}"
 
 
-def _tell_candidates(found: StillUnknown, receipt: Receipt, file: Path, session: Session) -> None:
+def _print_candidates(found: StillUnknown, receipt: Receipt, file: Path, session: Session) -> None:
     print(session.line(f"sent at {receipt.last_sent_at:%Y-%m-%d %H:%M:%S %Z}"))
     for candidate in found.candidates:
         print(session.line(f"it could be task {candidate}"))

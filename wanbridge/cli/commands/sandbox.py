@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from wanbridge.cli.accounts import need_sandbox
+from wanbridge.cli.accounts import require_sandbox
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.session import Session
 from wanbridge.cli.usage import UsageError
@@ -32,7 +32,7 @@ def sandbox(
         raise UsageError(f"--port {port}: 0 to 65535")
     if not 0 <= latency < float("inf"):
         raise UsageError(f"--latency {latency:g}: seconds, 0 or more")
-    need_sandbox()
+    require_sandbox()
     from wanbridge.sandbox import Sandbox, serve
 
     try:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from wanbridge.cli.accounts import chosen
-from wanbridge.cli.calling import call_of
+from wanbridge.cli.accounts import selected_client
+from wanbridge.cli.call_arguments import call_arguments
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.files import DocumentTarget
 from wanbridge.cli.options import (
@@ -18,9 +18,9 @@ from wanbridge.cli.options import (
     Prompt,
     RequestOptions,
 )
-from wanbridge.cli.progress import watching
+from wanbridge.cli.progress import live_progress
 from wanbridge.cli.request import build_request
-from wanbridge.cli.screen import show_json, tell, unheard
+from wanbridge.cli.screen import ignoring_closed_output, print_stderr, show_json
 from wanbridge.cli.session import Session
 from wanbridge.model import codec
 from wanbridge.model.jobs import Job
@@ -44,26 +44,28 @@ def submit(
     request = build_request(prompt, what)
     target = DocumentTarget.of(where.output, force=where.force)
     session.handles.folder, session.handles.target = target.folder, target
-    with chosen(who, session) as (client, whom):
-        how = call_of(what, call, whom, session)
-        with watching(session, [session.tracker]):
+    with selected_client(who, session) as (client, account):
+        how = call_arguments(what, call, account, session)
+        with live_progress(session, [session.call_state]):
             job = client.submit(request, **how)
-        session.tracker.accepted(job)
-        if (file := session.handles.want(job)) is None:
+        session.call_state.accepted(job)
+        if (file := session.handles.keep_always(job)) is None:
             raise OSError("the job can be written to no file")
-        # Whoever was asked before the job was accepted has surely charged nothing.
-        session.handles.settle(job)
-        with unheard():
-            _told(job, file, session, as_json=where.json)
+        # Accounts tried before the job was accepted have surely charged nothing.
+        session.handles.remove_except(job)
+        with ignoring_closed_output():
+            _report(job, file, session, as_json=where.json)
     return Exit.OK
 
 
-def _told(job: Job, file: Path, session: Session, *, as_json: bool) -> None:
+def _report(job: Job, file: Path, session: Session, *, as_json: bool) -> None:
     if as_json:
         show_json(session, codec.to_document(job))
         return
     print(session.line(f"{job.account} accepted job {job.id}, kept in {file}"))
     if session.sandbox:
-        tell(session, "note: this sandbox ends now, and the job with it; see wanbridge sandbox")
+        print_stderr(
+            session, "note: this sandbox ends now, and the job with it; see wanbridge sandbox"
+        )
     else:
         print(f"collect it: {session.command('fetch', file)}")

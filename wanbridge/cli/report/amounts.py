@@ -1,4 +1,4 @@
-"""Amounts for the eye: under each other at the decimal point, and never rounded down."""
+"""Amounts as text: aligned at the decimal point, and never rounded down."""
 
 from __future__ import annotations
 

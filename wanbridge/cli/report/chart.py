@@ -41,7 +41,7 @@ class _Row:
         return _ROW_WITH_REMARK if self.below else _ROW
 
     @property
-    def told(self) -> str:
+    def sentence(self) -> str:
         """The row as a sentence."""
         return f"{self.name}: {', '.join(filter(None, (self.amount, self.beside, self.below)))}"
 
@@ -58,16 +58,16 @@ def chart(comparison: Comparison) -> str:
     return (
         f'<svg class="chart" role="img" aria-labelledby="chart-title chart-rows"'
         f' width="100%" height="{height}">\n<title id="chart-title">{escaped(title)}</title>\n'
-        f'<desc id="chart-rows">{escaped("; ".join(row.told for row in rows))}</desc>\n'
+        f'<desc id="chart-rows">{escaped("; ".join(row.sentence for row in rows))}</desc>\n'
         f"{_drawn(rows)}\n</svg>"
     )
 
 
 def _rows(comparison: Comparison) -> Iterator[_Row]:
-    amounts = [line.common for line in comparison.able if line.common]
+    amounts = [line.common for line in comparison.capable if line.common]
     column = Column.of(amounts)
     most = max((money.amount for money in amounts), default=Decimal(0))
-    for line in comparison.able:
+    for line in comparison.capable:
         share = None
         if line.common is not None and most:
             share = (line.common.amount * 100 / most).quantize(Decimal("0.01"))

@@ -1,6 +1,6 @@
-"""A comparison as it is read: who is how far above the cheapest, what is old, what is missing.
+"""A comparison for display: ranks, differences to the cheapest, ages of prices, gaps.
 
-Every form of it is made from these values, so that none says other than the next. Amounts are
+Screen, page, JSON and CSV are made from these values. Amounts are
 exact here; `amounts` rounds them for the eye.
 """
 
@@ -30,7 +30,7 @@ class Basis:
     Attributes:
         currency: The common one.
         day: On which the ages of prices are counted.
-        assumed_day: Whether the rates are dated *day* because nobody gave their date.
+        assumed_day: Whether the rates are dated *day* because no date was given.
     """
 
     currency: str
@@ -95,7 +95,7 @@ class Comparison:
     lines: tuple[Line, ...]
 
     @property
-    def able(self) -> tuple[Line, ...]:
+    def capable(self) -> tuple[Line, ...]:
         """Those that can take something."""
         return tuple(line for line in self.lines if line.standing != "refused")
 
@@ -112,7 +112,7 @@ class Comparison:
     @property
     def assumptions(self) -> dict[str, int]:
         """Every assumption that an amount rests on, and the number of its footnote."""
-        texts = dict.fromkeys(text for line in self.able for text in line.assumes)
+        texts = dict.fromkeys(text for line in self.capable for text in line.assumes)
         return {text: number for number, text in enumerate(texts, 1)}
 
     def footnotes(self, line: Line) -> list[int]:
@@ -123,7 +123,7 @@ class Comparison:
     def sources(self) -> dict[tuple[str, str], list[str]]:
         """Pages that prices were read from, and on which day; with the accounts they are of."""
         pages: dict[tuple[str, str], list[str]] = {}
-        for line in self.able:
+        for line in self.capable:
             later = " or later" if len(line.sources) > 1 else ""
             day = f"read {line.read}{later}" if line.read else ""
             for source in line.sources:
@@ -131,10 +131,10 @@ class Comparison:
         return pages
 
     @property
-    def wanted(self) -> tuple[str, ...]:
+    def missing_rates(self) -> tuple[str, ...]:
         """Currencies whose rate would let more be compared, sorted."""
         rates, common = self.basis.rates, self.basis.currency
-        given = {m.currency for e in self.able if e.standing == "unconverted" for m in e.own}
+        given = {m.currency for e in self.capable if e.standing == "unconverted" for m in e.own}
         apart = {code for code in given if rates.convert(Money(1, code), common) is None}
         asked = {common, *apart} if apart else set()
         return tuple(sorted(asked - {rates.base, *rates.per}))
@@ -192,7 +192,7 @@ def _of_total(total: Total, load: Workload, day: date) -> Line:
         read=total.read,
         age=age(total.read, day),
         assumes=total.assumes,
-        missing=tuple(told for told, count in gaps.items() if count),
+        missing=tuple(phrase for phrase, count in gaps.items() if count),
         reasons=tuple(f"{counted(n, 'request')}: {why}" for why, n in total.reasons),
     )
 
@@ -250,19 +250,19 @@ def percent(over: Decimal | None) -> str:
     return f"+{over.quantize(Decimal(1), ROUND_HALF_UP) if whole else tenths:f}%"
 
 
-def rates_told(comparison: Comparison) -> Iterator[str]:
+def rate_sentences(comparison: Comparison) -> Iterator[str]:
     """A sentence on the rates that were used, and one on those that are missing."""
     rates, basis = comparison.basis.rates, comparison.basis
     if rates.per:
         given = ", ".join(f"1 {code} = {worth:f} {rates.base}" for code, worth in rates.per.items())
         dated = f"{rates.date}{', today, as no day was given' if basis.assumed_day else ''}"
         yield f"rates of {dated}: {given}"
-    elif not comparison.wanted:
+    elif not comparison.missing_rates:
         yield "no exchange rate was needed"
-    if wanted := comparison.wanted:
-        hint = " ".join(f"--rate {code}=..." for code in wanted)
+    if missing_rates := comparison.missing_rates:
+        hint = " ".join(f"--rate {code}=..." for code in missing_rates)
         yield (
-            f"without a rate for {', '.join(wanted)} not everything can be compared:"
+            f"without a rate for {', '.join(missing_rates)} not everything can be compared:"
             f" {hint} says what one is worth in {rates.base}"
         )
 

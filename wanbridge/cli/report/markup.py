@@ -41,8 +41,8 @@ def facts(values: Mapping[str, str]) -> str:
 
 def pairs(rows: Mapping[str, Iterable[str]]) -> str:
     """Names, and beside each the pieces of HTML that belong to it."""
-    told = "\n".join(
+    rows_html = "\n".join(
         f"<dt>{escaped(name)}</dt>{''.join(f'<dd>{inner}</dd>' for inner in values)}"
         for name, values in rows.items()
     )
-    return f'<dl class="pairs">\n{told}\n</dl>'
+    return f'<dl class="pairs">\n{rows_html}\n</dl>'

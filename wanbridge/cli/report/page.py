@@ -17,7 +17,7 @@ from wanbridge.cli.report.comparison import (
     counted,
     lacking_title,
     percent,
-    rates_told,
+    rate_sentences,
 )
 from wanbridge.cli.report.markup import card, escaped, facts, pairs, section
 from wanbridge.cli.report.rows import table
@@ -64,7 +64,7 @@ def _titles(comparison: Comparison) -> tuple[str, str]:
 def _body(comparison: Comparison) -> Iterator[str]:
     yield _asked(comparison)
     yield _key_figures(comparison)
-    if comparison.able:
+    if comparison.capable:
         code = comparison.basis.currency
         yield card(f"Cost in {code}", chart(comparison))
         yield card("Accounts", table(comparison))
@@ -73,8 +73,8 @@ def _body(comparison: Comparison) -> Iterator[str]:
         yield card(_capital(lacking_title(comparison)), pairs(reasons))
     if comparison.assumptions:
         yield card("What the amounts rest on", _footnotes(comparison.assumptions))
-    told = (escaped(f"{_capital(sentence)}.") for sentence in rates_told(comparison))
-    yield card("Exchange rates", "\n".join(f"<p>{sentence}</p>" for sentence in told))
+    sentences = (escaped(f"{_capital(text)}.") for text in rate_sentences(comparison))
+    yield card("Exchange rates", "\n".join(f"<p>{sentence}</p>" for sentence in sentences))
     if comparison.sources:
         yield card("Where the prices are from", pairs(_sources(comparison)))
 
@@ -91,19 +91,19 @@ def _asked(comparison: Comparison) -> str:
         return section("card asked", quoted + facts(_set_fields(asked)))
     assert isinstance(comparison.found, Workload)  # a file name stands for one
     load = comparison.found
-    told = {"file": asked, "requests": str(load.requests), "pictures": str(load.images)}
-    return section("card asked", facts(told))
+    counts = {"file": asked, "requests": str(load.requests), "pictures": str(load.images)}
+    return section("card asked", facts(counts))
 
 
 def _set_fields(request: ImageRequest) -> dict[str, str]:
     """Model, number and size, and each field that is not at its default."""
-    told = {"model": request.model, "pictures": str(request.n), "size": str(request.size)}
+    fields = {"model": request.model, "pictures": str(request.n), "size": str(request.size)}
     for name in request.fields_set:
         if name not in ("n", "size"):
-            told[_WORDS.get(name, name.replace("_", " "))] = _value(request, name)
+            fields[_WORDS.get(name, name.replace("_", " "))] = _value(request, name)
     if request.extra:
-        told["extra"] = json.dumps(request.extra, ensure_ascii=False)
-    return told
+        fields["extra"] = json.dumps(request.extra, ensure_ascii=False)
+    return fields
 
 
 def _value(request: ImageRequest, name: str) -> str:
@@ -144,29 +144,29 @@ def _figures(comparison: Comparison) -> Iterator[tuple[str, str, str, str]]:
     ranked = comparison.ranked
     if ranked and ranked[0].common:
         who = ", ".join(line.provider for line in ranked if line.rank == 1)
-        yield "best", "cheapest", _alone(ranked[0].common), who
+        yield "best", "cheapest", _amount_text(ranked[0].common), who
     else:
         yield "", "cheapest", "unknown", "no account has a price that can be compared"
     if isinstance(comparison.found, Workload):
         load = comparison.found
-        mix = "unknown" if load.cheapest is None else _alone(load.cheapest)
+        mix = "unknown" if load.cheapest is None else _amount_text(load.cheapest)
         remark = _saved(comparison, load)
         yield "", "each request where it is cheapest", mix, remark
     elif ranked and ranked[-1].over and ranked[-1].common:
         remark = f"{ranked[-1].provider}, {percent(ranked[-1].over)}"
-        yield "", "dearest", _alone(ranked[-1].common), remark
+        yield "", "dearest", _amount_text(ranked[-1].common), remark
     all_of_it = "take all of it and " if isinstance(comparison.found, Workload) else ""
     remark = f"{all_of_it}have a price that can be compared"
     yield "", "accounts", f"{len(ranked)} of {len(comparison.lines)}", remark
 
 
-def _alone(money: Money) -> str:
+def _amount_text(money: Money) -> str:
     """An amount that stands in no column."""
     return Column.of([money]).text(money)
 
 
 def _saved(comparison: Comparison, load: Workload) -> str:
-    """What dividing the workload between the accounts saves, or why nobody knows."""
+    """What dividing the workload between the accounts saves, or why that is unknown."""
     if load.nobody:
         return f"{counted(load.nobody, 'request')} that no account can take"
     if load.cheapest is None:
@@ -181,8 +181,8 @@ def _saved(comparison: Comparison, load: Workload) -> str:
 
 def _figure(kind: str, name: str, value: str, remark: str) -> str:
     opened = f'<div class="{kind}">' if kind else "<div>"
-    told = f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd><dd>{escaped(remark)}</dd>"
-    return f"{opened}<dl>{told}</dl></div>"
+    entry = f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd><dd>{escaped(remark)}</dd>"
+    return f"{opened}<dl>{entry}</dl></div>"
 
 
 # -- below it ----------------------------------------------------------------------------
@@ -201,11 +201,11 @@ def _capital(sentence: str) -> str:
 
 def _sources(comparison: Comparison) -> dict[str, list[str]]:
     """Links to the pages of each account, or of several that share one."""
-    told: dict[str, list[str]] = {}
+    links: dict[str, list[str]] = {}
     for (source, read), providers in comparison.sources.items():
         day = f'<br><span class="soft small">{escaped(read)}</span>' if read else ""
-        told.setdefault(", ".join(providers), []).append(_link(source) + day)
-    return told
+        links.setdefault(", ".join(providers), []).append(_link(source) + day)
+    return links
 
 
 def _link(source: str) -> str:

@@ -29,7 +29,7 @@ class _Table:
 
 def table(comparison: Comparison) -> str:
     """A row for each account that can take something."""
-    lines, code = comparison.able, comparison.basis.currency
+    lines, code = comparison.capable, comparison.basis.currency
     units = [unit(money.currency) for line in lines for money in line.own]
     units += ["credits" for line in lines if line.credits is not None]
     made = _Table(
@@ -81,9 +81,9 @@ def _name(line: Line, comparison: Comparison) -> str:
         f'<a href="#note-{number}" aria-label="note {number}">{number}</a>'
         for number in comparison.footnotes(line)
     )
-    told = escaped(line.provider) + (f" <sup>{marks}</sup>" if marks else "")
+    account = escaped(line.provider) + (f" <sup>{marks}</sup>" if marks else "")
     missing = "".join(f'<span class="under">{escaped(text)}</span>' for text in line.missing)
-    return f'<th role="rowheader" scope="row">{told}{missing}</th>'
+    return f'<th role="rowheader" scope="row">{account}{missing}</th>'
 
 
 def _price(line: Line, made: _Table) -> str:

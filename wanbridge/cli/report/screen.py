@@ -14,7 +14,7 @@ from wanbridge.cli.report.comparison import (
     counted,
     lacking_title,
     percent,
-    rates_told,
+    rate_sentences,
 )
 from wanbridge.cli.screen import console, facts, money, table
 from wanbridge.cli.session import Session
@@ -32,7 +32,7 @@ def show(comparison: Comparison, session: Session) -> None:
     if isinstance(comparison.found, Workload):
         out.print(session.line(_asked(comparison, comparison.found)), soft_wrap=True)
         out.print()
-    if comparison.able:
+    if comparison.capable:
         out.print(_table(comparison, session))
     for title, rows in _sections(comparison):
         out.print()
@@ -45,8 +45,8 @@ def show(comparison: Comparison, session: Session) -> None:
 
 def _asked(comparison: Comparison, load: Workload) -> str:
     asked = f"{counted(load.requests, 'request')}, {counted(load.images, 'picture')}"
-    told = f"{asked} in {comparison.asked}; each where it is cheapest: {money(load.cheapest)}"
-    return f"{told}; {load.nobody} that nobody can take" if load.nobody else told
+    summary = f"{asked} in {comparison.asked}; each where it is cheapest: {money(load.cheapest)}"
+    return f"{summary}; {load.nobody} that nobody can take" if load.nobody else summary
 
 
 def _table(comparison: Comparison, session: Session) -> Table:
@@ -60,8 +60,8 @@ def _table(comparison: Comparison, session: Session) -> Table:
         column.no_wrap = column.header not in _MAY_WRAP
         column.min_width = _MAY_WRAP.get(str(column.header))
     prices = _prices(comparison)
-    common = Column.of(line.common for line in comparison.able if line.common)
-    for line in comparison.able:
+    common = Column.of(line.common for line in comparison.capable if line.common)
+    for line in comparison.capable:
         made.add_row(
             "-" if line.rank is None else str(line.rank),
             Text(session.line(line.provider), style="bold" if line.rank == 1 else ""),
@@ -77,7 +77,7 @@ def _table(comparison: Comparison, session: Session) -> Table:
 
 def _prices(comparison: Comparison) -> dict[Money, str]:
     """The accounts' own amounts, padded so that their points stand under each other."""
-    amounts = [money for line in comparison.able for money in line.own]
+    amounts = [money for line in comparison.capable for money in line.own]
     column = Column.of(amounts)
     # Every character of a terminal is as wide as a space.
     made = {
@@ -97,13 +97,13 @@ def _sections(comparison: Comparison) -> Iterator[tuple[str, Mapping[str, Sequen
     if comparison.assumptions:
         yield "notes", {str(number): [text] for text, number in comparison.assumptions.items()}
     if comparison.lacking:
-        told = {line.provider: (*line.missing, *line.reasons) for line in comparison.lacking}
-        yield lacking_title(comparison), told
+        gaps = {line.provider: (*line.missing, *line.reasons) for line in comparison.lacking}
+        yield lacking_title(comparison), gaps
 
 
 def _footer(comparison: Comparison) -> Iterator[str]:
-    if Column.of(line.common for line in comparison.able if line.common).rounded:
+    if Column.of(line.common for line in comparison.capable if line.common).rounded:
         yield f"amounts in {comparison.basis.currency} are rounded up; --json has every digit"
-    yield from rates_told(comparison)
+    yield from rate_sentences(comparison)
     for (source, read), providers in comparison.sources.items():
         yield ", ".join(filter(None, (f"{', '.join(providers)}: {source}", read)))

@@ -3,7 +3,7 @@
 ``POST /client/job/CreateTask`` answers ``{code, message, data}`` with a task id, ``TaskInfo`` with
 the task. Errors stand in the HTTP status, in ``code`` or in both; success needs both good. The
 model's page leaves ``input`` out, so its names are a guess, `INPUT`: most of them are sent only
-with the option ``allow_unverified``, and ``Models/{model}`` tells the truth (`check_schema`).
+with the option ``allow_unverified``, and ``Models/{model}`` has the real ones (`check_schema`).
 Money is in credits, reserved while a task runs and actual once it has ended. Inputs are URLs: what
 comes as ``data:`` is uploaded first, to another host. Callbacks are unsigned, there is no cancel,
 no list of tasks, and a create is never repeated. In mainland China the host is api.crunai.com.
@@ -23,13 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 from attrs import field, frozen, validators
 
 from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.credits import POSITIVE, credit_rate
 from wanbridge.adapters.offers import Offer, PollInterval
 from wanbridge.adapters.replies import ErrorDetail
 from wanbridge.adapters.steps import (
@@ -64,24 +65,16 @@ from wanbridge.providers.crun.offers import RATIOS, offers_with
 from wanbridge.providers.crun.replies import (
     ID,
     Balance,
+    Envelope,
     Estimate,
     Model,
     Result,
-    Said,
     Task,
     code_of,
     read_data,
 )
 from wanbridge.providers.crun.uploads import upload_inline
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
-
-# Whatever decimal context the caller has set.
-_EXACT = Context(prec=60, traps=[])
-
-
-def _exact(value: str | Decimal | None) -> Decimal | None:
-    """An amount; floats are refused."""
-    return None if value is None else Money(value, "USD").amount
 
 
 @frozen(kw_only=True)
@@ -96,9 +89,7 @@ class Options:
     """
 
     allow_unverified: bool = field(default=False, validator=validators.instance_of(bool))
-    usd_per_credit: Decimal | None = field(
-        default=None, converter=_exact, validator=validators.optional(validators.gt(Decimal(0)))
-    )
+    usd_per_credit: Decimal | None = field(default=None, converter=credit_rate, validator=POSITIVE)
 
 
 @frozen(kw_only=True)
@@ -106,8 +97,8 @@ class Crun(Adapter):
     """Crun's task API.
 
     Attributes:
-        mapping: What ``input`` is made with; replace it once `check_schema` has told the truth.
-            With an entry ``pixels``, exact sizes go there as ``W*H``.
+        mapping: Names in ``input``; replace it where `check_schema` has found differences. With an
+            entry ``pixels``, exact sizes go there as ``W*H``.
     """
 
     name = "crun"
@@ -133,19 +124,18 @@ class Crun(Adapter):
     @property
     def offers(self) -> tuple[Offer, ...]:
         """Both models, with the fields that may be said by mapping and options."""
-        return offers_with(self.mapping, {name for name in self.mapping if self._says(name)})
+        return offers_with(self.mapping, {name for name in self.mapping if self._sends(name)})
 
-    def _says(self, name: str) -> bool:
+    def _sends(self, name: str) -> bool:
         wire = self.mapping.get(name)
         return wire is not None and (wire.verified or self.options.allow_unverified)
 
     def pixels(self, request: ImageRequest, offer: Offer) -> Pixels | None:
         """None where words can say it; pixels are refused as long as no name is known for them."""
         size = request.size
-        word = size.aspect_ratio is None or (size.aspect_ratio in RATIOS and not request.images)
-        if word and not size.pixels:
+        if self.in_words(request, RATIOS):
             return None
-        if self._says("pixels"):
+        if self._sends("pixels"):
             return self.in_pixels(request, offer)
         if size.pixels:
             raise self.unsupported("size", f"{size}; no name for exact pixels is known here")
@@ -177,7 +167,7 @@ class Crun(Adapter):
             "seed": request.seed,
             "watermark": request.watermark,
         }
-        said = {self.mapping[k].name: v for k, v in values.items() if self._says(k)}
+        said = {self.mapping[k].name: v for k, v in values.items() if self._sends(k)}
         body = {
             "model": offer.alias,
             "input": {**compact(said), **self.extras(request)},
@@ -208,7 +198,7 @@ class Crun(Adapter):
             case "success" | "failed" if task.links:
                 delivery = Delivery(
                     images=tuple(Image(url=url) for url in task.links),
-                    cost=self._money(task.spent) if task.spent else None,
+                    cost=self.credits(task.spent) if task.spent else None,
                     notes=self.spoiled_notes(spoiled),
                     raw=response.json(),
                 )
@@ -230,7 +220,7 @@ class Crun(Adapter):
             body, detail = None, None
         code = code_of(response)
         if code < 300:
-            return self._ended(response, job) if op is Op.POLL else None
+            return self._generation_error(response, job) if op is Op.POLL else None
         if detail is None:
             return self.refusal(response, op=op, job=job)
         if op is Op.POLL and code == 404:
@@ -247,12 +237,12 @@ class Crun(Adapter):
             job=job,
         )
 
-    def _ended(self, response: HttpResponse, job: Job | None) -> ProviderError | None:
+    def _generation_error(self, response: HttpResponse, job: Job | None) -> ProviderError | None:
         """A task that ended without a picture; what it cost stands beside it."""
         try:
             body, task = response.json(), read_data(self, response, Task)
         except (ValueError, MalformedResponse):
-            return None  # whoever reads it says what is wrong with it
+            return None  # the method that reads it raises MalformedResponse
         if task.links or task.status not in ("success", "failed"):
             return None
         result = task.result or Result()
@@ -271,7 +261,7 @@ class Crun(Adapter):
     def error_detail(self, body: Any) -> ErrorDetail | None:
         """``{code, message, data}``, with 422 a list of ``errors`` that name the field."""
         try:
-            said = structure(body, Said)
+            said = structure(body, Envelope)
         except ShapeError:
             return None
         if said.code is None and said.message is None:
@@ -289,7 +279,7 @@ class Crun(Adapter):
         """The bare task, or in the envelope of ``TaskInfo``; nothing is signed (model)."""
         return [read_event(request)]
 
-    # -- free questions -------------------------------------------------------------------
+    # -- free requests --------------------------------------------------------------------
 
     def prepare(self, request: ImageRequest, offer: Offer) -> Exchange[ImageRequest]:
         """``data:`` images to where Crun can read them, each once."""
@@ -304,17 +294,17 @@ class Crun(Adapter):
             response = yield self._post("EstimateTask", body)
         if (error := self.failure(response, op=Op.ESTIMATE)) is not None:
             raise error
-        told = read_data(self, response, Estimate)
-        price = told.estimated_credits if told.credits is None else told.credits
+        estimate = read_data(self, response, Estimate)
+        price = estimate.estimated_credits if estimate.credits is None else estimate.credits
         if price is None:
             raise self.malformed(response, "$.data.credits: missing", raw=response.json())
-        return self._money(price)
+        return self.credits(price)
 
     def balance(self) -> Exchange[Money]:
         """Credits that are left, a fraction too (credits)."""
         url = f"{self.base_url}/client/account/balance"
-        response = yield from self._answered(self._get(url), Op.BALANCE)
-        return self._money(read_data(self, response, Balance).balance)
+        response = yield from self._reply_to(self._get(url), Op.BALANCE)
+        return self.credits(read_data(self, response, Balance).balance)
 
     def models(self) -> Exchange[tuple[ModelInfo, ...]]:
         """Those of our models that are there, with the schema of their ``input`` (openapi)."""
@@ -331,7 +321,7 @@ class Crun(Adapter):
             found.append(ModelInfo(id=offer.alias, schema=schema, raw=response.json()))
         return tuple(found)
 
-    def _answered(self, message: HttpRequest, op: Op) -> Exchange[HttpResponse]:
+    def _reply_to(self, message: HttpRequest, op: Op) -> Exchange[HttpResponse]:
         response = yield message
         if (error := self.failure(response, op=op)) is not None:
             raise error
@@ -343,10 +333,3 @@ class Crun(Adapter):
     def _post(self, path: str, body: Mapping[str, Any]) -> HttpRequest:
         url = f"{self.base_url}/client/job/{path}"
         return json_request("POST", url, headers=self.x_api_key(), body=body)
-
-    def _money(self, credits: Decimal) -> Money:
-        """In dollars if a rate is configured; Crun publishes none."""
-        rate = self.options.usd_per_credit
-        if rate is None:
-            return Money(credits, "CRUN-CREDITS")
-        return Money(_EXACT.multiply(credits, rate), "USD")

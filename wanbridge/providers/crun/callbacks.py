@@ -13,7 +13,7 @@ from wanbridge.wire import HttpRequest
 
 
 def read_event(request: HttpRequest) -> CallbackEvent:
-    """The event that a callback tells.
+    """The event in a callback.
 
     Raises:
         CallbackRefused: it is unreadable, or names no task.

@@ -43,13 +43,13 @@ class Task:
 
     @property
     def spent(self) -> Decimal | None:
-        """Credits, actual ones once the task has ended (task); None if nobody knows."""
+        """Credits, actual ones once the task has ended (task); None if unknown."""
         known = self.credits is not None and 0 <= self.credits <= _CREDITS_MOST
         return self.credits if known else None
 
 
 @frozen
-class Said:
+class Envelope:
     code: int | None = lenient()
     message: str | None = lenient()
     errors: list[str] = lenient(())
@@ -96,7 +96,7 @@ def code_of(response: HttpResponse) -> int:
     Both places occur, and only 2xx with 200 is success (skills); so another 2xx is none.
     """
     try:
-        code = structure(response.json(), Said).code
+        code = structure(response.json(), Envelope).code
     except ValueError:
         return response.status
     if code is not None and code >= 300:

@@ -29,7 +29,7 @@ from attrs import evolve, field, frozen, validators
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.offers import Offer, PollInterval
-from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.replies import ABOUT_THE_CALL, ErrorDetail, is_task_id
 from wanbridge.adapters.steps import (
     Cancelled,
     Delivery,
@@ -44,15 +44,11 @@ from wanbridge.adapters.steps import (
     TooLate,
 )
 from wanbridge.errors import (
-    AuthenticationFailed,
     Charge,
-    CreditExhausted,
     GenerationFailed,
     JobCancelled,
     Problem,
     ProviderError,
-    ProviderUnavailable,
-    RateLimited,
     UnsupportedFeature,
 )
 from wanbridge.model.inputs import InputImage
@@ -70,12 +66,8 @@ from wanbridge.providers.dashscope.replies import Reply
 from wanbridge.providers.dashscope.uploads import too_long, upload_long
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
-# What a poll itself, rather than the generation, can be refused for.
-_OF_THE_CALL = (AuthenticationFailed, CreditExhausted, RateLimited, ProviderUnavailable)
-
-
 # Of a task, its result and its links (api, tasks).
-_LIFE = timedelta(hours=24)
+_TASK_LIFE = timedelta(hours=24)
 
 
 @frozen(kw_only=True)
@@ -160,7 +152,7 @@ class DashScope(Adapter):
             said = f"images[{index}]: {size:,} bytes are uploaded to DashScope first, for 48 hours"
             yield Note("images", "info", said)
         for index, image in enumerate(request.images):
-            if image.scheme == "data" and has_alpha(_beginning(image)):
+            if image.scheme == "data" and has_alpha(_head(image)):
                 said = "a PNG with an alpha channel, which is not supported; flatten it"
                 yield Note("images", "info", f"images[{index}]: {said}")
 
@@ -175,7 +167,9 @@ class DashScope(Adapter):
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """The same body for both modes; there is no ratio word and no idempotency key."""
         pixels = self.pixels(request, offer)
-        content: list[dict[str, str]] = [{"image": _link(url)} for url in self.links(request) or ()]
+        content: list[dict[str, str]] = [
+            {"image": _encoded(url)} for url in self.links(request) or ()
+        ]
         # Exactly one text. One page calls it required, so an empty one is sent as well (api).
         content.append({"text": request.prompt})
         parameters = {
@@ -200,13 +194,13 @@ class DashScope(Adapter):
         return json_request(
             "POST",
             f"{self.base_url}/services/aigc/{path}/generation",
-            headers={**self.bearer(), **self._switches(request)},
+            headers={**self.bearer(), **self._mode_headers(request)},
             body=body,
             # The server gives up after 300 s (error-code) or 600 s (base-url).
             read_timeout=310.0 if self.at_once else None,
         )
 
-    def _switches(self, request: ImageRequest) -> dict[str, str]:
+    def _mode_headers(self, request: ImageRequest) -> dict[str, str]:
         """The headers that change what a submit does."""
         headers = {}
         # 403 AccessDenied without it on the async path, and with it on the sync one (error-code).
@@ -228,15 +222,15 @@ class DashScope(Adapter):
         if reply.out.links:
             return Done(self._delivery(response, reply, spoiled))
         task = reply.out.task_id or ""
-        if not (task and task.isascii() and task.isprintable()):
+        if not is_task_id(task):
             message = "$.output: neither a task_id nor an image"
             raise self.malformed(response, message, raw=response.json())
         job = self.job(response, request, task, key=key)
-        return Pending(evolve(job, collect_by=job.submitted_at + _LIFE))
+        return Pending(evolve(job, collect_by=job.submitted_at + _TASK_LIFE))
 
     def poll(self, job: Job) -> HttpRequest:
         """Free, and at the host that made the task (tasks)."""
-        return json_request("GET", _task(job), headers=self.bearer())
+        return json_request("GET", _task_url(job), headers=self.bearer())
 
     def read_poll(self, response: HttpResponse, job: Job) -> Step:
         """The task's state; an id that is not known is UNKNOWN, and perhaps 404."""
@@ -260,7 +254,7 @@ class DashScope(Adapter):
 
     def _delivery(self, response: HttpResponse, reply: Reply, spoiled: list[Problem]) -> Delivery:
         received = response.received_at
-        expires = received + _LIFE if received else None
+        expires = received + _TASK_LIFE if received else None
         return Delivery(
             images=tuple(Image(url=link, expires_at=expires) for link in reply.out.links),
             # Delivered images are billed images (api); 0 beside a picture says nothing.
@@ -275,13 +269,12 @@ class DashScope(Adapter):
     ) -> ProviderError | None:
         """By status, and in a 200 a task that ended without a picture or a code without a task."""
         if response.status >= 300:
-            unknown = op is Op.POLL and self.is_unknown_task(response)
-            return None if unknown else self.refusal(response, op=op, job=job)
+            return self.failure_by_status(response, op=op, job=job)
         try:
             reply = structure(response.json(), Reply)
         except ValueError:
-            return None  # whoever reads it says what is wrong with it
-        # A picture is worth more than a code, and an accepted task tells its end when polled.
+            return None  # the method that reads it raises MalformedResponse
+        # A picture outranks a code, and how an accepted task ends is read from a poll.
         if reply.out.links or (op is Op.SUBMIT and reply.out.task_id):
             return None
         code, status = reply.out.code or reply.code, reply.out.task_status
@@ -293,7 +286,7 @@ class DashScope(Adapter):
         elif status is None and code:
             # To a poll this too is a failed task (api), unless the code may be about the poll
             # itself: then the job goes on, for it is paid. To a submit it is not documented.
-            final = op is Op.POLL and cls not in _OF_THE_CALL
+            final = op is Op.POLL and cls not in ABOUT_THE_CALL
             charge = Charge.NO if final else Charge.MAYBE
         elif status != "FAILED":
             return None
@@ -328,7 +321,7 @@ class DashScope(Adapter):
 
     def cancel(self, job: Job) -> Exchange[Cancelled | TooLate]:
         """Only a PENDING task can be cancelled (tasks)."""
-        response = yield json_request("POST", f"{_task(job)}/cancel", headers=self.bearer())
+        response = yield json_request("POST", f"{_task_url(job)}/cancel", headers=self.bearer())
         error = self.failure(response, op=Op.CANCEL, job=job)
         if error is None:
             self.structure(response, Reply)
@@ -344,18 +337,18 @@ class DashScope(Adapter):
         return (yield from list_candidates(self, receipt))
 
 
-def _beginning(image: InputImage) -> bytes:
-    """The first bytes of a ``data:`` picture; none if it is not base64, which the plan tells."""
+def _head(image: InputImage) -> bytes:
+    """The first bytes of a ``data:`` picture; empty if it is not base64, which fitting refuses."""
     try:
         return data_beginning(image.url or "")
     except ValueError:
         return b""
 
 
-def _task(job: Job) -> str:
+def _task_url(job: Job) -> str:
     return f"{job.base_url}/tasks/{quote(job.id, safe='')}"
 
 
-def _link(url: str) -> str:
+def _encoded(url: str) -> str:
     """The URL, percent-encoded where it is not ASCII; a signature stays byte for byte."""
     return url if url.isascii() else quote(url, safe=string.punctuation)

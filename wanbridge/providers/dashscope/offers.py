@@ -5,27 +5,15 @@ The words in brackets are the pages listed in `adapter`.
 
 from __future__ import annotations
 
-from wanbridge.adapters.offers import Limits, Offer, PictureLimits, RateLimits
+from attrs import evolve
+
+from wanbridge.adapters.offers import Limits, Offer, RateLimits
+from wanbridge.adapters.wan_limits import MAKER, PICTURES, UP_TO_2K, UP_TO_4K
 from wanbridge.errors import Charge
 from wanbridge.model.size_rules import SizeLimits
 
-_SOURCE = (
-    "https://help.aliyun.com/zh/model-studio/wan-image-generation-and-editing-api-reference, "
-    "read 2026-11-20"
-)
-# "size": total pixels and a ratio from 1:8 to 8:1; no limit on a side (api).
-_UP_TO_2K = SizeLimits(tiers=("1K", "2K"), min_area=768 * 768, max_area=2048 * 2048, source=_SOURCE)
-_UP_TO_4K = SizeLimits(
-    tiers=("1K", "2K", "4K"), min_area=768 * 768, max_area=4096 * 4096, source=_SOURCE
-)
 # "image" (api). An alpha channel is "not supported"; what becomes of one is not said.
-_PICTURES = PictureLimits(
-    formats=frozenset({"image/png", "image/jpeg", "image/bmp", "image/webp"}),
-    min_side=240,
-    max_side=8000,
-    max_ratio=8,
-    source=_SOURCE,
-)
+_FORMATS = frozenset({"image/png", "image/jpeg", "image/bmp", "image/webp"})
 # negative_prompt is listed by one page and called unsupported for 2.7 by the guide: not sold.
 _FIELDS = frozenset(
     {
@@ -38,13 +26,13 @@ _FIELDS = frozenset(
 def _offer(model: str, text: SizeLimits) -> Offer:
     limits = Limits(
         text=text,
-        edit=_UP_TO_2K,
-        set=_UP_TO_2K,
-        source=_SOURCE,
+        edit=UP_TO_2K,
+        set=UP_TO_2K,
+        source=MAKER,
         image_schemes=frozenset({"https", "http", "data", "oss"}),
         # However they come: above `_INLINE` of `uploads` they are uploaded (api).
         data_bytes=20_000_000,
-        pictures=_PICTURES,
+        pictures=evolve(PICTURES, formats=_FORMATS),
         # Not documented; a fresh id may read UNKNOWN for some seconds.
         missing_grace=30.0,
         # Creates and running tasks for one model; polls for the whole account (rate-limit, tasks).
@@ -60,4 +48,4 @@ def _offer(model: str, text: SizeLimits) -> Offer:
     )
 
 
-OFFERS = (_offer("wan2.7-image", _UP_TO_2K), _offer("wan2.7-image-pro", _UP_TO_4K))
+OFFERS = (_offer("wan2.7-image", UP_TO_2K), _offer("wan2.7-image-pro", UP_TO_4K))

@@ -6,15 +6,16 @@ The words in brackets are the pages listed in `adapter`.
 from __future__ import annotations
 
 import hashlib
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.multipart import FormFile, form
 from wanbridge.adapters.offers import Offer
 from wanbridge.adapters.replies import ErrorDetail
 from wanbridge.adapters.steps import Exchange, Op
+from wanbridge.adapters.uploads import decoded, may_receive, upload_pictures
 from wanbridge.errors import (
     AuthenticationFailed,
     Charge,
@@ -25,7 +26,7 @@ from wanbridge.errors import (
     UnsupportedFeature,
 )
 from wanbridge.model.inputs import InputImage
-from wanbridge.model.pictures import data_bytes, from_data_uri
+from wanbridge.model.pictures import data_bytes
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.structuring import lenient
 from wanbridge.wire import HttpRequest, json_request
@@ -64,14 +65,11 @@ def upload_long(adapter: Adapter, request: ImageRequest, offer: Offer) -> Exchan
     Raises:
         UnsupportedFeature: nothing can be uploaded with this account or in its region.
     """
-    images, stored = list(request.images), dict[str, str]()
-    for index in too_long(request.images):
-        image = images[index]
-        assert image.url is not None
-        if image.url not in stored:
-            stored[image.url] = yield from _upload(adapter, image.url, f"images[{index}]", offer)
-        images[index] = evolve(image, url=stored[image.url])
-    return evolve(request, images=tuple(images)) if stored else request
+    return upload_pictures(
+        request,
+        too_long(request.images),
+        lambda index, uri: _upload(adapter, uri, f"images[{index}]", offer),
+    )
 
 
 def too_long(images: tuple[InputImage, ...]) -> dict[int, int]:
@@ -90,10 +88,7 @@ def too_long(images: tuple[InputImage, ...]) -> dict[int, int]:
 
 def _upload(adapter: Adapter, uri: str, name: str, offer: Offer) -> Exchange[str]:
     """The ``oss://`` address of a picture; a policy that has ended meanwhile is renewed."""
-    try:
-        data, mime = from_data_uri(uri)
-    except ValueError as exc:
-        raise adapter.unsupported("images", f"{name}: {exc}") from None
+    data, mime = decoded(adapter, uri, prefix=f"{name}: ")
     refusal: ProviderError | None = None
     for _ in range(_POLICIES):
         policy = yield from _policy(adapter, len(data), name, offer)
@@ -127,17 +122,11 @@ def _policy(adapter: Adapter, size: int, name: str, offer: Offer) -> Exchange[_P
             raise _no_upload(adapter, size, name, f"the account or region has none ({error})")
         raise error
     policy = adapter.structure(response, _Granted).data
-    if not _may_store(adapter, policy.upload_host):
+    if not may_receive(adapter, policy.upload_host):
         raise adapter.malformed(response, "$.data.upload_host: not an https URL")
     if policy.max_file_size_mb is not None and size > policy.max_file_size_mb * 2**20:
         raise _no_upload(adapter, size, name, f"at most {policy.max_file_size_mb:g} MB are taken")
     return policy
-
-
-def _may_store(adapter: Adapter, url: str) -> bool:
-    """Whether pictures may be sent there: over https, or to where the key goes as well."""
-    parts, own = urlsplit(url), urlsplit(adapter.base_url)
-    return bool(parts.hostname) and (parts.scheme == "https" or parts[:2] == own[:2])
 
 
 def _no_upload(adapter: Adapter, size: int, name: str, why: str) -> UnsupportedFeature:

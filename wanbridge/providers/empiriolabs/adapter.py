@@ -2,9 +2,9 @@
 
 ``POST /images/generations`` takes one flat object and answers with a job, or with the pictures:
 what it is, is decided by content. ``GET /jobs/{id}`` then has the same body under ``result``. One
-``model`` stands for both tiers, which ``model_variant`` tells apart, and pro is the default; counts
-have two names; exact pixels have a switch. An ended job is known for one hour, its links for seven
-days. There is no callback, no idempotency key and no refund for a caller who stops waiting.
+``model`` stands for both tiers, which ``model_variant`` distinguishes, with pro as the default;
+counts have two names; exact pixels have a switch. An ended job is known for one hour, its links for
+seven days. There is no callback, no idempotency key and no refund for a caller who stops waiting.
 
 Pages, all read 2026-11-20, in the comments of this package by the word before the colon:
 
@@ -75,7 +75,7 @@ from wanbridge.providers.empiriolabs.replies import (
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
 # An ended job is kept for one hour, its links work for seven days (overview).
-_KEPT, _LINKED = timedelta(hours=1), timedelta(days=7)
+_JOB_LIFE, _LINK_LIFE = timedelta(hours=1), timedelta(days=7)
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,255}")
 
 
@@ -117,9 +117,7 @@ class EmpirioLabs(Adapter):
 
     def pixels(self, request: ImageRequest, offer: Offer) -> Pixels | None:
         """None for a tier alone, and without images for the ratios that have a word."""
-        ratio = request.size.aspect_ratio
-        in_words = ratio is None or (ratio in RATIOS and not request.images)
-        return None if in_words and not request.size.pixels else self.in_pixels(request, offer)
+        return None if self.in_words(request, RATIOS) else self.in_pixels(request, offer)
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """One flat object; there is nothing that makes a second send harmless."""
@@ -143,8 +141,8 @@ class EmpirioLabs(Adapter):
             # Its default is true.
             "thinking_mode": self.thinks(request) if "thinking" in offer.fields else None,
             "image": self.links(request),
-            "color_palette": _text(self.palette(request)),
-            "bbox_list": _text(_boxes(self.boxes(request))),
+            "color_palette": _json_text(self.palette(request)),
+            "bbox_list": _json_text(_boxes(self.boxes(request))),
             "seed": request.seed,
             "watermark": request.watermark,
             # Whether base64 works in a job is not documented.
@@ -169,13 +167,13 @@ class EmpirioLabs(Adapter):
             message = "neither $.data with an image nor a sound $.job_id"
             raise self.malformed(response, message, raw=response.json())
         job = self.job(response, request, reply.job_id or "", key=key)
-        # Counted from its end; when that is, nobody knows yet.
-        job = evolve(job, collect_by=job.submitted_at + _KEPT)
-        return Pending(job, response.retry_after, _part(reply.progress))
+        # It is counted from the job's end, which is not known yet.
+        job = evolve(job, collect_by=job.submitted_at + _JOB_LIFE)
+        return Pending(job, response.retry_after, _fraction(reply.progress))
 
     def poll(self, job: Job) -> HttpRequest:
         """By its id: a ``poll_url`` in a reply says the same, or where no key should go."""
-        return json_request("GET", _at(job), headers=self.bearer())
+        return json_request("GET", _job_url(job), headers=self.bearer())
 
     def read_poll(self, response: HttpResponse, job: Job) -> Step:
         """Only pictures, failures and lost jobs end it; an unknown status is work in progress."""
@@ -190,7 +188,7 @@ class EmpirioLabs(Adapter):
             raise JobCancelled(self.account, message, self.cancel_charge, job)
         if reply.status is None:
             raise self.malformed(response, "$.status: missing", raw=response.json())
-        return Pending(job, response.retry_after, _part(reply.progress))
+        return Pending(job, response.retry_after, _fraction(reply.progress))
 
     def _delivery(
         self,
@@ -200,7 +198,7 @@ class EmpirioLabs(Adapter):
         since: datetime | None,
     ) -> Delivery:
         return Delivery(
-            images=reply.images(since + _LINKED if since else None),
+            images=reply.images(since + _LINK_LIFE if since else None),
             cost=reply.price,
             billed=reply.billed,
             request_id=response.header("x-request-id"),
@@ -213,14 +211,13 @@ class EmpirioLabs(Adapter):
     ) -> ProviderError | None:
         """By status, and in a 200 a job that ended without a picture or an error with no job."""
         if response.status >= 300:
-            unknown = op is Op.POLL and self.is_unknown_task(response)
-            return None if unknown else self.refusal(response, op=op, job=job)
+            return self.failure_by_status(response, op=op, job=job)
         try:
             body = response.json()
             reply = structure(body, Reply)
         except ValueError:
-            return None  # whoever reads it says what is wrong with it
-        # A picture is worth more than a code, and an accepted job tells its end when polled.
+            return None  # the method that reads it raises MalformedResponse
+        # A picture outranks a code, and how an accepted job ends is read from a poll.
         if reply.images() or (op is Op.SUBMIT and reply.job_id is not None):
             return None
         detail = self.error_detail(body)
@@ -264,7 +261,7 @@ class EmpirioLabs(Adapter):
         return ErrorDetail(
             code=None if code is None else str(code),
             message=str(error.get("message") or "no explanation"),
-            task_id=_named(body),
+            task_id=_job_id_in(body),
         )
 
     def cancel(self, job: Job) -> Exchange[Cancelled | TooLate]:
@@ -273,7 +270,7 @@ class EmpirioLabs(Adapter):
         That there is such an operation is documented, its path is not: the two usual ones.
         """
         for method, path in (("POST", "/cancel"), ("DELETE", "")):
-            response = yield json_request(method, _at(job) + path, headers=self.bearer())
+            response = yield json_request(method, _job_url(job) + path, headers=self.bearer())
             if response.status in (404, 405):
                 continue
             if response.status >= 300:
@@ -288,7 +285,7 @@ class EmpirioLabs(Adapter):
     def find(self, receipt: Receipt) -> Exchange[Found]:
         """Candidates only: a job shows neither its prompt nor a key (job)."""
         url = f"{receipt.base_url}/jobs?limit=100"  # newest first, 100 at most (tools)
-        response = yield from self._asked(url, Op.FIND)
+        response = yield from self._get(url, Op.FIND)
         listing = self.structure(response, Listing)
         minute = timedelta(minutes=1)
         since, until = receipt.first_sent_at - minute, receipt.last_sent_at + minute
@@ -305,13 +302,13 @@ class EmpirioLabs(Adapter):
 
     def balance(self) -> Exchange[Money]:
         """Prepaid dollars (billing); where it stands in the reply is an inference (usage)."""
-        response = yield from self._asked(f"{self.base_url}/account/usage?limit=1", Op.BALANCE)
+        response = yield from self._get(f"{self.base_url}/account/usage?limit=1", Op.BALANCE)
         left = self.structure(response, Account).balance
         return Money(left.amount, left.currency)
 
     def models(self) -> Exchange[tuple[ModelInfo, ...]]:
         """The whole catalogue; as schema the parameters of each by their name (model)."""
-        response = yield from self._asked(f"{self.base_url}/models", Op.MODELS)
+        response = yield from self._get(f"{self.base_url}/models", Op.MODELS)
         return tuple(
             ModelInfo(
                 id=model.id,
@@ -323,7 +320,7 @@ class EmpirioLabs(Adapter):
             )
         )
 
-    def _asked(self, url: str, op: Op) -> Exchange[HttpResponse]:
+    def _get(self, url: str, op: Op) -> Exchange[HttpResponse]:
         response = yield json_request("GET", url, headers=self.bearer())
         if response.status >= 300:
             raise self.refusal(response, op=op)
@@ -335,19 +332,19 @@ def _boxes(boxes: list[list[list[int]]] | None) -> Any:
     return boxes[0] if boxes and len(boxes) == 1 and len(boxes[0]) == 1 else boxes
 
 
-def _text(value: Any) -> str | None:
+def _json_text(value: Any) -> str | None:
     """JSON inside of a string, as "color_palette" and "bbox_list" are (model)."""
     return None if value is None else json.dumps(value, separators=(",", ":"))
 
 
-def _part(progress: float | None) -> float | None:
+def _fraction(progress: float | None) -> float | None:
     return None if progress is None else min(max(progress, 0.0), 1.0)
 
 
-def _named(body: Any) -> Any:
-    """The job that an error reply names all the same."""
+def _job_id_in(body: Any) -> Any:
+    """The id of the job that an error reply names; None if it names none."""
     return body.get("job_id") if isinstance(body, dict) else None
 
 
-def _at(job: Job) -> str:
+def _job_url(job: Job) -> str:
     return f"{job.base_url}/jobs/{quote(job.id, safe='')}"

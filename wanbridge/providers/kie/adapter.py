@@ -25,15 +25,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from attrs import evolve, field, frozen, validators
+from attrs import evolve, field, frozen
 
 from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.credits import POSITIVE, credit_rate
 from wanbridge.adapters.offers import Offer, PollInterval
-from wanbridge.adapters.replies import ErrorDetail
+from wanbridge.adapters.replies import ErrorDetail, is_task_id
 from wanbridge.adapters.steps import (
     CallbackEvent,
     Delivery,
@@ -73,8 +74,8 @@ from wanbridge.providers.kie.replies import (
     Link,
     Record,
     code_of,
-    peeked,
     read_record,
+    record_or_none,
 )
 from wanbridge.providers.kie.uploads import upload_inline
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
@@ -84,16 +85,10 @@ _FAIL_CODES = {"400": ContentRefused, "422": RequestRejected}
 # Of links: "typically 24 hours" (detail), and 14 days elsewhere (guide).
 _LIFE = timedelta(hours=24)
 _RENEWED_LIFE = timedelta(minutes=20)  # link
-_WIDE = Context(prec=60)  # the caller's own may round
 
 
-def _own_url(url: str | None) -> str | None:
+def _checked_upload_url(url: str | None) -> str | None:
     return None if url is None else checked_url(url, "upload_url")
-
-
-def _exact(value: str | Decimal | None) -> Decimal | None:
-    """An amount; floats are refused."""
-    return None if value is None else Money(value, "USD").amount
 
 
 @frozen(kw_only=True)
@@ -108,10 +103,8 @@ class Options:
     """
 
     webhook_key: str | None = field(default=None, repr=False)
-    upload_url: str | None = field(default=None, converter=_own_url)
-    usd_per_credit: Decimal | None = field(
-        default=None, converter=_exact, validator=validators.optional(validators.gt(Decimal(0)))
-    )
+    upload_url: str | None = field(default=None, converter=_checked_upload_url)
+    usd_per_credit: Decimal | None = field(default=None, converter=credit_rate, validator=POSITIVE)
 
 
 @frozen(kw_only=True)
@@ -205,7 +198,7 @@ class Kie(Adapter):
     def read_submission(self, response: HttpResponse, request: ImageRequest, *, key: str) -> Step:
         """A task exists with an id, whatever it will come to (model)."""
         task = self.structure(response, Accepted).data.task
-        if not (task and task.isascii() and task.isprintable()):
+        if not is_task_id(task):
             raise self.malformed(response, "$.data.taskId: not an id", raw=response.json())
         job = self.job(response, request, task, key=key)
         return Pending(evolve(job, collect_by=job.submitted_at + _LIFE))
@@ -233,11 +226,11 @@ class Kie(Adapter):
             body = response.json()
         except ValueError:
             body = None
-        record = peeked(body) if op is Op.POLL else None
+        record = record_or_none(body) if op is Op.POLL else None
         if record and record.links:
             return None  # a picture is worth more than a code
         if record and record.state in (*SUCCESS, *FAIL):
-            return self._ended(response, record, job)
+            return self._generation_error(response, record, job)
         detail, code = self.error_detail(body), code_of(body, response.status)
         if detail is None and code >= 300:  # not KIE's own words
             return self.refusal(response, op=op, job=job)
@@ -274,7 +267,7 @@ class Kie(Adapter):
         """Credits, with fractions; in dollars where their price is configured (credit)."""
         url = f"{self.base_url}/chat/credit"
         response = yield json_request("GET", url, headers=self._headers())
-        return self._money(self._read(response, Op.BALANCE, Credit).data)
+        return self.credits(self.read(response, Op.BALANCE, Credit).data)
 
     def refresh(self, job: Job) -> Exchange[tuple[Image, ...]]:
         """Links that hold for 20 minutes (link)."""
@@ -289,7 +282,7 @@ class Kie(Adapter):
             response = yield json_request(
                 "POST", url, headers=self.bearer(), body={"url": image.url}
             )
-            link, at = self._read(response, Op.REFRESH, Link).data, response.received_at
+            link, at = self.read(response, Op.REFRESH, Link).data, response.received_at
             images.append(evolve(image, url=link, expires_at=at and at + _RENEWED_LIFE))
         return tuple(images)
 
@@ -303,11 +296,6 @@ class Kie(Adapter):
     def _headers(self) -> dict[str, str]:
         return {**self.bearer(), "Content-Type": "application/json"}
 
-    def _read(self, response: HttpResponse, op: Op, shape: type[Any]) -> Any:
-        if (error := self.failure(response, op=op)) is not None:
-            raise error
-        return self.structure(response, shape)
-
     def _record(self, response: HttpResponse, spoiled: list[Problem]) -> Record:
         body = self.parse(response)
         try:
@@ -315,7 +303,9 @@ class Kie(Adapter):
         except ShapeError as exc:
             raise self.malformed(response, str(exc), raw=body) from None
 
-    def _ended(self, response: HttpResponse, record: Record, job: Job | None) -> ProviderError:
+    def _generation_error(
+        self, response: HttpResponse, record: Record, job: Job | None
+    ) -> ProviderError:
         """Without a picture; what the credits say is what it cost."""
         code = None if record.fail_code in (None, "") else str(record.fail_code)
         charge, message = record.charge, record.fail_message or "no explanation"
@@ -339,16 +329,10 @@ class Kie(Adapter):
         expires, seed = ended and ended + _LIFE, _seed(job.request, job.key)
         return Delivery(
             images=tuple(Image(url=url, seed=seed, expires_at=expires) for url in record.links),
-            cost=self._money(record.credits) if record.credits else None,
+            cost=self.credits(record.credits) if record.credits else None,
             notes=self.spoiled_notes(spoiled),
             raw=response.json(),
         )
-
-    def _money(self, credits: Decimal) -> Money:
-        rate = self.options.usd_per_credit
-        if rate is None:
-            return Money(credits, "KIE-CREDITS")
-        return Money(_WIDE.multiply(credits, rate), "USD")
 
 
 def _seed(request: ImageRequest, key: str) -> int:

@@ -22,7 +22,7 @@ _TOLERANCE = timedelta(seconds=300)
 def read_event(
     request: HttpRequest, keys: Sequence[str], *, account: str, now: datetime
 ) -> CallbackEvent:
-    """The event that a callback tells, verified if there are *keys*.
+    """The event in a callback, verified if there are *keys*.
 
     Raises:
         CallbackRefused: it is unreadable, or with *keys* forged or stale.
@@ -57,7 +57,7 @@ def _check_signature(
     if not (sent and signature):
         raise CallbackRefused(f"{account}: a callback without a signature", 401)
     message, given = (text.encode(errors="replace") for text in (f"{task}.{sent}", signature))
-    # Every key is tried, so that time tells nothing of which one fits.
+    # Every key is tried, so that the time taken does not depend on which one fits.
     fits = [
         hmac.compare_digest(b64encode(hmac.digest(key.encode(), message, "sha256")), given)
         for key in keys

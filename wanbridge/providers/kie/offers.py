@@ -5,7 +5,8 @@ The words in brackets are the pages listed in `adapter`.
 
 from __future__ import annotations
 
-from wanbridge.adapters.offers import Limits, Offer, PictureLimits, RateLimits
+from wanbridge.adapters.offers import Limits, Offer, RateLimits
+from wanbridge.adapters.wan_limits import PICTURES
 from wanbridge.errors import Charge
 from wanbridge.model.size_rules import SizeLimits
 
@@ -14,14 +15,6 @@ _SOURCE = "https://docs.kie.ai/market/wan/2-7-image, read 2026-11-20"
 # too, but its maker ends it at 2K.
 _UP_TO_2K = SizeLimits(tiers=("1K", "2K"), source=_SOURCE)
 _UP_TO_4K = SizeLimits(tiers=("1K", "2K", "4K"), source=_SOURCE)
-# KIE states no rule for input pictures; these are the maker's.
-_PICTURES = PictureLimits(
-    min_side=240,
-    max_side=8000,
-    max_ratio=8,
-    source="https://help.aliyun.com/zh/model-studio/"
-    "wan-image-generation-and-editing-api-reference, read 2026-11-20",
-)
 # "aspect_ratio" (model, where the last one has blanks around it).
 RATIOS = ("1:1", "16:9", "4:3", "21:9", "3:4", "9:16", "8:1", "1:8")
 _FIELDS = frozenset(
@@ -41,7 +34,7 @@ def _offer(model: str, alias: str, text: SizeLimits) -> Offer:
         prompt_required=True,
         image_schemes=frozenset({"https", "http", "data"}),
         data_bytes=20_000_000,  # the maker's as well
-        pictures=_PICTURES,
+        pictures=PICTURES,  # likewise: KIE states no rule of its own
         missing_grace=60.0,  # as long as clients allow for "recordInfo is null"
         # 20 creates in 10 s and roughly 100 running tasks for an account (guide).
         rates=RateLimits(creates=2.0, running=100),

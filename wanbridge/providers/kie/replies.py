@@ -93,7 +93,7 @@ def code_of(body: Any, status: int) -> int:
     return code if type(code) is int and code != 200 else status
 
 
-def _unpacked(body: Any) -> Any:
+def _with_result_object(body: Any) -> Any:
     """*body* with ``resultJson`` as the object that its text holds.
 
     Only a success has one; what stands there in another state is not looked at too closely.
@@ -112,10 +112,10 @@ def _unpacked(body: Any) -> Any:
 
 def read_record(body: Any, spoiled: list[Problem] | None = None) -> Record:
     """The task's record; raises ShapeError where there is none that can be read."""
-    return structure(_unpacked(body), _Status, spoiled=spoiled).data
+    return structure(_with_result_object(body), _Status, spoiled=spoiled).data
 
 
-def peeked(body: Any) -> Record | None:
+def record_or_none(body: Any) -> Record | None:
     """The task's record, None where there is none that can be read."""
     try:
         return read_record(body)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from wanbridge.adapters.base import Adapter
+from wanbridge.adapters.multipart import FormFile, form
 from wanbridge.adapters.steps import Exchange, Op
-from wanbridge.model.pictures import Facts, from_data_uri, inspect
+from wanbridge.adapters.uploads import decoded, inline_pictures, upload_pictures
+from wanbridge.model.pictures import Facts, inspect
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.structuring import named
 from wanbridge.wire import HttpRequest
@@ -31,54 +33,31 @@ class _Uploaded:
 
 def upload_inline(adapter: Adapter, request: ImageRequest) -> Exchange[ImageRequest]:
     """*request* with a link for each picture that came inline; each is uploaded once."""
-    links: dict[str | None, str] = {}
-    for image in request.images:
-        if image.url and image.scheme == "data" and image.url not in links:
-            links[image.url] = yield from _upload(adapter, image.url)
-    if not links:
-        return request
-    images = (evolve(image, url=links.get(image.url, image.url)) for image in request.images)
-    return evolve(request, images=tuple(images))
+    return upload_pictures(request, inline_pictures(request), lambda _, uri: _upload(adapter, uri))
 
 
 def _upload(adapter: Adapter, uri: str) -> Exchange[str]:
     """The link of a picture. Its name is its content's, since an equal name overwrites."""
-    try:
-        data, mime = from_data_uri(uri)
-    except ValueError as exc:
-        raise adapter.unsupported("images", str(exc)) from None
+    data, mime = decoded(adapter, uri)
     own = adapter.base_url == adapter.default_url
-    # A gateway of one's own gets the upload as well; the key goes to no host but the two.
+    # A gateway in ``base_url`` gets the upload too: the key goes to no other host.
     host = adapter.options.upload_url or (
         _UPLOAD_URL if own else adapter.base_url.removesuffix("/api/v1")
     )
     digest = hashlib.sha256(data).hexdigest()
     name = digest + (inspect(data) or Facts(mime, None, None)).extension
+    content_type, body = form(
+        [("uploadPath", "images/wanbridge"), ("fileName", name)],
+        FormFile(name="file", filename=name, mime=mime, data=data),
+        boundary=digest,
+    )
     response = yield HttpRequest(
         method="POST",
         url=f"{host}/api/file-stream-upload",
-        headers={
-            **adapter.bearer(),
-            "Content-Type": f"multipart/form-data; boundary={digest}",
-        },
-        body=b"".join(
-            (
-                _part(digest, 'name="uploadPath"', b"images/wanbridge"),
-                _part(digest, 'name="fileName"', name.encode()),
-                _part(digest, f'name="file"; filename="{name}"\r\nContent-Type: {mime}', data),
-                f"--{digest}--\r\n".encode(),
-            )
-        ),
+        headers={**adapter.bearer(), "Content-Type": content_type},
+        body=body,
     )
-    if (error := adapter.failure(response, op=Op.PREPARE)) is not None:
-        raise error
-    link = adapter.structure(response, _Uploaded).data.link
+    link = adapter.read(response, Op.PREPARE, _Uploaded).data.link
     if not link.startswith(("https://", "http://")):
         raise adapter.malformed(response, f"$.data.downloadUrl: {link[:40]!r} is not a link")
     return link
-
-
-def _part(boundary: str, disposition: str, content: bytes) -> bytes:
-    """One part of a form."""
-    head = f"--{boundary}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n"
-    return head.encode() + content + b"\r\n"

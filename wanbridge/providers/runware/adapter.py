@@ -5,7 +5,7 @@ Everything is a ``POST`` of an array of task objects to one URL. ``imageInferenc
 UUID then gives the whole present state each time: per picture one element of ``data`` or one
 entry of ``errors``, at HTTP 200 too. The UUID is also what makes a second send harmless:
 it is answered with ``conflictTaskUUID``. The same answer to a *first* send means that the
-task is somebody else's, so it is never polled.
+task belongs to another account or call, so it is never polled.
 
 A failed picture has two documented shapes and several tolerated ones, completion is counted, and
 what a poll was refused for is not what its pictures failed of.
@@ -60,7 +60,7 @@ from wanbridge.model.result import Failure
 from wanbridge.providers.runware.callbacks import read_events
 from wanbridge.providers.runware.codes import CONFLICT, UNKNOWN_TASK, class_of_code
 from wanbridge.providers.runware.offers import OFFERS
-from wanbridge.providers.runware.replies import State, is_answer, read_state
+from wanbridge.providers.runware.replies import State, is_about_task, read_state
 from wanbridge.wire import HttpRequest, HttpResponse, compact, json_request
 
 _FORMATS = {None: "PNG", "png": "PNG", "jpeg": "JPG", "webp": "WEBP"}
@@ -175,7 +175,7 @@ class Runware(Adapter):
         if job and state.failures and state.complete(job.request.n, job.state):
             return self._ended(response, state, job)
         unknown = any(UNKNOWN_TASK.match(fault.code or "") for fault in state.faults)
-        if state.known or (unknown and is_answer(response)):
+        if state.known or (unknown and is_about_task(response)):
             return None
         first = state.faults[0]
         cls = self.classify(response.status, first.code)
@@ -221,7 +221,7 @@ class Runware(Adapter):
         if conflict and op is Op.RESEND:
             return None
         if state.running and not conflict and response.status < 300:
-            return None  # acknowledged and complained of: polling tells how it ends
+            return None  # acknowledged, with an error: a poll says how it ends
         fault = conflict or state.faults[0]
         cls = self.classify(response.status, fault.code)
         # By the client's source errors in a 200 come before there is a task; no page says so,

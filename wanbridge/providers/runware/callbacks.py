@@ -19,8 +19,8 @@ _UNDER_WAY = frozenset({"processing", "pending", "queued", "scheduled", "waiting
 
 
 @frozen
-class _Called:
-    """One item of a callback: a result object, a fault, or word that it goes on."""
+class _CallbackItem:
+    """One item of a callback: a result object, a fault, or a notice of progress."""
 
     task: str = named("taskUUID")
     picture: str | None = lenient(key="imageUUID")
@@ -33,12 +33,12 @@ class _Called:
     data_uri: str | None = lenient(key="imageDataURI")
 
     @property
-    def goes_on(self) -> bool:
-        """Whether nothing has ended: such a status, or a bare acknowledgement."""
+    def in_progress(self) -> bool:
+        """Whether the picture is still in progress: by its status, or as a bare acknowledgement."""
         if self.status is not None:
             return self.status in _UNDER_WAY
-        told = (self.url, self.base64, self.data_uri, self.code, self.message, self.error)
-        return not any(told)
+        outcome = (self.url, self.base64, self.data_uri, self.code, self.message, self.error)
+        return not any(outcome)
 
 
 def read_events(request: HttpRequest) -> list[CallbackEvent]:
@@ -48,28 +48,28 @@ def read_events(request: HttpRequest) -> list[CallbackEvent]:
         CallbackRefused: it is unreadable, or an item names no task.
     """
     try:
-        items = _calls(request.json())
-        called = structure(items, list[_Called])
+        raw = _items(request.json())
+        items = structure(raw, list[_CallbackItem])
     except ShapeError as exc:
         raise CallbackRefused(f"runware: {exc}") from None
     except ValueError:
         raise CallbackRefused("runware: a callback is JSON") from None
-    if not called:
+    if not items:
         raise CallbackRefused("runware: a callback about nothing")
-    if not all(call.task for call in called):
+    if not all(item.task for item in items):
         raise CallbackRefused("runware: a callback that names no task")
     return [
         CallbackEvent(
-            task_id=call.task,
-            item=call.picture,
-            ended=False if call.goes_on else None,
-            raw=item,
+            task_id=item.task,
+            item=item.picture,
+            ended=False if item.in_progress else None,
+            raw=each,
         )
-        for call, item in zip(called, items, strict=True)
+        for item, each in zip(items, raw, strict=True)
     ]
 
 
-def _calls(body: Any) -> list[Any]:
+def _items(body: Any) -> list[Any]:
     """The items of a callback: guides show one flat object, the legacy client's README arrays."""
     if not isinstance(body, dict) or not {"data", "errors"} & set(body):
         return [body]

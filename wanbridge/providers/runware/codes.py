@@ -1,4 +1,4 @@
-"""What Runware's error codes mean, by pattern, and which are about a poll rather than a picture.
+"""What Runware's error codes mean, by pattern.
 
 Sources as in `adapter`.
 """
@@ -39,9 +39,6 @@ _CODES: tuple[tuple[str, type[ProviderError]], ...] = (
 )
 CONFLICT = "conflictTaskUUID"
 UNKNOWN_TASK = re.compile("task.*(notfound|expired)$", re.IGNORECASE)
-
-# What a poll itself can be refused for, rather than the picture it asks about.
-NO_ANSWER = (AuthenticationFailed, CreditExhausted, RateLimited, ProviderUnavailable)
 
 
 def class_of_code(code: str) -> type[ProviderError] | None:

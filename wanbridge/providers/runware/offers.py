@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from wanbridge.adapters.offers import Limits, Offer, PictureLimits
+from wanbridge.adapters.offers import Limits, Offer
+from wanbridge.adapters.wan_limits import MAKER, PICTURES
 from wanbridge.errors import Charge
 from wanbridge.model.size_rules import SizeLimits
 
@@ -30,13 +31,10 @@ _PRO_2048 = evolve(_TO_2048, source=f"{_PAGE}-pro, recorded by third parties, re
 _PRO_4096 = evolve(_PRO_2048, tiers=("1K", "2K", "4K"), max_side=4096)
 # The formats of inline pictures stand in an older reference. The rest is upstream's, as the maker's
 # page has it (read 2026-11-20): a generation that fails on it may cost money here.
-_PICTURES = PictureLimits(
+_PICTURES = evolve(
+    PICTURES,
     formats=frozenset({"image/png", "image/jpeg", "image/webp"}),
-    min_side=240,
-    max_side=8000,
-    max_ratio=8,
-    source="https://runware.ai/docs and https://help.aliyun.com/zh/model-studio/"
-    "wan-image-generation-and-editing-api-reference, read 2026-11-20",
+    source=f"https://runware.ai/docs and {MAKER}",
 )
 _LIMITS = Limits(
     text=_TO_2048,

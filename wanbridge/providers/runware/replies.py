@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from attrs import evolve, frozen
 
-from wanbridge.adapters.replies import ErrorDetail, ReplyReader
+from wanbridge.adapters.replies import ABOUT_THE_CALL, ErrorDetail, ReplyReader
 from wanbridge.errors import Problem
 from wanbridge.model.result import Image
 from wanbridge.model.structuring import ShapeError, lenient, named, structure
-from wanbridge.providers.runware.codes import NO_ANSWER, UNKNOWN_TASK, class_of_code
+from wanbridge.providers.runware.codes import UNKNOWN_TASK, class_of_code
 from wanbridge.wire import HttpResponse
 
 
@@ -120,8 +120,8 @@ class State:
 
     @property
     def progress(self) -> float | None:
-        told = [element.progress for element in self.running if element.progress is not None]
-        return min(max(min(told) / 100, 0.0), 1.0) if told else None
+        parts = [element.progress for element in self.running if element.progress is not None]
+        return min(max(min(parts) / 100, 0.0), 1.0) if parts else None
 
 
 def read_state(
@@ -148,12 +148,12 @@ def read_state(
         elif element.phase != "processing":
             fault = element.error or _Fault(message="ended without a picture")
             faults.append(evolve(fault, status="error", cost=element.cost))
-    # Either place may tell of a failure; one that is told in both is still one.
-    told = {(fault.code, fault.message) for fault in faults}
+    # A failure may stand in either place; one that stands in both is counted once.
+    known = {(fault.code, fault.message) for fault in faults}
     faults += [
         fault
         for fault in envelope.errors
-        if (task is None or fault.task in (None, task)) and (fault.code, fault.message) not in told
+        if (task is None or fault.task in (None, task)) and (fault.code, fault.message) not in known
     ]
     return State(
         body=body,
@@ -161,22 +161,22 @@ def read_state(
         running=[element for element in mine if element.phase == "processing"],
         pictures=list(pictures.values()),
         faults=faults,
-        failures=[fault for fault in faults if _of_picture(fault, response)],
+        failures=[fault for fault in faults if _ends_picture(fault, response)],
     )
 
 
-def _of_picture(fault: _Fault, response: HttpResponse) -> bool:
+def _ends_picture(fault: _Fault, response: HttpResponse) -> bool:
     """Whether an error ends a picture, rather than being about the call."""
     code = fault.code or ""
-    if UNKNOWN_TASK.match(code) or not is_answer(response):
+    if UNKNOWN_TASK.match(code) or not is_about_task(response):
         return False
     if fault.status == "error":  # as the polling page has it
         return True
-    upstream = code.startswith("provider") or class_of_code(code) not in NO_ANSWER
+    upstream = code.startswith("provider") or class_of_code(code) not in ABOUT_THE_CALL
     return response.status < 300 and bool(code) and upstream
 
 
-def is_answer(response: HttpResponse) -> bool:
+def is_about_task(response: HttpResponse) -> bool:
     """Whether a poll was answered; 401, 402, 429 and 5xx say nothing of the task."""
     return response.status < 300 or response.status in (400, 404)
 

@@ -1,4 +1,4 @@
-"""Whatever ends a command: one line about it, at most one more about what to do next.
+"""Reports the exception that ends a command: one line, and at most one more on what to do next.
 
 What was accepted, may have been accepted, or is delivered and not saved is written to a file
 first, so that nothing that costs money is lost with the process.
@@ -20,9 +20,9 @@ from wanbridge.adapters.fitting import DROPPABLE
 from wanbridge.cli.codes import Exit, code_of
 from wanbridge.cli.deliver import NotSaved
 from wanbridge.cli.files import Stored
-from wanbridge.cli.screen import tell, unheard
+from wanbridge.cli.screen import ignoring_closed_output, print_stderr
 from wanbridge.cli.session import Session
-from wanbridge.cli.trace import keep_others, show_trace, tell_others
+from wanbridge.cli.trace import keep_open_attempts, print_open_attempts, show_trace
 from wanbridge.cli.usage import UsageError
 from wanbridge.errors import (
     AllProvidersFailed,
@@ -48,27 +48,27 @@ _NEXT = {Job: "fetch", Receipt: "reconcile", ImageResult: "fetch"}
 
 @frozen
 class _Kept:
-    """Something paid for, or perhaps so, and the file it is in; None if nowhere."""
+    """A job, receipt or result that may be charged, and its file; None if it is in none."""
 
     value: Stored
     file: Path | None
 
 
 def report(exc: BaseException, session: Session) -> Exit:
-    """Leave behind what must not be lost, tell, and give the exit code."""
+    """Write what must not be lost to files, print the message, and return the exit code."""
     attempts = _attempts(exc)
-    kept = _keep(exc, session)
-    others = keep_others(session, attempts, kept=kept and kept.value)
-    session.handles.settle(*([kept.value] if kept else []))
+    kept = _keep_unsaved(exc, session)
+    open_attempts = keep_open_attempts(session, attempts, kept=kept and kept.value)
+    session.handles.remove_except(*([kept.value] if kept else []))
     message, code = _message(exc, kept, session)
-    # Here nothing is left to be told that the words themselves cannot be.
-    with suppress(OSError), unheard():
-        tell(session, f"wanbridge: {message}")
+    # A failure of the output itself cannot be reported.
+    with suppress(OSError), ignoring_closed_output():
+        print_stderr(session, f"wanbridge: {message}")
         if session.trace or len(attempts) > 1:
             show_trace(session, attempts)
-        tell_others(session, others)
-        if advice := _continue(kept, exc, session) or _advice(exc, session):
-            tell(session, advice, lead="  ")
+        print_open_attempts(session, open_attempts)
+        if advice := _resume_hint(kept, exc, session) or _advice(exc, session):
+            print_stderr(session, advice, lead="  ")
         if kept is not None and kept.file is None:
             print(kept.value.to_json(), file=sys.stderr)
         if os.environ.get("WANBRIDGE_DEBUG") == "1":
@@ -79,12 +79,12 @@ def report(exc: BaseException, session: Session) -> Exit:
 # -- what must not be lost ---------------------------------------------------------------
 
 
-def _keep(exc: BaseException, session: Session) -> _Kept | None:
-    value = _loose(exc, session)
+def _keep_unsaved(exc: BaseException, session: Session) -> _Kept | None:
+    value = _unsaved(exc, session)
     return None if value is None else _Kept(value, session.handles.keep(value))
 
 
-def _loose(exc: BaseException, session: Session) -> Stored | None:
+def _unsaved(exc: BaseException, session: Session) -> Stored | None:
     """A result that is not all saved, an accepted job, or the receipt of an open submit."""
     if session.result is not None:
         return session.result
@@ -94,19 +94,19 @@ def _loose(exc: BaseException, session: Session) -> Stored | None:
         return exc.job
     if isinstance(exc, WanbridgeError | UsageError | NotSaved | CycloptsError):
         return None
-    # An interruption carries what the flow knows; what falls between, the events have told.
+    # An interruption carries what the flow knows; the events cover what falls between.
     for name in ("result", "job", "receipt"):
         if (value := getattr(exc, name, None)) is not None:
             known: Stored = value
             return known
-    # What strikes while the command ends by another knows nothing itself.
+    # An exception raised while another ends the command carries nothing itself.
     if isinstance(exc.__context__, KeyboardInterrupt):
-        return _loose(exc.__context__, session)
-    return session.tracker.job or session.tracker.receipt
+        return _unsaved(exc.__context__, session)
+    return session.call_state.job or session.call_state.receipt
 
 
 def _attempts(exc: BaseException) -> tuple[Attempt, ...]:
-    """Those of *exc*, or of what had ended the command when it struck."""
+    """The attempts of *exc*, or of the exception that was being handled when it was raised."""
     end: BaseException | None = exc
     while end is not None:
         found: tuple[Attempt, ...] = getattr(end, "attempts", ())
@@ -122,7 +122,8 @@ def _attempts(exc: BaseException) -> tuple[Attempt, ...]:
 def _message(exc: BaseException, kept: _Kept | None, session: Session) -> tuple[str, Exit]:
     match exc:
         case CallFailed():
-            return f"{_failed(exc)}; {_CHARGED[exc.charge]}; {_elsewhere(exc)}", code_of(exc)
+            said = f"{_failure_text(exc)}; {_CHARGED[exc.charge]}; {_failover_hint(exc)}"
+            return said, code_of(exc)
         case AllProvidersFailed():
             # Of several, the trace that follows has each one's reason.
             reasons = f": {exc.exceptions[0]}" if len(exc.exceptions) == 1 else ""
@@ -135,32 +136,32 @@ def _message(exc: BaseException, kept: _Kept | None, session: Session) -> tuple[
             return str(exc), Exit.USAGE
         case OSError():
             where = f"{exc.filename}: " if exc.filename else ""
-            if session.tracker.state == "saved":
+            if session.call_state.status == "saved":
                 said = f"{where}{exc.strerror or exc}; the pictures are saved"
                 return said, Exit.UNAVAILABLE
-            return f"{where}{exc.strerror or exc}", _code_beside(kept)
+            return f"{where}{exc.strerror or exc}", _os_error_code(kept)
         case KeyboardInterrupt():
-            if session.tracker.state == "saved":
+            if session.call_state.status == "saved":
                 return "interrupted; the pictures are saved", Exit.INTERRUPTED
-            return _interrupted(kept)
+            return _interruption(kept)
     return f"internal error, please report it: {type(exc).__name__}: {exc}", Exit.INTERNAL
 
 
-def _code_beside(kept: _Kept | None) -> Exit:
-    """That of a failure of this machine, by what it has not lost."""
+def _os_error_code(kept: _Kept | None) -> Exit:
+    """The exit code of an `OSError`, by what was kept."""
     if kept is None:
         return Exit.USAGE
     return Exit.UNCERTAIN if isinstance(kept.value, Receipt) else Exit.UNAVAILABLE
 
 
-def _failed(exc: CallFailed) -> str:
+def _failure_text(exc: CallFailed) -> str:
     if isinstance(exc, DeadlineExceeded) and exc.job is not None:
         return f"{exc.provider}: job {exc.job.id} was still pending at the deadline"
     at_risk = exc.receipt.at_risk if isinstance(exc, SubmissionUncertain) and exc.receipt else None
     return f"{exc}; {at_risk} at risk" if at_risk else str(exc)
 
 
-def _elsewhere(exc: CallFailed) -> str:
+def _failover_hint(exc: CallFailed) -> str:
     if exc.elsewhere:
         return "another provider may help"
     if isinstance(exc, ProviderError):
@@ -168,7 +169,7 @@ def _elsewhere(exc: CallFailed) -> str:
     return "another provider would charge again"
 
 
-def _interrupted(kept: _Kept | None) -> tuple[str, Exit]:
+def _interruption(kept: _Kept | None) -> tuple[str, Exit]:
     match kept and kept.value:
         case ImageResult():
             return "interrupted while saving; the pictures are paid for", Exit.INTERRUPTED
@@ -180,8 +181,8 @@ def _interrupted(kept: _Kept | None) -> tuple[str, Exit]:
     return "interrupted; nothing was bought", Exit.INTERRUPTED
 
 
-def _continue(kept: _Kept | None, exc: BaseException, session: Session) -> str:
-    """How to go on with what was kept."""
+def _resume_hint(kept: _Kept | None, exc: BaseException, session: Session) -> str:
+    """The command that goes on with what was kept; empty if nothing was."""
     if kept is None:
         return ""
     kind = type(kept.value)
@@ -189,7 +190,7 @@ def _continue(kept: _Kept | None, exc: BaseException, session: Session) -> str:
         return f"it could not be written to any file; store this line for wanbridge {_NEXT[kind]}:"
     if session.sandbox:
         return f"the sandbox has ended with this command; what it knew is in {kept.file}"
-    # A job that has ended so will say the same again, but what it says is kept there.
+    # A job that has failed fails again, but the provider keeps its reason.
     how = "ask again with" if getattr(exc, "final", False) else "go on with"
     return f"{how}: {session.command(_NEXT[kind], kept.file)}"
 
