@@ -149,9 +149,7 @@ def check_submits(adapter: Adapter, samples: Samples) -> None:
             scene = _Scene(adapter, samples, samples.request, Op.SUBMIT, fault, times)
             outcome = scene.play()
             said = f"{fault.name} as the reply to a submit: {outcome!r}"
-            _assert_bought_once(scene, said)
-            _assert_nothing_is_lost(scene, outcome, said)
-            _assert_no_key(scene, outcome, said)
+            _assert_always(scene, outcome, said)
             if fault.accepted is None and isinstance(outcome, CallFailed):
                 assert outcome.charge is not Charge.NO, f"nobody knows that it was free: {said}"
             if fault in refusals and times > 1:
@@ -166,9 +164,7 @@ def check_polls(adapter: Adapter, samples: Samples) -> None:
             scene = _Scene(adapter, samples, samples.request, Op.POLL, fault, times)
             outcome = scene.play()
             said = f"{fault.name} as the reply to {times} polls: {outcome!r}"
-            _assert_bought_once(scene, said)
-            _assert_nothing_is_lost(scene, outcome, said)
-            _assert_no_key(scene, outcome, said)
+            _assert_always(scene, outcome, said)
             if fault.passes and times == 3:
                 assert isinstance(outcome, ImageResult), f"a bad moment ended it: {said}"
 
@@ -187,14 +183,19 @@ def check_ends(adapter: Adapter, samples: Samples) -> None:
             )
             outcome = scene.play()
             said = f"{name} as the reply to {times} polls: {outcome!r}"
-            _assert_bought_once(scene, said)
-            _assert_nothing_is_lost(scene, outcome, said)
-            _assert_no_key(scene, outcome, said)
+            _assert_always(scene, outcome, said)
             delivered = name != "failed" and times == 1
             assert isinstance(outcome, ImageResult) is delivered, said
             if name == "failed":
                 assert isinstance(outcome, ProviderError), said
                 assert outcome.final, f"the job has ended, so it is final: {said}"
+
+
+def _assert_always(scene: _Scene, outcome: ImageResult | CallFailed, said: str) -> None:
+    """What holds whatever goes wrong."""
+    _assert_bought_once(scene, said)
+    _assert_nothing_is_lost(scene, outcome, said)
+    _assert_no_key(scene, outcome, said)
 
 
 def _assert_bought_once(scene: _Scene, said: str) -> None:

@@ -21,14 +21,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from wanbridge.sandbox.dialects.shapes import (
-    canvas,
-    is_hex_colour,
-    is_public,
-    is_upright,
-    percent,
-    regions,
-)
+from wanbridge.sandbox.dialects import shapes
+from wanbridge.sandbox.dialects.orders import DrawnOrder
 from wanbridge.sandbox.picture import Picture
 
 PRO: Final = "wan/2-7-image-pro"
@@ -83,7 +77,7 @@ class House:
 
 
 @frozen(kw_only=True)
-class Order:
+class Order(DrawnOrder):
     """An ``input`` that was accepted.
 
     Attributes:
@@ -91,37 +85,18 @@ class Order:
         seed: None if the service is to choose.
     """
 
-    model: str
-    prompt: str
     images: tuple[str, ...]
     sequential: bool
-    width: int
-    height: int
     count: int
     seed: int | None
     format: str
-    palette: tuple[tuple[str, Decimal], ...]
     boxes: list[list[list[int]]]
 
     def pictures(self, provider: str, *, seed: int, most: int) -> list[Picture]:
         """Those that will be made: of a set, the model decides how many, here *most*."""
         count = min(self.count, most) if self.sequential else self.count
-        return [
-            Picture(
-                provider=provider,
-                model=self.model,
-                prompt=self.prompt,
-                width=self.width,
-                height=self.height,
-                seed=seed,
-                format=self.format,
-                index=index,
-                count=count,
-                palette=self.palette,
-                regions=regions(self.boxes),
-            )
-            for index in range(count)
-        ]
+        boxes = shapes.regions(self.boxes)
+        return self.series(provider, boxes, count=count, seed=seed, format=self.format)
 
 
 def schema(model: str, names: Names) -> Schema:
@@ -211,7 +186,7 @@ def order(given: Mapping[str, Any], model: str, names: Names, house: House) -> O
         seed=None if "seed" not in given else int(given["seed"]),
         format=given.get("output_format", "png"),
         palette=tuple(
-            (entry["hex"], percent(entry["ratio"]) or Decimal(0))
+            (entry["hex"], shapes.percent(entry["ratio"]) or Decimal(0))
             for entry in given.get("color_palette", ())
         ),
         boxes=given.get("bbox_list", []),
@@ -249,7 +224,7 @@ def _across(given: Mapping[str, Any], model: str, names: Names, house: House) ->
 def _fetchable(url: str, house: House) -> bool:
     if url.startswith("data:"):
         return house.data_uris
-    return is_public(url, ("https", "http")) or url.startswith(f"{house.own}/")
+    return shapes.is_public(url, ("https", "http")) or url.startswith(f"{house.own}/")
 
 
 def _about_size(given: Mapping[str, Any], *, large: bool) -> Iterator[str]:
@@ -273,9 +248,9 @@ def _about_palette(entries: Any, *, sequential: bool) -> Iterator[str]:
         return
     if sequential:
         yield "color_palette: cannot be given with enable_sequential"
-    if not all(is_hex_colour(entry["hex"]) for entry in entries):
+    if not all(shapes.is_hex_colour(entry["hex"]) for entry in entries):
         yield "color_palette: hex must be #RRGGBB"
-    shares = [percent(entry["ratio"]) for entry in entries]
+    shares = [shapes.percent(entry["ratio"]) for entry in entries]
     if None in shares or sum(share or 0 for share in shares) != 100:
         yield "color_palette: ratios must be percentages that add up to 100.00%"
 
@@ -285,7 +260,7 @@ def _about_boxes(per_image: Any, images: int) -> Iterator[str]:
         return
     if len(per_image) != images:
         yield f"bbox_list: must have one list for each of {images} images"
-    if not all(is_upright(box) for boxes in per_image for box in boxes):
+    if not all(shapes.is_upright(box) for boxes in per_image for box in boxes):
         yield "bbox_list: a box is [x1, y1, x2, y2] with x1 < x2 and y1 < y2"
 
 
@@ -303,4 +278,4 @@ def _size(given: Mapping[str, Any], last: tuple[int, int] | None) -> tuple[int, 
         return exact
     side = _TIERS[given.get("resolution", given.get("size", "2K"))]
     across, down = last or tuple(map(int, given.get("aspect_ratio", "1:1").split(":")))
-    return canvas(side**2, across, down)
+    return shapes.canvas(side**2, across, down)

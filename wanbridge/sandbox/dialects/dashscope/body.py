@@ -23,6 +23,7 @@ from attrs import frozen
 
 from wanbridge.sandbox.dialects.dashscope.errors import Refused, invalid
 from wanbridge.sandbox.dialects.dashscope.images import Seen, read_data_uri
+from wanbridge.sandbox.dialects.orders import DrawnOrder
 from wanbridge.sandbox.picture import Box, Region
 
 PRO: Final = "wan2.7-image-pro"
@@ -59,23 +60,17 @@ class Message:
 
 
 @frozen(kw_only=True)
-class Order:
+class Order(DrawnOrder):
     """A create that passed every check.
 
     Attributes:
         n: Images asked for; in a set the most there will be.
-        width: Pixels of the output.
         seed: None if the request has none.
     """
 
-    model: str
-    text: str
     sequential: bool
-    width: int
-    height: int
     n: int
     regions: tuple[Region, ...]
-    palette: tuple[tuple[str, Decimal], ...]
     seed: int | None
 
 
@@ -185,7 +180,7 @@ def read_order(
     _check_booleans(parameters)
     return Order(
         model=model,
-        text=message.text,
+        prompt=message.text,
         sequential=sequential,
         width=width,
         height=height,

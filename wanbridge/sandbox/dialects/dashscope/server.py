@@ -247,21 +247,7 @@ class DashScope(Dialect):
         most = int(self.settings["set_images"]) if order.sequential else order.n
         count = min(order.n, most)
         seed = self.account.random.getrandbits(31) if order.seed is None else order.seed
-        return tuple(
-            Picture(
-                provider=self.name,
-                model=order.model,
-                prompt=order.text,
-                width=order.width,
-                height=order.height,
-                seed=seed,
-                index=index,
-                count=count,
-                palette=order.palette,
-                regions=order.regions,
-            )
-            for index in range(count)
-        )
+        return tuple(order.series(self.name, order.regions, count=count, seed=seed))
 
     def _created(self, task: Task) -> Reply:
         output = {"task_status": "PENDING", "task_id": task.id}

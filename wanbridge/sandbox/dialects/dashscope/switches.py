@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from attrs import frozen
 
@@ -42,33 +42,28 @@ REGIONS: Final = {
 
 _YES_NO: Final = (True, False)
 
-
-def _switch(name: str, default: Any, values: tuple[Any, ...] | None, doc: str) -> Switch:
-    return Switch(name=name, default=default, values=values, doc=doc)
-
-
 SWITCHES: Final = (
-    _switch("region", "singapore", tuple(REGIONS), "whose prices; CNY in beijing, else USD"),
-    _switch("rates", True, _YES_NO, "hold callers to the documented rates"),
-    _switch("default_n", 4, (4, 1), "images outside sets if n is absent; pages disagree"),
-    _switch("set_images", 12, None, "most images the model makes of a set, whatever n allows"),
-    _switch("choices", "Nx1", ("Nx1", "1xN"), "choices x images in each, outside sets"),
-    _switch("text_item", False, _YES_NO, "a text item before the images of each choice"),
-    _switch("usage", True, _YES_NO, "whether replies have usage"),
-    _switch("times", True, _YES_NO, "whether tasks have times"),
-    _switch("failed_shape", "nested", ("nested", "top"), "where a FAILED task has its code"),
-    _switch("late_checks", False, _YES_NO, "async: wrong images and parameters fail the task"),
-    _switch("errors_in_200", False, _YES_NO, "refusals come with HTTP 200"),
-    _switch("unknown_model", 404, (404, 400), "ModelNotFound or InvalidParameter"),
-    _switch("unknown_task", 200, (200, 404), "state UNKNOWN or NotFound"),
-    _switch("visible_after", 0, None, "seconds during which a new task is UNKNOWN"),
-    _switch("queue_seconds", 0, None, "seconds that every async task is PENDING"),
-    _switch("sync_seconds", 300, None, "longest a sync call may take; 300 or 600"),
-    _switch("uploads", True, _YES_NO, "whether the region has temporary uploads"),
-    _switch("policy_seconds", 300, None, "life of an upload policy"),
-    _switch("upload_megabytes", 100, None, "largest file that an upload policy allows"),
-    _switch("throttling_code", "Throttling.RateQuota", tuple(THROTTLING), "how 429 is worded"),
-    _switch("billing_code", "Arrearage", tuple(BILLING), "how an account that cannot pay is told"),
-    _switch("content_code", "DataInspectionFailed", tuple(CONTENT), "how refused content is told"),
-    _switch("failure_code", "InternalError.Algo", tuple(SERVER), "how a failed task is told"),
+    Switch("region", "singapore", tuple(REGIONS), "whose prices; CNY in beijing, else USD"),
+    Switch("rates", True, _YES_NO, "hold callers to the documented rates"),
+    Switch("default_n", 4, (4, 1), "images outside sets if n is absent; pages disagree"),
+    Switch("set_images", 12, None, "most images the model makes of a set, whatever n allows"),
+    Switch("choices", "Nx1", ("Nx1", "1xN"), "choices x images in each, outside sets"),
+    Switch("text_item", False, _YES_NO, "a text item before the images of each choice"),
+    Switch("usage", True, _YES_NO, "whether replies have usage"),
+    Switch("times", True, _YES_NO, "whether tasks have times"),
+    Switch("failed_shape", "nested", ("nested", "top"), "where a FAILED task has its code"),
+    Switch("late_checks", False, _YES_NO, "async: wrong images and parameters fail the task"),
+    Switch("errors_in_200", False, _YES_NO, "refusals come with HTTP 200"),
+    Switch("unknown_model", 404, (404, 400), "ModelNotFound or InvalidParameter"),
+    Switch("unknown_task", 200, (200, 404), "state UNKNOWN or NotFound"),
+    Switch("visible_after", 0, None, "seconds during which a new task is UNKNOWN"),
+    Switch("queue_seconds", 0, None, "seconds that every async task is PENDING"),
+    Switch("sync_seconds", 300, None, "longest a sync call may take; 300 or 600"),
+    Switch("uploads", True, _YES_NO, "whether the region has temporary uploads"),
+    Switch("policy_seconds", 300, None, "life of an upload policy"),
+    Switch("upload_megabytes", 100, None, "largest file that an upload policy allows"),
+    Switch("throttling_code", "Throttling.RateQuota", tuple(THROTTLING), "how 429 is worded"),
+    Switch("billing_code", "Arrearage", tuple(BILLING), "how an account that cannot pay is told"),
+    Switch("content_code", "DataInspectionFailed", tuple(CONTENT), "how refused content is told"),
+    Switch("failure_code", "InternalError.Algo", tuple(SERVER), "how a failed task is told"),
 )

@@ -119,7 +119,7 @@ def _item(task: Task, file: File, account: Account) -> dict[str, str]:
 def usage(task: Task, order: Order) -> dict[str, Any]:
     """``usage`` of a success. Tokens are told, not billed (3.1); their number is made up."""
     delivered = len(task.files)
-    read, written = len(order.text), 2 * delivered
+    read, written = len(order.prompt), 2 * delivered
     return {
         "image_count": delivered,
         "size": f"{order.width}*{order.height}",

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from attrs import define, field, frozen
 
+from wanbridge.sandbox.dialects.orders import DrawnOrder
 from wanbridge.sandbox.dialects.shapes import (
     canvas,
     is_box,
@@ -118,7 +119,7 @@ class House:
 
 
 @frozen(kw_only=True)
-class Order:
+class Order(DrawnOrder):
     """A body that was accepted.
 
     Attributes:
@@ -129,13 +130,8 @@ class Order:
     """
 
     mode: Mode
-    variant: str
-    prompt: str
-    width: int
-    height: int
     count: int
     seed: int | None
-    palette: tuple[tuple[str, Decimal], ...]
     regions: tuple[Region, ...]
     sync: bool | None
     base64: bool
@@ -144,21 +140,7 @@ class Order:
     def pictures(self, provider: str, *, seed: int, most: int) -> list[Picture]:
         """Those that will be made: of a set, the model decides how many, here *most*."""
         count = min(self.count, most) if self.mode is Mode.SET else self.count
-        return [
-            Picture(
-                provider=provider,
-                model=self.variant,
-                prompt=self.prompt,
-                width=self.width,
-                height=self.height,
-                seed=seed,
-                index=index,
-                count=count,
-                palette=self.palette,
-                regions=self.regions,
-            )
-            for index in range(count)
-        ]
+        return self.series(provider, self.regions, count=count, seed=seed)
 
 
 def read(body: Any, house: House) -> Order:
@@ -176,7 +158,7 @@ def read(body: Any, house: House) -> Order:
     variant = body.get("model_variant", PRO)
     return Order(
         mode=mode,
-        variant=variant,
+        model=variant,
         prompt=body["prompt"],
         width=width,
         height=height,

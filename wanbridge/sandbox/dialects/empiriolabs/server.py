@@ -152,7 +152,7 @@ class EmpirioLabs(Dialect):
         sync = order.sync
         if sync is None:
             sync = self.settings["default_mode"] == "result"
-        if not self.account.can_pay(order.count * _PRICES[order.variant]):
+        if not self.account.can_pay(order.count * _PRICES[order.model]):
             raise self._poor()
         held = self._held_seconds() if sync else None
         task = self._accept(order, hidden=held is not None and self._in_time(held))
@@ -184,7 +184,7 @@ class EmpirioLabs(Dialect):
         pictures = order.pictures(self.name, seed=seed, most=most)
         task = account.accept(
             task_id=f"job_{account.hex(16)}",
-            model=order.variant,
+            model=order.model,
             pictures=pictures,
             latency=queued + account.latency,
             link_seconds=_LINK_SECONDS,

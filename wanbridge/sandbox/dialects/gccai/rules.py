@@ -18,17 +18,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from wanbridge.sandbox.dialects.shapes import (
-    canvas,
-    is_boxes,
-    is_hex_colour,
-    is_int,
-    is_public,
-    is_strings,
-    is_upright,
-    percent,
-    regions,
-)
+from wanbridge.sandbox.dialects import shapes
+from wanbridge.sandbox.dialects.orders import DrawnOrder
 from wanbridge.sandbox.dialects.uploads import image_sides, image_type
 from wanbridge.sandbox.picture import Picture
 
@@ -54,16 +45,16 @@ FIELDS: Final[Mapping[str, _Rule]] = {
         "a string of at most 5000 characters",
         lambda v: isinstance(v, str) and len(v) <= 5000,
     ),
-    "image_urls": ("at most 9 strings", lambda v: is_strings(v) and len(v) <= 9),
-    "n": ("a number", is_int),
+    "image_urls": ("at most 9 strings", lambda v: shapes.is_strings(v) and len(v) <= 9),
+    "n": ("a number", shapes.is_int),
     "size": ("a string", lambda v: isinstance(v, str)),
     "resolution": ("1K, 2K or 4K", lambda v: isinstance(v, str) and v in _GEARS),
     "negative_prompt": ("a string", lambda v: isinstance(v, str)),
     "watermark": _BOOLEAN,
-    "seed": ("an integer, 0 to 2147483647", lambda v: is_int(v) and 0 <= v < 2**31),
+    "seed": ("an integer, 0 to 2147483647", lambda v: shapes.is_int(v) and 0 <= v < 2**31),
     "thinking_mode": _BOOLEAN,
     "enable_sequential": _BOOLEAN,
-    "bbox_list": ("lists of at most 2 boxes of 4 integers", is_boxes),
+    "bbox_list": ("lists of at most 2 boxes of 4 integers", shapes.is_boxes),
     "color_palette": ("a list", lambda v: isinstance(v, list)),
 }
 
@@ -73,7 +64,7 @@ class Refused(Exception):
 
 
 @frozen(kw_only=True)
-class Order:
+class Order(DrawnOrder):
     """A submit that GCCAI accepts.
 
     Attributes:
@@ -82,34 +73,16 @@ class Order:
         doomed: Why the upstream model will fail it; None if it will not.
     """
 
-    model: str
-    prompt: str
     images: tuple[str, ...]
     n: int
-    width: int
-    height: int
     seed: int | None
-    palette: tuple[tuple[str, Decimal], ...]
     boxes: list[list[list[int]]]
     doomed: str | None
 
     def pictures(self, provider: str, seed: int) -> list[Picture]:
         """What each of the *n* pictures shows."""
-        return [
-            Picture(
-                provider=provider,
-                model=self.model,
-                prompt=self.prompt,
-                width=self.width,
-                height=self.height,
-                seed=(seed + index) % 2**31,
-                index=index,
-                count=self.n,
-                palette=self.palette,
-                regions=() if self.doomed else regions(self.boxes),
-            )
-            for index in range(self.n)
-        ]
+        boxes = () if self.doomed else shapes.regions(self.boxes)
+        return self.series(provider, boxes, count=self.n, seed=seed, own_seeds=True)
 
 
 def read(body: Any, *, inline: bool, own: str) -> Order:
@@ -126,12 +99,12 @@ def read(body: Any, *, inline: bool, own: str) -> Order:
     if not images and not body.get("prompt"):
         raise Refused("prompt is required without image_urls")
     # Only a picture that came with the request has a shape the sandbox can see.
-    shapes = [_shape(url, inline=inline, own=own) for url in images]
+    seen = [_shape(url, inline=inline, own=own) for url in images]
     boxes = body.get("bbox_list", [[]] * len(images))
     if len(boxes) != len(images):
         raise Refused("bbox_list must have one entry per image")
-    width, height = _size(body, images, shapes[-1] if shapes else None)
-    upright = all(is_upright(box) for per_image in boxes for box in per_image)
+    width, height = _size(body, images, seen[-1] if seen else None)
+    upright = all(shapes.is_upright(box) for per_image in boxes for box in per_image)
     return Order(
         model=body["model"],
         prompt=body.get("prompt", ""),
@@ -166,7 +139,7 @@ def _shape(url: str, *, inline: bool, own: str) -> tuple[int, int] | None:
     """Width and height of an input image, None if unseen. Raises Refused."""
     if inline and (found := _DATA_URI.match(url)):
         return _inline_shape(url[found.end() :])
-    if is_public(url, ("https", "http")) or url.startswith(f"{own}/"):
+    if shapes.is_public(url, ("https", "http")) or url.startswith(f"{own}/"):
         return None
     kinds = "http, https or data:image/...;base64," if inline else "http or https"
     raise Refused(f"image_urls must be public {kinds}")
@@ -208,7 +181,7 @@ def _size(
     across, down = last or (1, 1)
     if not images and size in _RATIOS:
         across, down = map(int, size.split(":"))
-    return canvas(_GEARS[gear] ** 2, across, down)
+    return shapes.canvas(_GEARS[gear] ** 2, across, down)
 
 
 def _pixels(width: int, height: int, *, large: bool) -> tuple[int, int]:
@@ -238,9 +211,9 @@ def _palette(body: Mapping[str, Any]) -> tuple[tuple[str, Decimal], ...]:
 
 
 def _colour(entry: Any) -> tuple[str, Decimal]:
-    if not isinstance(entry, dict) or not is_hex_colour(entry.get("hex")):
+    if not isinstance(entry, dict) or not shapes.is_hex_colour(entry.get("hex")):
         raise Refused("an entry of color_palette needs a hex of the form #RRGGBB")
-    share = percent(entry.get("ratio"))
+    share = shapes.percent(entry.get("ratio"))
     if share is None:
         raise Refused('an entry of color_palette needs a ratio of the form "23.51%"')
     return entry["hex"], share

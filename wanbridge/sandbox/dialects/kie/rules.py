@@ -18,19 +18,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from wanbridge.sandbox.dialects.shapes import (
-    canvas,
-    is_boxes,
-    is_hex_colour,
-    is_int,
-    is_public,
-    is_strings,
-    is_text,
-    is_upright,
-    is_url,
-    percent,
-    regions,
-)
+from wanbridge.sandbox.dialects import shapes
+from wanbridge.sandbox.dialects.orders import DrawnOrder
 from wanbridge.sandbox.picture import Picture
 
 PRO: Final = "wan/2-7-image-pro"
@@ -45,26 +34,26 @@ _DEFAULT_N: Final = (4, 12)
 _Rule = tuple[str, Callable[[Any], bool]]
 _TOP: Final[Mapping[str, _Rule]] = {
     "model": (f"one of {', '.join(MODELS)}", lambda v: v in MODELS),
-    "callBackUrl": ("a URL", is_url),
+    "callBackUrl": ("a URL", shapes.is_url),
     "input": ("an object", lambda v: isinstance(v, dict)),
 }
 _BOOLEAN: Final[_Rule] = ("a boolean", lambda v: isinstance(v, bool))
 _INPUT: Final[Mapping[str, _Rule]] = {
-    "prompt": ("a string of 1 to 5000 characters", lambda v: is_text(v, 5000)),
-    "input_urls": ("1 to 9 URLs", lambda v: is_strings(v) and 1 <= len(v) <= 9),
+    "prompt": ("a string of 1 to 5000 characters", lambda v: shapes.is_text(v, 5000)),
+    "input_urls": ("1 to 9 URLs", lambda v: shapes.is_strings(v) and 1 <= len(v) <= 9),
     # The published list has blanks around its last ratio (2.2).
     "aspect_ratio": (
         f"one of {', '.join(_RATIOS)}",
         lambda v: isinstance(v, str) and v.strip() in _RATIOS,
     ),
     "enable_sequential": _BOOLEAN,
-    "n": ("an integer", is_int),
+    "n": ("an integer", shapes.is_int),
     "resolution": ("1K, 2K or 4K", lambda v: isinstance(v, str) and v in _TIERS),
     "thinking_mode": _BOOLEAN,
     "color_palette": ("3 to 10 objects of hex and ratio", lambda v: _is_palette(v)),
-    "bbox_list": ("lists of at most 2 boxes of 4 integers", is_boxes),
+    "bbox_list": ("lists of at most 2 boxes of 4 integers", shapes.is_boxes),
     "watermark": _BOOLEAN,
-    "seed": ("an integer, 0 to 2147483647", lambda v: is_int(v) and 0 <= v < 2**31),
+    "seed": ("an integer, 0 to 2147483647", lambda v: shapes.is_int(v) and 0 <= v < 2**31),
     "nsfw_checker": _BOOLEAN,
 }
 
@@ -74,7 +63,7 @@ class Refused(Exception):
 
 
 @frozen(kw_only=True)
-class Order:
+class Order(DrawnOrder):
     """A create that KIE accepts.
 
     Attributes:
@@ -87,37 +76,19 @@ class Order:
     """
 
     text: str
-    model: str
     callback: str | None
-    prompt: str
     images: tuple[str, ...]
     n: int
     tier: str
-    width: int
-    height: int
     seed: int
-    palette: tuple[tuple[str, Decimal], ...]
     boxes: list[list[list[int]]]
     filtered: bool
     doomed: str | None
 
     def pictures(self, provider: str) -> list[Picture]:
         """What each of the *n* pictures shows."""
-        return [
-            Picture(
-                provider=provider,
-                model=self.model,
-                prompt=self.prompt,
-                width=self.width,
-                height=self.height,
-                seed=(self.seed + index) % 2**31,
-                index=index,
-                count=self.n,
-                palette=self.palette,
-                regions=regions(self.boxes),
-            )
-            for index in range(self.n)
-        ]
+        boxes = shapes.regions(self.boxes)
+        return self.series(provider, boxes, count=self.n, seed=self.seed, own_seeds=True)
 
 
 def read(body: Any, *, lenient: bool, own: str) -> Order:
@@ -139,7 +110,7 @@ def read(body: Any, *, lenient: bool, own: str) -> Order:
     _check_images(given, own)
     tier = given.get("resolution", "2K")
     across, down = map(int, given.get("aspect_ratio", "1:1").split(":"))
-    width, height = canvas(_TIERS[tier] ** 2, across, down)
+    width, height = shapes.canvas(_TIERS[tier] ** 2, across, down)
     doomed = _upstream(body["model"], given)
     return Order(
         text=json.dumps(body, ensure_ascii=False),
@@ -193,7 +164,7 @@ def _conflicts(given: Mapping[str, Any]) -> list[str]:
 def _check_images(given: Mapping[str, Any], own: str) -> None:
     urls = given.get("input_urls", [])
     for url in urls:
-        if not is_public(url, ("https", "http")) and not url.startswith(f"{own}/"):
+        if not shapes.is_public(url, ("https", "http")) and not url.startswith(f"{own}/"):
             raise Refused("input_urls must be public URLs")
     if len(given.get("bbox_list", urls)) != len(urls):
         raise Refused("bbox_list must have one entry per input image")
@@ -211,7 +182,7 @@ def _upstream(model: str, given: Mapping[str, Any]) -> str | None:
     """Why the model fails what KIE lets through; None if it does not."""
     if model == STANDARD and given.get("resolution") == "4K":
         return "the standard model makes no 4K images"
-    if not all(is_upright(box) for boxes in given.get("bbox_list", []) for box in boxes):
+    if not all(shapes.is_upright(box) for boxes in given.get("bbox_list", []) for box in boxes):
         return "a box of bbox_list is not in order"
     palette = _palette(given.get("color_palette", []))
     if palette and sum(share for _, share in palette) != 100:
@@ -226,8 +197,8 @@ def _is_palette(value: Any) -> bool:
         and all(
             isinstance(entry, dict)
             and entry.keys() == {"hex", "ratio"}
-            and is_hex_colour(entry["hex"])
-            and percent(entry["ratio"]) is not None
+            and shapes.is_hex_colour(entry["hex"])
+            and shapes.percent(entry["ratio"]) is not None
             # Two places, no more and no less (2.2).
             and entry["ratio"][-4:-3] == "."
             for entry in value
@@ -236,4 +207,4 @@ def _is_palette(value: Any) -> bool:
 
 
 def _palette(entries: list[dict[str, str]]) -> tuple[tuple[str, Decimal], ...]:
-    return tuple((entry["hex"], percent(entry["ratio"]) or Decimal(0)) for entry in entries)
+    return tuple((entry["hex"], shapes.percent(entry["ratio"]) or Decimal(0)) for entry in entries)

@@ -19,16 +19,8 @@ from typing import Any, Final
 from attrs import frozen
 
 from wanbridge.sandbox.dialect import Call
-from wanbridge.sandbox.dialects.shapes import (
-    is_box,
-    is_hex_colour,
-    is_int,
-    is_public,
-    is_strings,
-    is_upright,
-    percent,
-    regions,
-)
+from wanbridge.sandbox.dialects import shapes
+from wanbridge.sandbox.dialects.orders import DrawnOrder
 from wanbridge.sandbox.picture import Picture
 
 _MISSING = 20002
@@ -44,20 +36,20 @@ _PIXELS = re.compile(r"(\d{1,5})x(\d{1,5})")
 
 _FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
     "model": ("a string", lambda v: isinstance(v, str)),
-    "prompt": ("a string of 1 to 5000 characters", lambda v: _is_text(v, 5000)),
-    "image_urls": ("1 to 9 strings", lambda v: is_strings(v) and 1 <= len(v) <= 9),
-    "n": ("an integer", is_int),
-    "size": ("a string of 1 to 20 characters", lambda v: _is_text(v, 20)),
+    "prompt": ("a string of 1 to 5000 characters", lambda v: shapes.is_text(v, 5000)),
+    "image_urls": ("1 to 9 strings", lambda v: shapes.is_strings(v) and 1 <= len(v) <= 9),
+    "n": ("an integer", shapes.is_int),
+    "size": ("a string of 1 to 20 characters", lambda v: shapes.is_text(v, 20)),
     "resolution": (
         "1K, 2K or 4K",
         lambda v: isinstance(v, str) and v.upper() in _TIERS,
     ),
     "negative_prompt": ("a string", lambda v: isinstance(v, str)),
     "watermark": ("a boolean", lambda v: isinstance(v, bool)),
-    "seed": ("an integer, 0 to 2147483647", lambda v: is_int(v) and 0 <= v < 2**31),
+    "seed": ("an integer, 0 to 2147483647", lambda v: shapes.is_int(v) and 0 <= v < 2**31),
     "thinking_mode": ("a boolean", lambda v: isinstance(v, bool)),
     "enable_sequential": ("a boolean", lambda v: isinstance(v, bool)),
-    "bbox_list": ("lists of at most 2 boxes of 4 integers", lambda v: _is_boxes(v)),
+    "bbox_list": ("lists of at most 2 boxes of 4 integers", shapes.is_boxes),
     "color_palette": ("3 to 10 objects with hex and ratio", lambda v: _is_palette(v)),
 }
 
@@ -71,39 +63,22 @@ class Refused(Exception):
 
 
 @frozen(kw_only=True)
-class Order:
+class Order(DrawnOrder):
     """A request that reAPI accepts.
 
     Attributes:
         doomed: Why the upstream model will fail it; None if it will not.
     """
 
-    model: str
     n: int
     seed: int | None
     body: Mapping[str, Any]
-    width: int
-    height: int
     doomed: str | None
 
     def pictures(self, provider: str, seed: int) -> list[Picture]:
         """What each of the *n* pictures shows."""
-        palette = () if self.doomed else _palette(self.body)
-        return [
-            Picture(
-                provider=provider,
-                model=self.model,
-                prompt=self.body.get("prompt", ""),
-                width=self.width,
-                height=self.height,
-                seed=(seed + index) % 2**31,
-                index=index,
-                count=self.n,
-                palette=palette,
-                regions=regions(self.body.get("bbox_list", [])),
-            )
-            for index in range(self.n)
-        ]
+        boxes = shapes.regions(self.body.get("bbox_list", []))
+        return self.series(provider, boxes, count=self.n, seed=seed, own_seeds=True)
 
 
 def credits_due(model: str, n: int) -> Decimal:
@@ -130,24 +105,17 @@ def read(call: Call, *, extra: bool, http: bool, own: str) -> Order:
     n = _check_count(body)
     tier = _check_size(body)
     width, height = _pixels(body, tier)
+    doomed = _upstream(body, width, height)
     return Order(
         model=body["model"],
+        prompt=body.get("prompt", ""),
+        palette=() if doomed else _palette(body),
         n=n,
         seed=body.get("seed"),
         body=body,
         width=width,
         height=height,
-        doomed=_upstream(body, width, height),
-    )
-
-
-def _is_text(value: Any, limit: int) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= limit
-
-
-def _is_boxes(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(boxes, list) and len(boxes) <= 2 and all(map(is_box, boxes)) for boxes in value
+        doomed=doomed,
     )
 
 
@@ -158,7 +126,7 @@ def _is_palette(value: Any) -> bool:
         and all(
             isinstance(entry, dict)
             and entry.keys() == {"hex", "ratio"}
-            and is_strings(list(entry.values()))
+            and shapes.is_strings(list(entry.values()))
             for entry in value
         )
     )
@@ -182,7 +150,7 @@ def _check_fields(body: dict[str, Any], *, extra: bool) -> None:
 def _check_images(body: dict[str, Any], schemes: tuple[str, ...], own: str) -> None:
     urls = body.get("image_urls", [])
     for url in urls:
-        if not is_public(url, schemes) and not url.startswith(f"{own}/"):
+        if not shapes.is_public(url, schemes) and not url.startswith(f"{own}/"):
             raise Refused(_INVALID, f"image_urls must be public {' or '.join(schemes)} URLs")
     if "bbox_list" in body and len(body["bbox_list"]) != len(urls):
         raise Refused(_INVALID, "bbox_list must have one entry per image")
@@ -234,7 +202,7 @@ def _upstream(body: dict[str, Any], width: int, height: int) -> str | None:
         return f"{width}x{height} is outside the model's range of pixels"
     if not width <= 8 * height <= 64 * width:
         return f"{width}x{height} is outside 1:8 to 8:1"
-    if not all(is_upright(box) for boxes in body.get("bbox_list", []) for box in boxes):
+    if not all(shapes.is_upright(box) for boxes in body.get("bbox_list", []) for box in boxes):
         return "a box of bbox_list is not in order"
     # In group mode the palette is ignored.
     if "color_palette" in body and not body.get("enable_sequential"):
@@ -243,8 +211,8 @@ def _upstream(body: dict[str, Any], width: int, height: int) -> str | None:
 
 
 def _palette_fault(entries: list[dict[str, str]]) -> str | None:
-    shares = [percent(entry["ratio"]) for entry in entries]
-    if not all(is_hex_colour(entry["hex"]) for entry in entries):
+    shares = [shapes.percent(entry["ratio"]) for entry in entries]
+    if not all(shapes.is_hex_colour(entry["hex"]) for entry in entries):
         return "a colour of color_palette is not #RRGGBB"
     if sum(share or 0 for share in shares) != 100 or None in shares:
         return "the ratios of color_palette do not add up to 100.00%"
@@ -255,4 +223,4 @@ def _palette(body: Mapping[str, Any]) -> tuple[tuple[str, Decimal], ...]:
     if body.get("enable_sequential"):
         return ()
     entries = body.get("color_palette", [])
-    return tuple((entry["hex"], percent(entry["ratio"]) or Decimal(0)) for entry in entries)
+    return tuple((entry["hex"], shapes.percent(entry["ratio"]) or Decimal(0)) for entry in entries)

@@ -38,28 +38,28 @@ class Reapi(Dialect):
     opening_balance = "100000"
     switches: ClassVar = (
         Switch(
-            name="id_shape",
-            default="hex",
-            values=("hex", "base32"),
-            doc="task_ and 32 hexadecimal digits, or task_ and 26 base-32 characters; both seen",
+            "id_shape",
+            "hex",
+            ("hex", "base32"),
+            "task_ and 32 hexadecimal digits, or task_ and 26 base-32 characters; both seen",
         ),
         Switch(
-            name="omit_optional",
-            default=False,
-            values=(False, True),
-            doc="leave out request_id, created_at, and what is null; pages show both",
+            "omit_optional",
+            False,
+            (False, True),
+            "leave out request_id, created_at, and what is null; pages show both",
         ),
         Switch(
-            name="http_images",
-            default=False,
-            values=(False, True),
-            doc="let http:// images through: the page says HTTPS only, the playground not",
+            "http_images",
+            False,
+            (False, True),
+            "let http:// images through: the page says HTTPS only, the playground not",
         ),
         Switch(
-            name="unknown_fields",
-            default="refuse",
-            values=("refuse", "ignore"),
-            doc="what happens to fields the page does not have; not documented",
+            "unknown_fields",
+            "refuse",
+            ("refuse", "ignore"),
+            "what happens to fields the page does not have; not documented",
         ),
     )
 

@@ -23,8 +23,9 @@ from attrs import evolve
 
 from wanbridge.sandbox.account import Account, File, Outcome, Task
 from wanbridge.sandbox.callbacks import Notice, Retries
-from wanbridge.sandbox.dialect import Call, Dialect, Switch
+from wanbridge.sandbox.dialect import Call, Dialect
 from wanbridge.sandbox.dialects.runware import answers, rules
+from wanbridge.sandbox.dialects.runware.switches import SWITCHES
 from wanbridge.sandbox.dialects.shapes import percent, regions
 from wanbridge.sandbox.faults import Op
 from wanbridge.sandbox.picture import MIME, Picture
@@ -43,70 +44,7 @@ class Runware(Dialect):
     prefix = "/v1"
     currency = "USD"
     opening_balance = "100"
-    switches: ClassVar = (
-        Switch(
-            name="ack",
-            default="element",
-            values=("element", "empty"),
-            doc="an async submit is acknowledged by one element per task, or by data: []",
-        ),
-        Switch(
-            name="running_word",
-            default="processing",
-            values=("processing", "pending", "queued"),
-            doc="status while running; older editions and clients know the others",
-        ),
-        Switch(
-            name="progress",
-            default=False,
-            values=(False, True),
-            doc="running elements carry progress, 0 to 100",
-        ),
-        Switch(
-            name="missing_image",
-            default="error",
-            values=("error", "absent"),
-            doc="an image that does not come has an error entry, or is just not there",
-        ),
-        Switch(
-            name="failed_image",
-            default="errors",
-            values=("errors", "data"),
-            doc="on polling a failure stands in errors, or in data with a nested error",
-        ),
-        Switch(
-            name="unknown_task",
-            default="empty",
-            values=("empty", "error"),
-            doc="getResponse for an unknown UUID gives data: [], or taskNotFound; both reported",
-        ),
-        Switch(
-            name="sync_timeout",
-            default=120,
-            values=None,
-            doc="seconds after which a held connection gets 504 failedTaskTimeout; work goes on",
-        ),
-        Switch(
-            name="nsfw",
-            default=False,
-            values=(False, True),
-            doc="what the safety check finds, where a task asks for one",
-        ),
-        Switch(
-            name="webhook_form",
-            default="bare",
-            values=("bare", "wrapped"),
-            doc="a webhook has one item at the top level, or inside data or errors; both reported",
-        ),
-        Switch(
-            name="dry_run",
-            default=False,
-            values=(False, True),
-            doc="answer X-Runware-Dry-Run in a guessed shape; off: refuse the header, so that "
-            "nobody takes a paid run for a dry one",
-        ),
-    )
-
+    switches: ClassVar = SWITCHES
     # runware.ai/docs/platform/webhooks: any 2xx within 5 s, else 250 ms doubling to 8 s.
     retries = Retries(first=0.25, factor=2, cap=8, attempts=8, timeout=5)
 
