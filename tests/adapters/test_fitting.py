@@ -85,7 +85,7 @@ def test_an_inline_answer_is_adapted_where_replies_hold_links() -> None:
 
     class Links(Halide):
         @property
-        def offers(self) -> tuple[Offer, ...]:
+        def offers(self) -> tuple[Offer, ...]:  # type: ignore[override]
             offer = super().offers[0]
             return (evolve(offer, fields=offer.fields - {"inline"}),)
 
@@ -165,7 +165,7 @@ def test_an_inline_picture_may_be_too_large() -> None:
 
     class Small(Halide):
         @property
-        def offers(self) -> tuple[Offer, ...]:
+        def offers(self) -> tuple[Offer, ...]:  # type: ignore[override]
             offer = super().offers[0]
             limits: Limits = evolve(
                 offer.limits, image_schemes=frozenset({"data"}), data_bytes=1000

@@ -63,7 +63,7 @@ class Ringing(Halide):
     options: _Keys = field(factory=_Keys)
 
     @property
-    def offers(self) -> tuple[Offer, ...]:
+    def offers(self) -> tuple[Offer, ...]:  # type: ignore[override]
         return tuple(evolve(o, fields=FIELDS | {"callback_url"}) for o in super().offers)
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:

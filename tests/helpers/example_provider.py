@@ -82,7 +82,7 @@ class Halide(Adapter):
         return self.options.at_once
 
     @property
-    def offers(self) -> tuple[Offer, ...]:
+    def offers(self) -> tuple[Offer, ...]:  # type: ignore[override]
         limits = Limits(
             text=SQUARE,
             edit=SQUARE,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import Factory, field, frozen
 
@@ -91,10 +91,15 @@ class Adapter(RequestWriter, ReplyReader, ABC):
 
     # -- the dialect ------------------------------------------------------------------
 
-    @property
-    @abstractmethod
-    def offers(self) -> tuple[Offer, ...]:
-        """The models sold at this provider, computed from the options."""
+    if TYPE_CHECKING:
+        # A class attribute in nearly all adapters, which pyright does not take for a property.
+        offers: ClassVar[tuple[Offer, ...]]
+    else:
+
+        @property
+        @abstractmethod
+        def offers(self) -> tuple[Offer, ...]:
+            """The models sold at this provider; a property where they depend on the options."""
 
     @abstractmethod
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:

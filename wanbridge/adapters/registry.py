@@ -106,13 +106,13 @@ class Registry:
             raise ConfigurationError(f"providers.{account}: {exc}") from None
 
     @staticmethod
-    def _checked_options(cls: type[Adapter], options: Mapping[str, Any]) -> Mapping[str, Any]:
-        known = [f.name for f in attrs.fields(cls.Options)]
+    def _checked_options(adapter: type[Adapter], options: Mapping[str, Any]) -> Mapping[str, Any]:
+        known = [f.name for f in attrs.fields(adapter.Options)]
         for key in options:
             if key not in known:
                 near = nearest(key, known)
                 hint = f"; did you mean {near!r}?" if near else ""
-                raise ConfigurationError(f"{key!r} is no option of {cls.name}{hint}")
+                raise ConfigurationError(f"{key!r} is no option of {adapter.name}{hint}")
         return options
 
     def _installed(self) -> Mapping[str, EntryPoint]:

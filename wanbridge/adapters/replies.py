@@ -72,6 +72,8 @@ class ReplyReader:
     not_accepted: ClassVar[frozenset[int]] = frozenset()
     # Statuses which say so even without one: an edge in front of the service answered.
     edge: ClassVar[frozenset[int]] = frozenset({403})
+    # Whether `read_poll` reads a 404 to a poll as `Missing`, so that it is no failure.
+    polls_404: ClassVar[bool] = False
 
     def error_detail(self, body: Any) -> ErrorDetail | None:
         """Code and message of a parsed error body; None if it is none of the known shapes."""
@@ -149,22 +151,19 @@ class ReplyReader:
     ) -> ProviderError | None:
         """The error in a reply, checked before anything is read from it; None if there is none.
 
-        The default judges by HTTP status. Dialects that put failures into a 200 extend it.
+        The default judges by HTTP status. Dialects that put failures into a 200 override
+        `error_in_200`, and those that do not speak by status override this.
         ``.final`` on the error says that the job itself has ended.
         """
         if response.status < 300:
+            return self.error_in_200(response, op, job)
+        if self.polls_404 and op is Op.POLL and self.is_unknown_task(response):
             return None
         return self.refusal(response, op=op, job=job)
 
-    def failure_by_status(
-        self, response: HttpResponse, *, op: Op, job: Job | None = None
-    ) -> ProviderError | None:
-        """The error of a reply whose status is not below 300; None for a poll's unknown task.
-
-        For dialects that extend `failure`, where `read_poll` says `Missing` of such a task.
-        """
-        unknown = op is Op.POLL and self.is_unknown_task(response)
-        return None if unknown else self.refusal(response, op=op, job=job)
+    def error_in_200(self, response: HttpResponse, op: Op, job: Job | None) -> ProviderError | None:
+        """The error in a reply of a good status; by default there is none."""
+        return None
 
     def is_unknown_task(self, response: HttpResponse) -> bool:
         """Whether a reply to a poll is the provider's own 404, not that of an edge before it."""

@@ -32,7 +32,7 @@ class AsyncRunner:
 
     async def run(self, driver: Driver[T]) -> T:
         """What the conversation returns, or raises; marked with how to go on."""
-        try:
+        with driver:
             while (effect := driver.effect) is not None:
                 held: list[BaseException] = []
                 try:
@@ -43,11 +43,6 @@ class AsyncRunner:
                 if held:
                     driver.interrupt(held[0])
             return driver.result()
-        except BaseException as exc:
-            driver.mark(exc)
-            raise
-        finally:
-            driver.close()
 
     async def _perform(self, effect: Effect, held: list[BaseException]) -> object:
         match effect:

@@ -39,7 +39,7 @@ class Runner:
 
     def run(self, driver: Driver[T]) -> T:
         """What the conversation returns, or raises; marked with how to go on."""
-        try:
+        with driver:
             while (effect := driver.effect) is not None:
                 if isinstance(effect, Send) and effect.billable:
                     with Interrupts() as interrupts:
@@ -48,11 +48,6 @@ class Runner:
                 else:
                     self._carry_out(effect, driver)
             return driver.result()
-        except BaseException as exc:
-            driver.mark(exc)
-            raise
-        finally:
-            driver.close()
 
     def _carry_out(self, effect: Effect, driver: Driver[Any]) -> None:
         try:

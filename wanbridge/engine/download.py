@@ -202,20 +202,14 @@ def _fetch(
 ) -> Flow[bytes]:
     """Follow redirects, each checked, until bytes have come or fetching is refused."""
     hops, backoff, tries = 0, 1.0, 0
+    plain = Fetch(account=account, url=url, address=None, limit=limit, sink=sink)
     while True:
         addresses = yield from _checked(url, context)
         address = addresses[tries % len(addresses)] if addresses else None
         if sink is not None:
             sink.restart()
-        fetch = Fetch(
-            account=account,
-            url=url,
-            address=address,
-            sink=sink,
-            limit=limit,
-            beginning=beginning,
-            within=max(until - context.clock(), LEAST),
-        )
+        within = max(until - context.clock(), LEAST)
+        fetch = evolve(plain, url=url, address=address, beginning=beginning, within=within)
         response, trouble = yield from _once(fetch)
         if response is not None and response.status in (301, 302, 303, 307, 308):
             if (hops := hops + 1) > REDIRECTS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Generic, TypeVar, cast
+from typing import Generic, Self, TypeVar, cast
 
 from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Effect, Flow, NotBegun, Send
@@ -73,6 +73,15 @@ class Driver(Generic[T]):
         """Attach receipt, job or result to an exception that is not an answer of the flow."""
         if not isinstance(exc, CallFailed):
             self._handles.mark(exc)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        """Mark whatever ends the run, and release what the flow holds."""
+        if exc is not None:
+            self.mark(exc)
+        self.close()
 
     def close(self) -> None:
         """Release what the flow holds."""

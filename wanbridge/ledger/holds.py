@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import ROUND_CEILING, Context, Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from attrs import Attribute, evolve, field, frozen
 
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.result import Image
+
+# What a purchase took, by the name of the budget.
+Spent: TypeAlias = Mapping[str, Decimal]
 
 ZERO = Decimal(0)
 

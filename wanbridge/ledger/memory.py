@@ -12,7 +12,7 @@ from uuid import uuid4
 from attrs import define, evolve, field
 
 from wanbridge.ledger.deliveries import Selection, UnsavedPicture, delivered_pictures, link_of
-from wanbridge.ledger.holds import ZERO, Hold, Share, Shortage, added, check_aware
+from wanbridge.ledger.holds import ZERO, Hold, Share, Shortage, Spent, added, check_aware
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.result import Image, ImageResult
 
@@ -76,12 +76,7 @@ class MemoryLedger:
                     self._holds[hold] = evolve(known, job=handle)
 
     def settle(
-        self,
-        hold: str,
-        spent: Mapping[str, Decimal],
-        *,
-        images: Sequence[Image] = (),
-        at: datetime | None = None,
+        self, hold: str, spent: Spent, *, images: Sequence[Image] = (), at: datetime | None = None
     ) -> None:
         """See `Ledger.settle`."""
         if at is not None:

@@ -12,12 +12,12 @@ clock: what is never saved is dropped by the first purchase after its links have
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from wanbridge.ledger.holds import Hold, Share, Shortage
+from wanbridge.ledger.holds import Hold, Share, Shortage, Spent
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.result import Image, ImageResult
 
@@ -54,12 +54,7 @@ class Ledger(Protocol):
         ...
 
     def settle(
-        self,
-        hold: str,
-        spent: Mapping[str, Decimal],
-        *,
-        images: Sequence[Image] = (),
-        at: datetime | None = None,
+        self, hold: str, spent: Spent, *, images: Sequence[Image] = (), at: datetime | None = None
     ) -> None:
         """Replace what *hold* takes by what was spent; the first time counts.
 

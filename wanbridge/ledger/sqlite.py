@@ -6,7 +6,7 @@ die at any point.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ from uuid import uuid4
 from wanbridge.errors import ConfigurationError
 from wanbridge.ledger import sqlite_rows
 from wanbridge.ledger.deliveries import Selection, delivered_pictures, link_of
-from wanbridge.ledger.holds import Hold, Share, Shortage, check_aware
+from wanbridge.ledger.holds import Hold, Share, Shortage, Spent, check_aware
 from wanbridge.ledger.sqlite_file import SqliteFile
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.result import Image, ImageResult
@@ -70,12 +70,7 @@ class SqliteLedger:
                     sqlite_rows.update_job(connection, hold, text, handle.id)
 
     def settle(
-        self,
-        hold: str,
-        spent: Mapping[str, Decimal],
-        *,
-        images: Sequence[Image] = (),
-        at: datetime | None = None,
+        self, hold: str, spent: Spent, *, images: Sequence[Image] = (), at: datetime | None = None
     ) -> None:
         """See `Ledger.settle`."""
         if at is not None:

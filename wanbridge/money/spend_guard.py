@@ -17,7 +17,7 @@ from attrs import define, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.errors import BudgetExceeded, ConfigurationError
-from wanbridge.ledger.holds import Hold, Share, Shortage
+from wanbridge.ledger.holds import Hold, Share, Shortage, Spent
 from wanbridge.ledger.protocol import Ledger
 from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Job, Receipt
@@ -204,12 +204,7 @@ class Guard:
             log.exception("wanbridge: the ledger could not keep a job; it goes on")
 
     def settle(
-        self,
-        hold: str,
-        spent: dict[str, Decimal],
-        *,
-        images: Sequence[Image] = (),
-        at: datetime | None = None,
+        self, hold: str, spent: Spent, *, images: Sequence[Image] = (), at: datetime | None = None
     ) -> None:
         """Settle; a ledger that fails is logged: the pictures are delivered, more stays held.
 

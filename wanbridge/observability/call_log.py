@@ -7,15 +7,7 @@ from collections.abc import Iterable
 
 from attrs import define, field
 
-from wanbridge.engine.events import (
-    Accepted,
-    Asking,
-    Event,
-    OperationName,
-    Polled,
-    Retrying,
-    Submitting,
-)
+from wanbridge.engine import events
 from wanbridge.errors import Charge
 from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Job
@@ -35,17 +27,24 @@ class Log:
     """
 
     def begin(
-        self, operation: OperationName, *, model: str, route: str | None, provider: str | None
+        self,
+        operation: events.OperationName,
+        *,
+        model: str,
+        route: str | None,
+        provider: str | None,
     ) -> CallObserver:
         return _LoggedCall(operation)
 
-    def ended(self, operation: OperationName, handles: Handles, error: BaseException) -> None:
+    def ended(
+        self, operation: events.OperationName, handles: Handles, error: BaseException
+    ) -> None:
         """Log that a call without an observer ended with *error*; *handles* are what it left."""
         call = _LoggedCall(operation)
         if handles.receipt is not None:
-            call.on_event(Submitting(handles.receipt))
+            call.on_event(events.Submitting(handles.receipt))
         if handles.job is not None:
-            call.on_event(Accepted(handles.job))
+            call.on_event(events.Accepted(handles.job))
         call.end(None, error)
 
 
@@ -58,9 +57,9 @@ class _LoggedCall:
     _account: str | None = None
     _record: CallRecord = field(factory=CallRecord)
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: events.Event) -> None:
         self._record.add(event)
-        if isinstance(event, Asking):
+        if isinstance(event, events.Asking):
             before, self._account = self._account, event.account
             if before not in (None, self._account):
                 log.info("wanbridge: %s: going on to %s", before, self._account)
@@ -86,29 +85,29 @@ class _LoggedCall:
             log.info("wanbridge: %s: %s; nothing was sent", self._operation, outcome_of(error))
 
 
-def log_event(event: Event, requests: Iterable[ImageRequest] = ()) -> None:
+def log_event(event: events.Event, requests: Iterable[ImageRequest] = ()) -> None:
     """Log a step of a call.
 
     Args:
         requests: Whose prompts are taken out of what a provider said.
     """
-    level = logging.INFO if isinstance(event, Retrying) else logging.DEBUG
+    level = logging.INFO if isinstance(event, events.Retrying) else logging.DEBUG
     if not log.isEnabledFor(level):
         return
     match event:
-        case Asking(account):
+        case events.Asking(account):
             reason = _without_prompts(event.reason, requests)
             log.debug("wanbridge: %s: asked: %s", account, reason)
-        case Submitting(receipt):
+        case events.Submitting(receipt):
             log.debug(
                 "wanbridge: %s: submitting to %s, key %s",
                 receipt.account,
                 receipt.request.model,
                 receipt.key,
             )
-        case Accepted(job):
+        case events.Accepted(job):
             log.debug("wanbridge: %s: accepted as job %s", job.account, job.id)
-        case Polled(job=job):
+        case events.Polled(job=job):
             log.debug(
                 "wanbridge: %s: job %s, poll %d after %.1f s: %s",
                 job.account,
@@ -117,7 +116,7 @@ def log_event(event: Event, requests: Iterable[ImageRequest] = ()) -> None:
                 event.seconds,
                 _news(event, requests),
             )
-        case Retrying():
+        case events.Retrying():
             log.info(
                 "wanbridge: %s: again in %.1f s, after: %s",
                 event.account,
@@ -154,7 +153,7 @@ def log_attempt(attempt: Attempt) -> None:
         )
 
 
-def _news(event: Polled, requests: Iterable[ImageRequest]) -> str:
+def _news(event: events.Polled, requests: Iterable[ImageRequest]) -> str:
     if event.trouble is not None:
         return _without_prompts(event.trouble, requests)
     return "pending" if event.progress is None else f"{event.progress:.0%}"

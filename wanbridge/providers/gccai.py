@@ -75,6 +75,8 @@ def _offer(model: str, text: SizeLimits) -> Offer:
 
 _OFFERS = (_offer("wan2.7-image", _UP_TO_2K), _offer("wan2.7-image-pro", _UP_TO_4K))
 
+# 24 h on the sibling pages, 72 h in the twin's newest text.
+_LINK_LIFE = timedelta(hours=24)
 # What the twin takes as Idempotency-Key.
 _KEY = re.compile(r"[!-~]{1,191}")
 
@@ -158,8 +160,7 @@ class Gccai(FlatTasks):
     # ratio or else in "size" itself (model).
     ratios = frozenset({"1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3"})
     lone_tier = "size"
-    # 24 h on the sibling pages, 72 h in the twin's newest text.
-    link_life = timedelta(hours=24)
+    link_life = _LINK_LIFE
     # "failed" and "cancelled" are the twin's; the others are read as them.
     failed = frozenset({"failed", "error"})
     cancelled = frozenset({"cancelled", "canceled"})
@@ -190,7 +191,7 @@ class Gccai(FlatTasks):
         """In ``data``. Of what it cost the currency is nowhere stated, so that is not read."""
         task = structure(_with_task_object(body), _Reply, spoiled=spoiled).data
         ended = _time_of(task.completed) or at
-        later = ended + self.link_life if ended else None
+        later = ended + _LINK_LIFE if ended else None
         return Task(
             id=task.name or None,
             status=task.status,
@@ -216,7 +217,7 @@ class Gccai(FlatTasks):
         except ValueError:
             return False
 
-    def failure_in_200(
+    def failure_of_task(
         self, response: HttpResponse, task: Task | None, *, op: Op, job: Job | None
     ) -> ProviderError | None:
         """An error or a code that is not good; else, of a poll, a task without a picture."""

@@ -145,7 +145,7 @@ class ReApi(FlatTasks):
         """By status."""
         return "no such task of this user" if response.status == 404 else None
 
-    def failure_in_200(
+    def failure_of_task(
         self, response: HttpResponse, task: Task | None, *, op: Op, job: Job | None
     ) -> ProviderError | None:
         """A task that ended without a picture, or an error without a task."""

@@ -237,6 +237,12 @@ class Account:
         self._ledger.charges.append(task.charge)
         return task.charge
 
+    def charge_images(self, task: Task, each: Decimal) -> None:
+        """Release what was held for *task*, and take *each* for every picture that came."""
+        self.release(task)
+        if task.files:
+            self.charge(task, each * len(task.files), images=len(task.files))
+
     def refund(self, task: Task) -> None:
         """Give back what *task* cost; a second time does nothing."""
         if task.charge is not None and not task.charge.refunded:

@@ -137,19 +137,16 @@ def with_body(response: HttpResponse, body: Any) -> HttpResponse:
 
 def result_of(adapter: Adapter, request: ImageRequest, delivery: Delivery) -> ImageResult:
     """A result with what *delivery* says."""
+    shared = ("images", "failures", "cost", "notes", "request_id", "raw")
+    delivered: dict[str, Any] = {name: getattr(delivery, name) for name in shared}
     return ImageResult(
         provider=adapter.account,
         model=request.model,
         job_id="t-1",
-        images=delivery.images,
         requested=request.n,
-        failures=delivery.failures,
-        cost=delivery.cost,
-        notes=delivery.notes,
-        request_id=delivery.request_id,
         submitted_at=NOON,
         finished_at=NOON,
-        raw=delivery.raw,
+        **delivered,
     )
 
 

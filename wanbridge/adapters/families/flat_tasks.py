@@ -75,6 +75,7 @@ class FlatTasks(Adapter):
         end_codes: What a failed task's code means, exactly or by its first digit.
     """
 
+    polls_404 = True
     submit_path: ClassVar[str]
     task_path: ClassVar[str]
     ratios: ClassVar[frozenset[str]]
@@ -122,7 +123,7 @@ class FlatTasks(Adapter):
         """Why a reply to a poll says that there is no such task; None if it does not."""
 
     @abstractmethod
-    def failure_in_200(
+    def failure_of_task(
         self, response: HttpResponse, task: Task | None, *, op: Op, job: Job | None
     ) -> ProviderError | None:
         """The error in a reply of a good status without a picture or a newly accepted task.
@@ -206,12 +207,8 @@ class FlatTasks(Adapter):
             raise JobCancelled(self.account, message, self.cancel_charge, job)
         return Pending(job, response.retry_after, task.progress)
 
-    def failure(
-        self, response: HttpResponse, *, op: Op, job: Job | None = None
-    ) -> ProviderError | None:
-        """By status; and in a 200 an error, or a task that has ended without a picture."""
-        if response.status >= 300:
-            return self.failure_by_status(response, op=op, job=job)
+    def error_in_200(self, response: HttpResponse, op: Op, job: Job | None) -> ProviderError | None:
+        """An error, or a task that has ended without a picture."""
         try:
             response.json()
         except ValueError:
@@ -222,7 +219,7 @@ class FlatTasks(Adapter):
         # A picture outranks a code, and how an accepted task ends is read from a poll.
         if task and (task.images or (op is Op.SUBMIT and task.id is not None)):
             return None
-        return self.failure_in_200(response, task, op=op, job=job)
+        return self.failure_of_task(response, task, op=op, job=job)
 
     def ended(self, response: HttpResponse, task: Task, job: Job | None) -> ProviderError | None:
         """The error of a task that ended without a picture; None while it goes on."""

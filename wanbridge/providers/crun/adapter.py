@@ -122,7 +122,7 @@ class Crun(Adapter):
         return COUNTS.union(wire.name for wire in self.mapping.values())
 
     @property
-    def offers(self) -> tuple[Offer, ...]:
+    def offers(self) -> tuple[Offer, ...]:  # type: ignore[override]
         """Both models, with the fields that may be said by mapping and options."""
         return offers_with(self.mapping, {name for name in self.mapping if self._sends(name)})
 

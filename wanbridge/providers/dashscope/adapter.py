@@ -112,6 +112,7 @@ class DashScope(Adapter):
     )
     # "Nothing that fails is billed or taken from the free quota" (error-code). Not the 5xx: the
     # reply may be from in front of a service that works on.
+    polls_404 = True
     not_accepted = frozenset({400, 401, 403, 404, 409, 413, 429})
     # The gateway itself refuses bodies over 16 or 64 MiB with 413 (rate-limit).
     edge = frozenset({403, 413})
@@ -264,12 +265,8 @@ class DashScope(Adapter):
             raw=response.json(),
         )
 
-    def failure(
-        self, response: HttpResponse, *, op: Op, job: Job | None = None
-    ) -> ProviderError | None:
-        """By status, and in a 200 a task that ended without a picture or a code without a task."""
-        if response.status >= 300:
-            return self.failure_by_status(response, op=op, job=job)
+    def error_in_200(self, response: HttpResponse, op: Op, job: Job | None) -> ProviderError | None:
+        """A task that ended without a picture, or a code without a task."""
         try:
             reply = structure(response.json(), Reply)
         except ValueError:

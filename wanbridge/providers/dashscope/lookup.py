@@ -40,6 +40,7 @@ def list_candidates(adapter: Adapter, receipt: Receipt) -> Exchange[StillUnknown
     until = (receipt.last_sent_at + minute).astimezone(_ZONE)
     alias = adapter.offer(receipt.request.model).alias
     found: list[str] = []
+    total: int | None = None
     for page in range(1, _PAGES + 1):
         query = {
             "start_time": f"{since:%Y%m%d%H%M%S}",
@@ -50,14 +51,13 @@ def list_candidates(adapter: Adapter, receipt: Receipt) -> Exchange[StillUnknown
         }
         url = f"{receipt.base_url}/tasks/?{urlencode(query)}"
         response = yield json_request("GET", url, headers=adapter.bearer())
-        if (error := adapter.failure(response, op=Op.FIND)) is not None:
-            raise error
-        listing = adapter.structure(response, _Listing)
+        listing = adapter.read(response, Op.FIND, _Listing)
         found += [task.task_id for task in listing.data]
-        if len(listing.data) < _PAGE_SIZE or len(found) == listing.total:
+        total = listing.total
+        if len(listing.data) < _PAGE_SIZE or len(found) == total:
             break
     detail = (
-        f"{max(len(found), listing.total or 0)} tasks of {alias} from"
+        f"{max(len(found), total or 0)} tasks of {alias} from"
         f" {since:%Y-%m-%d %H:%M:%S} to {until:%H:%M:%S} (UTC+8), {len(found)} named here;"
         " the list shows neither prompt nor key, so only the caller can adopt one"
     )

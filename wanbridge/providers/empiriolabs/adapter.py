@@ -102,6 +102,7 @@ class EmpirioLabs(Adapter):
     )
     # No key, no money, unknown model or template, wrong parameter, too many: the request is to be
     # changed or, with 429, to be sent again (overview).
+    polls_404 = True
     not_accepted = frozenset({400, 401, 402, 404, 429})
     error_codes: ClassVar = {
         "missing_api_key": AuthenticationFailed,
@@ -206,12 +207,8 @@ class EmpirioLabs(Adapter):
             raw=response.json(),
         )
 
-    def failure(
-        self, response: HttpResponse, *, op: Op, job: Job | None = None
-    ) -> ProviderError | None:
-        """By status, and in a 200 a job that ended without a picture or an error with no job."""
-        if response.status >= 300:
-            return self.failure_by_status(response, op=op, job=job)
+    def error_in_200(self, response: HttpResponse, op: Op, job: Job | None) -> ProviderError | None:
+        """A job that ended without a picture, or an error with no job."""
         try:
             body = response.json()
             reply = structure(body, Reply)

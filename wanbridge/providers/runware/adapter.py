@@ -76,6 +76,7 @@ class Runware(Adapter):
 
     name = "runware"
     default_url = "https://api.runware.ai/v1"
+    offers = OFFERS
     resend = Resend.SAME_KEY_IS_SAFE  # a second send only brings conflictTaskUUID (sdk)
     poll_interval = PollInterval(
         first=1.0, factor=1.5, most=10.0
@@ -88,11 +89,6 @@ class Runware(Adapter):
     # docs/platform/errors: bad request, no valid key, balance too low, no permission, not found,
     # queue full. Not 503 and 504, where the page does not say that nothing was taken on.
     not_accepted = frozenset({400, 401, 402, 403, 404, 429})
-
-    @property
-    def offers(self) -> tuple[Offer, ...]:
-        """Both models, whatever the options."""
-        return OFFERS
 
     def submit(self, request: ImageRequest, offer: Offer, *, key: str) -> HttpRequest:
         """One asynchronous task whose UUID comes from *key*."""

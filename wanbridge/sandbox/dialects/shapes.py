@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from math import isqrt
 from typing import Any, TypeGuard
@@ -75,6 +76,15 @@ def is_boxes(value: Any) -> bool:
     """Whether *value* is a list of lists of at most two boxes."""
     return isinstance(value, list) and all(
         isinstance(boxes, list) and len(boxes) <= 2 and all(map(is_box, boxes)) for boxes in value
+    )
+
+
+def is_palette(value: Any, is_entry: Callable[[dict[str, Any]], bool]) -> bool:
+    """Whether *value* is a list of 3 to 10 objects with ``hex`` and ``ratio`` and nothing else."""
+    return (
+        isinstance(value, list)
+        and 3 <= len(value) <= 10
+        and all(isinstance(v, dict) and v.keys() == {"hex", "ratio"} and is_entry(v) for v in value)
     )
 
 

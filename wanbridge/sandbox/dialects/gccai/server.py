@@ -110,10 +110,7 @@ class Gccai(Dialect):
 
     def settle(self, task: Task, /) -> None:
         # Held for what was asked, billed for what came (4).
-        self.account.release(task)
-        if task.files:
-            price = _PRICES[task.model] * len(task.files)
-            self.account.charge(task, price, images=len(task.files))
+        self.account.charge_images(task, _PRICES[task.model])
 
     def rate_limited(self, retry_after: float | None) -> Reply:
         seconds = 1 if retry_after is None else retry_after

@@ -191,19 +191,13 @@ def _upstream(model: str, given: Mapping[str, Any]) -> str | None:
 
 
 def _is_palette(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and 3 <= len(value) <= 10
-        and all(
-            isinstance(entry, dict)
-            and entry.keys() == {"hex", "ratio"}
-            and shapes.is_hex_colour(entry["hex"])
-            and shapes.percent(entry["ratio"]) is not None
-            # Two places, no more and no less (2.2).
-            and entry["ratio"][-4:-3] == "."
-            for entry in value
-        )
-    )
+    return shapes.is_palette(value, _is_colour)
+
+
+def _is_colour(entry: dict[str, Any]) -> bool:
+    # Two places, no more and no less (2.2).
+    exact = shapes.percent(entry["ratio"]) is not None and entry["ratio"][-4:-3] == "."
+    return shapes.is_hex_colour(entry["hex"]) and exact
 
 
 def _palette(entries: list[dict[str, str]]) -> tuple[tuple[str, Decimal], ...]:

@@ -105,10 +105,7 @@ class Kie(Dialect):
             return self._error(422, str(refused))
 
     def settle(self, task: Task, /) -> None:
-        self.account.release(task)
-        if task.files:
-            price = self._price(task.detail) * len(task.files)
-            self.account.charge(task, price, images=len(task.files))
+        self.account.charge_images(task, self._price(task.detail))
 
     def notices(self, task: Task, /) -> Sequence[Notice]:
         url = task.detail.callback

@@ -120,16 +120,7 @@ def read(call: Call, *, extra: bool, http: bool, own: str) -> Order:
 
 
 def _is_palette(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and 3 <= len(value) <= 10
-        and all(
-            isinstance(entry, dict)
-            and entry.keys() == {"hex", "ratio"}
-            and shapes.is_strings(list(entry.values()))
-            for entry in value
-        )
-    )
+    return shapes.is_palette(value, lambda entry: shapes.is_strings(list(entry.values())))
 
 
 def _check_fields(body: dict[str, Any], *, extra: bool) -> None:
