@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import re
 import signal
 import tempfile
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -55,6 +57,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the bytecode of the run."""
     if (folder := config.stash.get(_BYTECODE, None)) is not None:
         folder.cleanup()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from the tests themselves.
+
+    Ten thousand tests and their parameters live to the end; every full collection would visit
+    them again.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -153,7 +153,7 @@ def test_every_cassette_plays_with_the_other_library() -> None:
     here = f"{__file__}::{test_a_cassette_plays_to_its_end.__name__}"
 
     run = subprocess.run(
-        [sys.executable, "-c", _WITHOUT, ON_THIS, OTHER, here, "-v"],
+        [sys.executable, "-c", _WITHOUT, ON_THIS, OTHER, here, "-v", "-n", "0"],
         capture_output=True,
         text=True,
         cwd=CASSETTES.parent,
