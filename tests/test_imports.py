@@ -58,7 +58,7 @@ ABOVE_ALL = {"cli", "__main__"}
 BESIDE_MOST = 8
 EXCEPTIONS: dict[str, frozenset[str]] = {
     "sandbox.transport": frozenset({"transport"}),
-    "sandbox.courier": frozenset({"transport"}),
+    "sandbox.callback_delivery": frozenset({"transport"}),
 }
 
 # Imports inside functions: each saves time at import or breaks a circle, and is meant.
@@ -118,7 +118,7 @@ LAZY: dict[str, set[str]] = {
     "sandbox.dialects.empiriolabs.jobs": {"wanbridge.sandbox.drawing"},
     "sandbox.dialects.runware.answers": {"wanbridge.sandbox.drawing"},
     "sandbox.dialects.uploads": {"PIL"},
-    "sandbox.world": {"wanbridge.sandbox.drawing"},
+    "sandbox.sandbox": {"wanbridge.sandbox.drawing"},
     "transport.bodies": {"tempfile"},
     "transport.deadlines": {"ssl"},
     "transport.library": {"httpx", "httpx2"},
@@ -187,7 +187,7 @@ FOR_TYPES: dict[str, set[str]] = {
     "observability.opentelemetry": {"opentelemetry.metrics", "opentelemetry.trace"},
     "sandbox": {"wanbridge.sandbox.server", "wanbridge.sandbox.transport"},
     "sandbox.callbacks": {"wanbridge.sandbox.account", "wanbridge.sandbox.dialect"},
-    "sandbox.control": {"wanbridge.sandbox.world"},
+    "sandbox.control": {"wanbridge.sandbox.sandbox"},
     "transport.asynchronous": {"wanbridge.transport.library"},
     "transport.base": {"wanbridge.transport.library"},
     "transport.blocking": {"wanbridge.transport.library"},

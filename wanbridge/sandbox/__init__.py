@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from wanbridge.sandbox.faults import KINDS, Fault
 from wanbridge.sandbox.reply import Reply
-from wanbridge.sandbox.world import Sandbox
+from wanbridge.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from wanbridge.sandbox.server import running, serve

@@ -24,7 +24,7 @@ from wanbridge.sandbox.reply import Reply, json_reply
 from wanbridge.wire import HttpRequest
 
 if TYPE_CHECKING:
-    from wanbridge.sandbox.world import Sandbox
+    from wanbridge.sandbox.sandbox import Sandbox
 
 
 def control(sandbox: Sandbox, request: HttpRequest, path: str) -> Reply:

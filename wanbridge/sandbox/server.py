@@ -9,10 +9,10 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import Any, cast
 
-from wanbridge.sandbox.courier import Courier
+from wanbridge.sandbox.callback_delivery import CallbackDelivery
 from wanbridge.sandbox.extra import missing_extra
 from wanbridge.sandbox.reply import Reply
-from wanbridge.sandbox.world import Sandbox
+from wanbridge.sandbox.sandbox import Sandbox
 from wanbridge.wire import HttpRequest
 
 try:
@@ -45,9 +45,9 @@ class _Protocol(H11Protocol):
 class _App:
     """The sandbox as an ASGI application."""
 
-    def __init__(self, sandbox: Sandbox, courier: Courier) -> None:
+    def __init__(self, sandbox: Sandbox, delivery: CallbackDelivery) -> None:
         self._sandbox = sandbox
-        self._courier = courier
+        self._callback_delivery = delivery
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -58,7 +58,7 @@ class _App:
         reply = self._sandbox.begin(await self._request(scope, receive))
         transport = cast("asyncio.Transport", scope["state"]["transport"])
         if reply.early:
-            await self._courier.before_reply()
+            await self._callback_delivery.before_reply()
         if reply.render is not None:
             reply = await asyncio.to_thread(reply.rendered)
         if reply.hang:
@@ -143,10 +143,10 @@ class _Server(uvicorn.Server):
     2026-11-28). Programs that start a sandbox for each of their tests would wait for minutes.
     """
 
-    def __init__(self, config: uvicorn.Config, app: _App, courier: Courier) -> None:
+    def __init__(self, config: uvicorn.Config, app: _App, delivery: CallbackDelivery) -> None:
         super().__init__(config)
         self._app = app
-        self._courier = courier
+        self._callback_delivery = delivery
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = asyncio.Event()
 
@@ -159,7 +159,7 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         self._loop = asyncio.get_running_loop()
-        rounds = asyncio.create_task(self._courier.run())
+        rounds = asyncio.create_task(self._callback_delivery.run())
         ticks = 0
         while not await self.on_tick(ticks):
             ticks += 1
@@ -185,8 +185,8 @@ def _listen(
     listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     shown = f"[{host}]" if ":" in host else host
     sandbox.origin = f"http://{shown}:{listener.getsockname()[1]}"
-    courier = Courier(sandbox, deliver_to)
-    app = _App(sandbox, courier)
+    delivery = CallbackDelivery(sandbox, deliver_to)
+    app = _App(sandbox, delivery)
     config = uvicorn.Config(
         cast("Any", app),
         http=_Protocol,
@@ -200,7 +200,7 @@ def _listen(
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
-    return _Server(config, app, courier), listener
+    return _Server(config, app, delivery), listener
 
 
 def serve(

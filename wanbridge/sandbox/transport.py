@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wanbridge.sandbox.reply import Reply
-from wanbridge.sandbox.world import Sandbox
+from wanbridge.sandbox.sandbox import Sandbox
 from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest
 

@@ -2,7 +2,7 @@
 
 Customers give https addresses, which no test can serve: ``deliver_to`` says where a request to
 such an address goes instead. Without it only loopback addresses are called; to all others a
-callback gets no answer, so that a sandbox never rings at a real door.
+callback gets no answer, so that a sandbox never calls a real service.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from wanbridge.sandbox.callbacks import Callback
-from wanbridge.sandbox.world import Sandbox
+from wanbridge.sandbox.sandbox import Sandbox
 from wanbridge.transport.library import httpx
 from wanbridge.wire import HttpRequest
 
@@ -21,7 +21,7 @@ from wanbridge.wire import HttpRequest
 _TICK = 0.02
 
 
-class Courier:
+class CallbackDelivery:
     """Delivers what is due; lives in one event loop.
 
     Callbacks that are due together go out in their order, one after the other. If the sandbox has

@@ -1,4 +1,4 @@
-"""The sandbox itself: routes each request to a dialect, and misbehaves when told to.
+"""The sandbox itself: routes each request to a dialect, and injects faults.
 
 Pure apart from its clock: nothing sleeps, nothing opens a socket, ids come from a seed. A
 provider P lives under ``{origin}/{P}``: its API at ``{origin}/{P}{prefix}``, its result pictures
