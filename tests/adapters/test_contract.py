@@ -35,7 +35,6 @@ from wanbridge.model.result import ImageResult
 from wanbridge.model.size_rules import AREAS, ratio_of
 from wanbridge.sandbox.account import Task
 from wanbridge.sandbox.picture import Picture
-from wanbridge.testing.asking import KEY, PLAIN, SIZES, modes, plain
 from wanbridge.testing.replies import (
     NOON,
     assert_read_in_order,
@@ -45,6 +44,7 @@ from wanbridge.testing.replies import (
     result_of,
     with_body,
 )
+from wanbridge.testing.requests import KEY, PLAIN, SIZES, modes, plain
 from wanbridge.testing.writing import WRITING, a_submit_is_pure
 from wanbridge.wire import HttpRequest, HttpResponse
 

@@ -27,8 +27,8 @@ from wanbridge.model.jobs import Job
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.size import Size
 from wanbridge.sandbox import Sandbox
-from wanbridge.testing.asking import KEY, PLAIN, A, modes
 from wanbridge.testing.replies import Reading
+from wanbridge.testing.requests import KEY, PLAIN, A, modes
 from wanbridge.wire import SECRET_HEADERS, HttpRequest, HttpResponse, json_request
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from wanbridge.model.inputs import Box, InputImage
 from wanbridge.model.palette import PaletteColor
 from wanbridge.model.request import FORMATS, SEED_MAX, ImageRequest
 from wanbridge.model.size import RESOLUTIONS, Size
-from wanbridge.testing.asking import modes
+from wanbridge.testing.requests import modes
 
 # What a caller may put beside ours, by the provider's manual.
 EXTRAS: dict[str, st.SearchStrategy[dict[str, Any]]] = {

@@ -9,7 +9,7 @@ fault                         effect, for each notice
 ============================  ==================================================================
 ``lost_callback``             it is never sent
 ``duplicate_callback``        it is sent twice
-``forged_callback``           before it comes one that somebody else wrote: signed with another
+``forged_callback``           before it comes one of another sender: signed with another
                               key, its pictures at ``https://forged.invalid``
 ``stale_callback``            before it comes the same, rightly signed an hour ago
 ``early_callback``            at submit: the work is done at once, and told before the reply

@@ -1,4 +1,4 @@
-"""What to tell somebody who installed wanbridge without the sandbox's libraries."""
+"""The error of an installation without the sandbox's libraries."""
 
 from __future__ import annotations
 

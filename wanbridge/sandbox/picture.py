@@ -27,7 +27,7 @@ class Region:
 
 @frozen(kw_only=True)
 class Picture:
-    """What a picture is to show; drawn when somebody downloads it.
+    """What a picture is to show; drawn when it is downloaded.
 
     Attributes:
         format: ``png``, ``jpeg`` or ``webp``.

@@ -207,7 +207,7 @@ class Sandbox:
             return list(self._callbacks.sent)
 
     def take_callbacks(self, *, early: bool = False) -> list[Callback]:
-        """Those that are due, for whoever sends them and then calls ``callback_answered``.
+        """Those that are due; the sender calls ``callback_answered`` for each.
 
         Args:
             early: Only those that go out before the reply to a submit.

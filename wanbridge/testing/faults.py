@@ -1,4 +1,4 @@
-"""Everything that can go wrong on the line, played by hand to the real conversation.
+"""Everything that can go wrong in an exchange, sent by hand into the real conversation.
 
 Whatever happens there is one typed outcome, at most one purchase, no accepted job without a way
 back to it, and no key in anything that is shown.
@@ -22,8 +22,8 @@ from wanbridge.engine.events import Event, Submitting
 from wanbridge.errors import CallFailed, Charge, ProviderError, TransportFailed
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import ImageResult
-from wanbridge.testing.asking import KEY
 from wanbridge.testing.replies import NOON
+from wanbridge.testing.requests import KEY
 from wanbridge.testing.samples import Samples
 from wanbridge.wire import HttpResponse
 
@@ -41,7 +41,7 @@ class Fault:
 
     Attributes:
         answer: The reply, or what the line does.
-        accepted: Whether the provider has taken the submit on nevertheless; None if nobody knows.
+        accepted: Whether the provider has taken the submit on nevertheless; None if unknown.
         passes: Whether a poll that meets it is no more than a bad moment.
     """
 
@@ -114,8 +114,8 @@ class _Scene:
             return None
         assert isinstance(effect, Send), f"{effect!r} for a plain request"
         if effect.billable:
-            told = [event for event in self.events if isinstance(event, Submitting)]
-            assert len(told) > len(self.posts), "a submit was not announced"
+            announced = [event for event in self.events if isinstance(event, Submitting)]
+            assert len(announced) > len(self.posts), "a submit was not announced"
             struck = self.op is Op.SUBMIT and len(self.posts) < self.times
             self.posts.append((effect, self.fault if struck else None))
             if struck:

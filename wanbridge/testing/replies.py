@@ -18,7 +18,7 @@ from wanbridge.model.jobs import Job
 from wanbridge.model.notes import Note
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image, ImageResult
-from wanbridge.testing.asking import KEY
+from wanbridge.testing.requests import KEY
 from wanbridge.wire import HttpResponse
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -48,7 +48,7 @@ class Reading:
         return self.adapter.read_poll(response, self.job)
 
 
-# One value of each JSON type, and those that have surprised somebody.
+# One value of each JSON type, and those that readers have tripped over.
 STRANGE: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 7, 1.5, 10**30, float("nan"), float("inf")),
     *("", "x", "\ud800", "https://cdn.example.com/1.png", "AAAA"),
@@ -95,7 +95,7 @@ def _with(value: Any, path: tuple[Any, ...], other: Any) -> Any:
 
 
 def mangled(body: bytes) -> Iterator[bytes]:
-    """What is no JSON, or JSON that nobody expects, in the place of *body*."""
+    """What is no JSON, or unexpected JSON, in the place of *body*."""
     yield from (body[: len(body) * part // 8] for part in range(8))
     yield body + b"}"
     yield b"\xef\xbb\xbf" + body

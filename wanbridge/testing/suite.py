@@ -12,8 +12,7 @@ from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.offers import Offer
 from wanbridge.adapters.steps import Op, Pending
 from wanbridge.errors import CallFailed, ProviderError, WanbridgeError
-from wanbridge.testing import calling, faults, writing
-from wanbridge.testing.asking import KEY
+from wanbridge.testing import callbacks, faults, writing
 from wanbridge.testing.replies import (
     Reading,
     assert_read_in_order,
@@ -22,6 +21,7 @@ from wanbridge.testing.replies import (
     nested,
     with_body,
 )
+from wanbridge.testing.requests import KEY
 from wanbridge.testing.samples import Samples
 
 # More places to cut a long reply at show nothing new.
@@ -144,7 +144,7 @@ class AdapterContract:
         faults.check_submits(self._adapter, self._samples())
 
     def test_a_job_is_not_lost_with_a_poll(self) -> None:
-        """The generation is paid for: trouble on the line does not give it up."""
+        """The generation is paid for: a broken connection does not give it up."""
         self._needs_jobs()
         faults.check_polls(self._adapter, self._samples())
 
@@ -159,12 +159,12 @@ class AdapterContract:
         """They come from anybody: nothing but events or `CallbackRefused`."""
         self._written(writing.callbacks_that_are_asked_for_can_be_read)
         self._needs_callbacks()
-        calling.check_callbacks(self._adapter, self._samples())
+        callbacks.check_callbacks(self._adapter, self._samples())
 
     def test_a_forged_callback_is_not_verified(self) -> None:
         """Neither with another key nor without a signature."""
         self._needs_callbacks()
-        calling.check_signatures(self._adapter, self._samples())
+        callbacks.check_signatures(self._adapter, self._samples())
 
     # -- what they share --------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from wanbridge.errors import InvalidRequest, UnsupportedFeature
 from wanbridge.model.inputs import InputImage
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.size import Size
-from wanbridge.testing.asking import (
+from wanbridge.testing.requests import (
     KEY,
     ODD_SIZES,
     SIZES,
@@ -56,13 +56,13 @@ def nothing_vanishes(adapter: Adapter, offer: Offer) -> None:
         base = plain(mode, offer.model)
         for name, other in others(adapter, base):
             fitted = fit(adapter, other)
-            told = {n.field for n in fitted.notes} | {p.field for p in fitted.problems}
-            if name in told or _means_what_absent_means(name, other, mode):
+            reported = {n.field for n in fitted.notes} | {p.field for p in fitted.problems}
+            if name in reported or _means_what_absent_means(name, other, mode):
                 continue
             if fitted.problems or sent(adapter, base) == sent(adapter, other):
                 silent.append((mode, name, getattr(other, name, None)))
 
-    assert not silent, f"neither sent nor told: {silent}"
+    assert not silent, f"neither sent nor reported: {silent}"
 
 
 def _means_what_absent_means(name: str, request: ImageRequest, mode: str) -> bool:
@@ -84,8 +84,8 @@ def what_cannot_be_said_can_be_dropped(adapter: Adapter, offer: Offer) -> None:
             kept, dropped = fit(adapter, other), fit(adapter, other, may_drop=(name,))
             if kept.problems:
                 assert [name] == [problem.field for problem in kept.problems]
-                told = [(n.field, n.kind) for n in dropped.notes if n.kind != "info"]
-                assert [(name, "dropped")] == told, f"{mode}: {told}"
+                reported = [(n.field, n.kind) for n in dropped.notes if n.kind != "info"]
+                assert [(name, "dropped")] == reported, f"{mode}: {reported}"
             assert sent(adapter, base) == sent(adapter, other, may_drop=(name,)), f"{mode}: {name}"
 
 

@@ -34,7 +34,7 @@ class Work:
     """What the dialect keeps with a task.
 
     Attributes:
-        sync: It has no task id that anybody was told.
+        sync: It has no task id that a reply has named.
         order: What was asked for; None if it was taken on only to fail.
         started_at: Until then it is PENDING.
         price: Of one image, in ``currency``; as it was when the task was taken on.
@@ -117,7 +117,7 @@ def _item(task: Task, file: File, account: Account) -> dict[str, str]:
 
 
 def usage(task: Task, order: Order) -> dict[str, Any]:
-    """``usage`` of a success. Tokens are told, not billed (3.1); their number is made up."""
+    """``usage`` of a success. Tokens are stated, not billed (3.1); their number is made up."""
     delivered = len(task.files)
     read, written = len(order.prompt), 2 * delivered
     return {

@@ -35,7 +35,7 @@ class Work:
 
     Attributes:
         started_at: Seconds of the sandbox's clock, as is ``cancelled_at``.
-        hidden: The caller holds on to its request and was never told a job id.
+        hidden: The caller holds its request open and was never given a job id.
     """
 
     order: Order

@@ -65,7 +65,7 @@ class Runware(Dialect):
             return Op.SUBMIT
         if "getResponse" in types:
             return Op.POLL
-        # What nobody can read was most likely meant to buy something.
+        # An unreadable body was most likely meant to buy something.
         return Op.OTHER if types & {"authentication", *self._utilities} else Op.SUBMIT
 
     def key(self, call: Call, /) -> str | None:

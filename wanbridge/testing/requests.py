@@ -1,4 +1,4 @@
-"""Requests to ask an adapter: one plain one for each mode, and each differing in one field."""
+"""Requests to give an adapter: one plain one for each mode, and each differing in one field."""
 
 from __future__ import annotations
 
