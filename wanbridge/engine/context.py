@@ -46,9 +46,11 @@ class Callbacks(Protocol):
 
     def address(self, account: str, key: str) -> str | None:
         """The callback URL of the logical call *key* for the provider of *account*; None: none."""
+        ...
 
     def expects(self, job: Job) -> bool:
         """Whether the provider was given that address for *job*."""
+        ...
 
 
 def _no_price(adapter: Adapter, request: ImageRequest, delivery: Delivery | None) -> Money | None:

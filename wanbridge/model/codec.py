@@ -94,11 +94,13 @@ def _read(cls: type[T], name: str, document: object) -> T:
     elif name != "request":
         _check_version(name, document)
     found: Iterable[Problem] = problems_of(document, checker(name))
+    made: T | None = None
     try:
-        made: T = _converter().structure(document, cls)
+        made = _converter().structure(document, cls)
     except ShapeError as exc:
         found = merged(found, exc.problems)
     raise_all(found)
+    assert made is not None  # without a problem it was made
     return made
 
 

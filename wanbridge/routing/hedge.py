@@ -19,6 +19,7 @@ class Ended(Protocol):
     @property
     def won(self) -> bool:
         """Whether that decides the hedged call."""
+        ...
 
 
 T = TypeVar("T", bound=Ended)

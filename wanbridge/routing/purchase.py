@@ -53,9 +53,11 @@ class Operation(Protocol[T_co]):
         fitted: FittedRequest | None = None,
     ) -> Flow[T_co]:
         """Buy it; arguments as of `wanbridge.engine.conversation.generate`."""
+        ...
 
     def resume(self, adapter: Adapter, job: Job, *, context: CallContext) -> Flow[T_co]:
         """Go on with a purchase whose look-up found a job."""
+        ...
 
 
 class Generate:

@@ -70,7 +70,9 @@ def _background(picture: Picture) -> Image.Image:
     slope = Image.linear_gradient("L").rotate(rng.choice((0, 90, 180, 270)))
     glow = ImageOps.invert(Image.radial_gradient("L"))
     x, y = rng.randrange(-110, 110), rng.randrange(-110, 110)
-    shade = ImageChops.add(slope, ImageChops.offset(glow, x, y).point(lambda v: v // 2), scale=1.5)
+    shade = ImageChops.add(
+        slope, ImageChops.offset(glow, x, y).point([v // 2 for v in range(256)]), scale=1.5
+    )
     shade = shade.resize((picture.width, picture.height), Image.Resampling.BICUBIC)
     return ImageOps.colorize(shade, dark, light, middle)
 

@@ -196,8 +196,9 @@ def an_extra_that_is_no_json_is_refused(adapter: Adapter, offer: Offer) -> None:
 def a_size_is_sent_or_refused(adapter: Adapter, offer: Offer) -> None:
     """Tier × ratio × mode; without limits what they forbid is sent, and nothing else comes out."""
     for mode in modes(adapter, offer.model):
+        request = plain(mode, offer.model)
         for size in SIZES:
-            request = evolve(plain(mode, offer.model), size=size)
+            request = evolve(request, size=size)
             for check_limits in (True, False):
                 with suppress(UnsupportedFeature):
                     assert sent(adapter, request, check_limits=check_limits).body

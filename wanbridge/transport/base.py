@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast
 from urllib.parse import urlsplit
 
 from wanbridge.adapters.urls import LOOPBACK
@@ -77,7 +77,8 @@ class BaseTransport(Generic[C]):
         return found
 
     def _make(self, url: str, *, proxies: bool, idle: float = IDLE) -> C:
-        client = self._class()(  # type: ignore[call-arg]
+        new = cast("Callable[..., C]", self._class())
+        client = new(
             verify=tls_context() if url.startswith("https:") else False,
             limits=library.httpx.Limits(
                 max_connections=CONNECTIONS,
