@@ -96,10 +96,9 @@ def whole(body: bytes, *headers: str, status: int = 200) -> bytes:
 @cache
 def swelling(rounds: int = 1) -> bytes:
     """A gibibyte of zeros, gzipped so many times: a megabyte, then 5,000 bytes, then 300."""
-    packed = gzip.compress(bytes(2**26), 9, mtime=0) * 16
-    for _ in range(rounds - 1):
-        packed = gzip.compress(packed, 9, mtime=0)
-    return packed
+    if rounds == 1:
+        return gzip.compress(bytes(2**26), 9, mtime=0) * 16
+    return gzip.compress(swelling(rounds - 1), 9, mtime=0)
 
 
 def flood(block: bytes, *headers: str) -> Script:
