@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from attrs import define
 
-from cli_processes import MAIN, start
+from cli_processes import MAIN, forked, start
 from wanbridge.adapters.registry import BUILTIN
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.sandbox import Sandbox, running
@@ -48,13 +48,14 @@ def test_a_kill_while_waiting_leaves_the_job(
 ) -> None:
     """Nothing can catch it; and the job leads to the picture."""
     file = configure(later.sandbox, provider)
-    process = start("generate", "a kite", "--size", "1K", "--config", file)
+    process = forked("generate", "a kite", "--size", "1K", "--config", file)
     # The receipt goes once the job is there.
     kept = f"{provider}-*.job.json", "*.receipt.json"
     assert wait_until(lambda: [1, 0] == [len(list(Path().glob(name))) for name in kept])
     process.kill()
-    process.communicate(timeout=60)
+    process.join(60)
 
+    assert -signal.SIGKILL == process.exitcode
     left = the(f"{provider}-*.job.json")
     assert later.sandbox.tasks()[0]["id"] == Job.from_json(left.read_text()).id
     assert [] == list(Path().glob("*.receipt.json"))
@@ -71,11 +72,12 @@ def test_a_kill_during_the_submit_leaves_the_receipt(
     """Written before the first byte; it can be looked up."""
     slow.fault("hang", times=None)
     file = configure(slow, provider)
-    process = start("generate", "a kite", "--config", file)
+    process = forked("generate", "a kite", "--config", file)
     assert wait_until(lambda: slow.ledger()["posts"])
     process.kill()
-    process.communicate(timeout=60)
+    process.join(60)
 
+    assert -signal.SIGKILL == process.exitcode
     left = the(f"{provider}-*.receipt.json")
     receipt = Receipt.from_json(left.read_text())
     assert 0o600 == left.stat().st_mode & 0o777

@@ -51,16 +51,20 @@ def test_an_interruption_while_waiting_leaves_the_job(
 @pytest.mark.parametrize("provider", BUILTIN)
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_an_interruption_leaves_the_job_of_every_provider(
-    slow: Sandbox, configure: Any, the: Any, wait_until: Any, number: signal.Signals, provider: str
+    run: Any,
+    slow: Sandbox,
+    configure: Any,
+    the: Any,
+    when: Any,
+    number: signal.Signals,
+    provider: str,
 ) -> None:
     """Whatever their jobs look like."""
-    process = start("generate", "a kite", "--size", "1K", "--config", configure(slow, provider))
-    assert wait_until(lambda: list(Path().glob("*.job.json")))
+    when(lambda: list(Path().glob("*.job.json")), lambda: os.kill(os.getpid(), number))
 
-    process.send_signal(number)
-    process.communicate(timeout=60)
+    ran = run("generate", "a kite", "--size", "1K", "--config", configure(slow, provider))
 
-    assert 130 == process.returncode
+    assert 130 == ran.code
     left = the(f"{provider}-*.job.json")
     assert slow.tasks()[0]["id"] == Job.from_json(left.read_text()).id
     assert [left] == list(Path().glob("*.json"))
@@ -68,25 +72,20 @@ def test_an_interruption_leaves_the_job_of_every_provider(
 
 @pytest.mark.parametrize("number", _CAUGHT)
 def test_an_interruption_of_a_hanging_submit_leaves_a_receipt(
-    slow: Sandbox, configure: Any, the: Any, wait_until: Any, number: signal.Signals
+    run: Any, slow: Sandbox, configure: Any, the: Any, when: Any, number: signal.Signals
 ) -> None:
     """Held back until the line has timed out; then nobody knows, and the exit code says so."""
     slow.fault("hang")
-    file = configure(slow, "reapi", read_timeout=1.5)
-    process = start("generate", "a kite", "--config", file)
-    assert wait_until(slow.tasks)
+    file = configure(slow, "reapi", read_timeout=1.0)
+    when(slow.tasks, lambda: os.kill(os.getpid(), number))
 
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    ran = run("generate", "a kite", "--config", file)
 
-    assert 5 == process.returncode
+    assert 5 == ran.code
     left = the("reapi-*.receipt.json")
     assert Receipt.from_json(left.read_text())
-    assert "reapi: interrupted during the submit; nobody knows" in err
-    assert (
-        f"  go on with: wanbridge reconcile {left} --config {quote(str(file))}"
-        == err.splitlines()[1]
-    )
+    assert "reapi: interrupted during the submit; nobody knows" in ran.err
+    assert f"  go on with: wanbridge reconcile {left} --config {quote(str(file))}" == ran.lines[1]
     assert 1 == len(slow.ledger()["posts"])
 
 
