@@ -27,7 +27,12 @@ def start(*words: object, program: str = MAIN, **how: Any) -> subprocess.Popen[s
 
 _PREPARED = multiprocessing.get_context("forkserver")
 _PREPARED.set_forkserver_preload(
-    ["wanbridge.cli.app", "wanbridge.cli.commands.generate", "wanbridge.transport.http"]
+    [
+        "wanbridge.cli.app",
+        "wanbridge.cli.commands.generate",
+        "wanbridge.client.runner",
+        "wanbridge.transport.library",
+    ]
 )
 
 
