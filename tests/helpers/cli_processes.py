@@ -11,10 +11,19 @@ from typing import Any
 from wanbridge.cli import main
 
 PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-# A test runner in the background ignores Ctrl-C, and so would what it starts.
+# A test runner in the background ignores Ctrl-C, and so would what it starts. Polls come as often
+# as they do in the tests' own process.
 MAIN = """
 import signal, sys
+from wanbridge.adapters.offers import PollInterval
+from wanbridge.adapters.registry import Registry
 from wanbridge.cli import main
+find = Registry.adapter
+def quick(registry, name):
+    found = find(registry, name)
+    found.poll_interval = PollInterval(first=0.05, factor=1.2, most=0.2)
+    return found
+Registry.adapter = quick
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(main())
 """
