@@ -732,6 +732,20 @@ def test_comparing_buys_nothing(world: World) -> None:
     assert [] == world.posts()
 
 
+def test_each_route_compares_in_the_currency_of_its_own_budget(world: World) -> None:
+    """Quotes are kept between calls, but not one currency's for another's."""
+    client = world.client(rates=RATES)
+
+    said = [
+        client.generate(
+            HERON, route=Route(["gccai"], order="cheapest", budget=Money("50", currency))
+        ).attempts[-1]
+        for currency in ("USD", "CNY", "USD")
+    ]
+
+    assert ["costs 0.0280 USD", "costs 0.20 CNY", "costs 0.0280 USD"] == [a.detail for a in said]
+
+
 def test_comparing_live_asks_who_estimates(world: World) -> None:
     """Crun has an endpoint for it; the others keep the price from their pages."""
     client = world.client(rates=RATES)

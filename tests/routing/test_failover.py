@@ -1632,6 +1632,21 @@ def test_an_interruption_held_back_over_a_refusal_asks_nobody_else() -> None:
     assert () == routed.ledger.open()
 
 
+def test_an_interruption_between_two_effects_carries_the_job() -> None:
+    """Not only what a conversation raises itself: Ctrl-C strikes anywhere."""
+    routed = RoutedCalls(ledger=MemoryLedger())
+    context = routed.runner.context
+    driver = Driver(routed.flow(ASH, handles=context.handles), context)
+    driver.reply(accepted("t-1"))
+    driver.advance()
+
+    with pytest.raises(KeyboardInterrupt) as caught, driver:
+        raise KeyboardInterrupt
+
+    assert isinstance(getattr(caught.value, "job", None), Job)
+    assert 1 == len(routed.ledger.open())
+
+
 def test_pictures_that_are_there_are_spent_also_if_interrupted() -> None:
     """The interruption carries the result, so it was bought."""
     route = Route(budget=DOLLARS)

@@ -243,11 +243,11 @@ class FlatTasks(Adapter):
 
     def _read_once(self, response: HttpResponse) -> tuple[Task, list[Problem]]:
         """The task of a reply that is JSON, with the problems of its lenient fields."""
-        read: tuple[Task, list[Problem]] | None = response.readings.get(FlatTasks)
+        read: tuple[Task, list[Problem]] | None = response.readings.get(type(self))
         if read is None:
             spoiled: list[Problem] = []
             read = self.read_task(response.json(), response.received_at, spoiled), spoiled
-            response.readings[FlatTasks] = read
+            response.readings[type(self)] = read
         return read
 
     def task(self, response: HttpResponse, spoiled: list[Problem] | None = None) -> Task:

@@ -52,7 +52,5 @@ class DrawnOrder:
             palette=self.palette,
             regions=tuple(regions),
         )
-        step = 1 if own_seeds else 0
-        return [
-            evolve(first, index=index, seed=(seed + step * index) % 2**31) for index in range(count)
-        ]
+        seeds = [(seed + n) % 2**31 if own_seeds else seed for n in range(count)]
+        return [evolve(first, index=index, seed=own) for index, own in enumerate(seeds)]
