@@ -16,6 +16,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -249,48 +250,74 @@ def test_a_file_others_can_read_is_warned_of_without_its_key(tmp_path: Path) -> 
     assert_silent(" ".join(str(warning.message) for warning in caught))
 
 
-_CRASH = """
+_CRASH_KINDS = ("unauthorized", "no_credit")
+# Each case crashes in a fork of its own, at the end of the script, as a program of a user would.
+_CRASHES = """
+import json
 import os
+import sys
+from pathlib import Path
 
 from wanbridge import Client
 from wanbridge.transport.library import httpx
 from wanbridge.sandbox import Sandbox, SandboxTransport
 
-provider, kind = os.environ["PROVIDER"], os.environ["KIND"]
-sandbox = Sandbox([provider], key_for=lambda name: os.environ[f"{name.upper()}_API_KEY"])
-sandbox.fault(kind)
-client = Client.from_env(http=httpx.Client(transport=SandboxTransport(sandbox)))
-client.generate("a heron at dusk", size="1K")
+for case in json.load(sys.stdin):
+    provider, kind, folder = case["provider"], case["kind"], Path(case["folder"])
+    if child := os.fork():
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        (folder / "code").write_text(str(code))
+        continue
+    os.dup2(os.open(folder / "shown", os.O_WRONLY | os.O_CREAT), 1)
+    os.dup2(1, 2)
+    os.environ.update(case["environment"])
+    sandbox = Sandbox([provider], key_for=lambda name: os.environ[f"{name.upper()}_API_KEY"])
+    sandbox.fault(kind)
+    client = Client.from_env(http=httpx.Client(transport=SandboxTransport(sandbox)))
+    client.generate("a heron at dusk", size="1K")
 """
 
 
-@pytest.mark.parametrize("provider", BUILTIN)
-@pytest.mark.parametrize("kind", ["unauthorized", "no_credit"])
-def test_a_crash_does_not_print_the_key(provider: str, kind: str, tmp_path: Path) -> None:
-    """An error that nobody catches, with all of Python's diagnostics on."""
-    url = Sandbox([provider]).base_url(provider)
-    name = provider.upper()
-    environment = {
-        **{k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_BASE_URL"))},
-        f"{name}_API_KEY": key_of(provider),
-        f"{name}_BASE_URL": url,
-        "PROVIDER": provider,
-        "KIND": kind,
-    }
-    script = tmp_path / "crash.py"
-    script.write_text(_CRASH)
+@pytest.fixture(scope="module")
+def crashes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the exit code and the output of each case, by its kind and provider."""
+    folder = tmp_path_factory.mktemp("crashes")
+    cases = []
+    for kind, provider in product(_CRASH_KINDS, BUILTIN):
+        (folder / kind / provider).mkdir(parents=True)
+        name = provider.upper()
+        environment = {
+            f"{name}_API_KEY": key_of(provider),
+            f"{name}_BASE_URL": Sandbox([provider]).base_url(provider),
+        }
+        where = {"provider": provider, "kind": kind, "folder": str(folder / kind / provider)}
+        cases.append({**where, "environment": environment})
+    script = folder / "crashes.py"
+    script.write_text(_CRASHES)
+    environment = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_BASE_URL"))}
 
     run = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-X", "dev", str(script)],
+        input=json.dumps(cases),
         capture_output=True,
         text=True,
         env=environment,
         check=False,
     )
 
-    assert 1 == run.returncode
-    assert "wanbridge.errors." in run.stderr
-    assert_silent(run.stdout + run.stderr)
+    assert (0, "") == (run.returncode, run.stdout + run.stderr)
+    return folder
+
+
+@pytest.mark.parametrize("provider", BUILTIN)
+@pytest.mark.parametrize("kind", _CRASH_KINDS)
+def test_a_crash_does_not_print_the_key(crashes: Path, provider: str, kind: str) -> None:
+    """An error that nobody catches, with all of Python's diagnostics on."""
+    shown = (crashes / kind / provider / "shown").read_text()
+
+    assert "1" == (crashes / kind / provider / "code").read_text()
+    assert "wanbridge.errors." in shown
+    assert_silent(shown)
 
 
 def test_no_cassette_holds_a_credential() -> None:

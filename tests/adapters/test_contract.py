@@ -34,6 +34,7 @@ from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import ImageResult
 from wanbridge.model.size_rules import AREAS, ratio_of
 from wanbridge.sandbox.account import Task
+from wanbridge.sandbox.drawing import draw
 from wanbridge.sandbox.picture import Picture
 from wanbridge.testing.replies import (
     NOON,
@@ -199,7 +200,16 @@ def campaign(
     run()
 
 
+@pytest.fixture
+def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is drawn: what comes inline is a picture, but not of the size that was asked for."""
+    facts: dict[str, Any] = {"model": "wan-2.7", "prompt": "a sundial", "seed": 1}
+    drawn = draw(Picture(provider="runware", width=64, height=64, **facts))
+    monkeypatch.setattr("wanbridge.sandbox.drawing.draw", lambda _picture: drawn)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_pictures")
 @each_variant
 def test_the_sandbox_takes_whatever_the_adapter_sends(
     variant: Variant, pytestconfig: pytest.Config

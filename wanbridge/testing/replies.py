@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Iterator
-from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -89,8 +88,8 @@ def _at(value: Any, path: tuple[Any, ...]) -> Any:
 def _with(value: Any, path: tuple[Any, ...], other: Any) -> Any:
     if not path:
         return other
-    copy = deepcopy(value)
-    _at(copy, path[:-1])[path[-1]] = other
+    copy = value.copy()
+    copy[path[0]] = _with(value[path[0]], path[1:], other)
     return copy
 
 
