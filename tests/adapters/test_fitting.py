@@ -18,8 +18,8 @@ from wanbridge.errors import InvalidRequest, UnsupportedFeature
 from wanbridge.explain.explanation import FieldReport
 from wanbridge.model.inputs import InputImage
 from wanbridge.model.palette import PaletteColor
-from wanbridge.model.pictures import data_uri
 from wanbridge.model.request import ImageRequest
+from wanbridge.pictures.headers import data_uri
 
 HALIDE = Halide(api_key="sk-test-1")
 PALETTE = tuple(PaletteColor(h, r) for h, r in (("#111111", 50), ("#222222", 30), ("#333333", 20)))

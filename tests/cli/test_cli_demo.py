@@ -20,8 +20,8 @@ from wanbridge.cli.progress import live_progress
 from wanbridge.cli.session import Session
 from wanbridge.engine.events import Accepted, Polled, Retrying, Submitting
 from wanbridge.model.jobs import Receipt
-from wanbridge.model.pictures import inspect
 from wanbridge.model.request import ImageRequest
+from wanbridge.pictures.headers import inspect
 from wanbridge.sandbox import Sandbox
 
 PROVIDERS = ("crun", "dashscope", "empiriolabs", "gccai", "kie", "reapi", "runware")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from wanbridge.model.pictures import inspect
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import ImageResult
+from wanbridge.pictures.headers import inspect
 from wanbridge.sandbox import Sandbox
 
 

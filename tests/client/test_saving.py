@@ -28,9 +28,9 @@ from wanbridge.errors import ConfigurationError, DownloadFailed
 from wanbridge.ledger.memory import MemoryLedger
 from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.money import Money
-from wanbridge.model.pictures import data_uri
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image, ImageResult
+from wanbridge.pictures.headers import data_uri
 from wanbridge.routing.route import Route
 from wanbridge.sandbox import Sandbox, running
 from wanbridge.storage.filenames import stem_of

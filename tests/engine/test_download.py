@@ -13,9 +13,9 @@ from wanbridge.engine import download as fetch
 from wanbridge.engine.effects import Effect, Fetch, NoPicture, Resolve, Sleep
 from wanbridge.errors import Charge, DownloadFailed, TransportFailed
 from wanbridge.model.inputs import InputImage
-from wanbridge.model.pictures import data_uri
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
+from wanbridge.pictures.headers import data_uri
 
 PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x08\0\0\0\x04\0\x08\x02\0\0\0"
 HERE = Image(url="https://cdn.halide.example/a.png?sig=s3cret")

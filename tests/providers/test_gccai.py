@@ -37,10 +37,10 @@ from wanbridge.model.inputs import InputImage
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
 from wanbridge.model.palette import PaletteColor
-from wanbridge.model.pictures import data_bytes
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
 from wanbridge.money.price_book import PriceBook
+from wanbridge.pictures.headers import data_bytes
 from wanbridge.providers.gccai import Gccai
 from wanbridge.wire import HttpRequest, HttpResponse
 

@@ -17,14 +17,14 @@ from wanbridge.adapters.offers import Limits, Offer, PictureLimits
 from wanbridge.errors import InvalidRequest, Problem, UnsupportedFeature
 from wanbridge.model.inputs import InputImage
 from wanbridge.model.notes import Note
-from wanbridge.model.pictures import (
+from wanbridge.model.request import ImageRequest
+from wanbridge.pictures.headers import (
     FORMATS_READ,
     TELLING_BYTES,
     data_beginning,
     data_bytes,
     inspect,
 )
-from wanbridge.model.request import ImageRequest
 from wanbridge.wire import HttpRequest
 
 # Prompt and model are always sent; extra is checked by the adapter.

@@ -9,8 +9,8 @@ from attrs import evolve
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.steps import Exchange
-from wanbridge.model.pictures import from_data_uri
 from wanbridge.model.request import ImageRequest
+from wanbridge.pictures.headers import from_data_uri
 
 
 def inline_pictures(request: ImageRequest) -> list[int]:

@@ -17,9 +17,9 @@ from rich.text import Text
 
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Saved, shown
-from wanbridge.model import pictures as picture
 from wanbridge.model.money import Money
 from wanbridge.model.result import ImageResult
+from wanbridge.pictures import headers as picture
 
 # Enough of a file to read a picture's size from, metadata included.
 _HEAD_BYTES = 256 * 2**10

@@ -21,9 +21,9 @@ from wanbridge.errors import CallFailed, Charge, DownloadFailed, TransportFailed
 from wanbridge.model.brief import brief_url
 from wanbridge.model.inputs import InputImage
 from wanbridge.model.notes import Note
-from wanbridge.model.pictures import from_data_uri, inspect
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
+from wanbridge.pictures.headers import from_data_uri, inspect
 from wanbridge.wire import HttpResponse
 
 log = logging.getLogger("wanbridge")

@@ -21,9 +21,9 @@ from wanbridge.errors import UnsupportedFeature
 from wanbridge.explain.explanation import Outcome, outcome_of
 from wanbridge.model.inputs import Box, InputImage
 from wanbridge.model.palette import PaletteColor
-from wanbridge.model.pictures import data_uri
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.size import Size
+from wanbridge.pictures.headers import data_uri
 
 BEGIN, END = "<!-- support: begin -->", "<!-- support: end -->"
 

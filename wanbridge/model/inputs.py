@@ -115,7 +115,7 @@ class InputImage:
         Raises:
             InvalidRequest: the bytes are no PNG, JPEG, WEBP, BMP or GIF.
         """
-        from wanbridge.model.pictures import data_uri, inspect
+        from wanbridge.pictures.headers import data_uri, inspect
 
         if (facts := inspect(data)) is None:
             message = f"{name}: not a PNG, JPEG, WEBP, BMP or GIF picture"

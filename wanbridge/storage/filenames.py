@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from wanbridge.model.pictures import ENDINGS
 from wanbridge.model.result import ImageResult
+from wanbridge.pictures.headers import ENDINGS
 
 
 def safe(name: str, limit: int = 80) -> str:

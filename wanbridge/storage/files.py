@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from wanbridge.model.pictures import _EXTENSIONS, _HEAD, _OF_PICTURES, _mime
+from wanbridge.pictures.headers import _EXTENSIONS, _HEAD, _OF_PICTURES, _mime
 
 
 class PictureFile:

@@ -14,8 +14,8 @@ from wanbridge.adapters.replies import ErrorDetail
 from wanbridge.adapters.steps import Exchange, Op
 from wanbridge.adapters.uploads import decoded, inline_pictures, may_receive, upload_pictures
 from wanbridge.errors import Charge, ProviderUnavailable
-from wanbridge.model.pictures import Facts
 from wanbridge.model.request import ImageRequest
+from wanbridge.pictures.headers import Facts
 from wanbridge.providers.crun.replies import read_data
 from wanbridge.wire import HttpRequest, json_request
 

@@ -54,11 +54,11 @@ from wanbridge.errors import (
 from wanbridge.model.inputs import InputImage
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.notes import Note
-from wanbridge.model.pictures import data_beginning, has_alpha
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
 from wanbridge.model.size_rules import Pixels
 from wanbridge.model.structuring import ShapeError, structure
+from wanbridge.pictures.headers import data_beginning, has_alpha
 from wanbridge.providers.dashscope.codes import class_of_code, plain
 from wanbridge.providers.dashscope.lookup import list_candidates
 from wanbridge.providers.dashscope.offers import OFFERS

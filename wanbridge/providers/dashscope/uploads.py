@@ -26,9 +26,9 @@ from wanbridge.errors import (
     UnsupportedFeature,
 )
 from wanbridge.model.inputs import InputImage
-from wanbridge.model.pictures import data_bytes
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.structuring import lenient
+from wanbridge.pictures.headers import data_bytes
 from wanbridge.wire import HttpRequest, json_request
 
 # Originals under about 7 MB where they come as base64 (error-code); a body with base64 has 64 MiB

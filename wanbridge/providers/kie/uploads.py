@@ -13,9 +13,9 @@ from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.multipart import FormFile, form
 from wanbridge.adapters.steps import Exchange, Op
 from wanbridge.adapters.uploads import decoded, inline_pictures, upload_pictures
-from wanbridge.model.pictures import Facts, inspect
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.structuring import named
+from wanbridge.pictures.headers import Facts, inspect
 from wanbridge.wire import HttpRequest
 
 _UPLOAD_URL = "https://kieai.redpandaai.co"  # upload

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ordinary_user import enterable, unprivileged
-from wanbridge.model import pictures as picture
 from wanbridge.model.inputs import InputImage
-from wanbridge.model.pictures import Facts, data_uri, from_data_uri, inspect
 from wanbridge.model.result import Image as Delivered
+from wanbridge.pictures import headers as picture
+from wanbridge.pictures.headers import Facts, data_uri, from_data_uri, inspect
 from wanbridge.storage.files import PictureFile, save
 
 
