@@ -213,7 +213,7 @@ def test_boxes_can_be_added_to_the_images_of_a_file(run: Any) -> None:
         (["--region", "1,2,3,4"], "--region: there is no image to put it on; give --image"),
         (["--palette", "#1E2A39"], "--palette: '#1E2A39' is not a colour and its percentage"),
         (["--palette", "#1E2A39:50,#000000:50"], "$.color_palette: 2 colours; 3 to 10"),
-        (["--image", "gone.png"], "gone.png: No such file or directory"),
+        (["--image", "gone.png"], "--image: 'gone.png': no such file; an image is a URL,"),
         (["--request", "gone.json"], "gone.json: No such file or directory"),
         (["--seed=-1"], "$.seed: -1 is out of range"),
         (["-n", "9"], "$.n: 9 is out of range; 1 to 4"),

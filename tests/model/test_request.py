@@ -103,12 +103,18 @@ def test_a_request_tells_everything_that_is_wrong_with_it_at_once() -> None:
         '$.extra["a b"]: {1: 2} is not {field: value}',
         "$.images[1]: 'ftp://x' is not an https, http, data: or oss:// URL",
         "$.images[2]: width and height go together",
-        "$.images[3]: 7 is not an image or a URL",
+        f"$.images[3]: 7; {AN_IMAGE_IS}",
         "$.color_palette[1].hex: '#22222' is not a colour like '#1E2A39'",
         "$.color_palette[1].ratio: 0.5 is not exact; write decimals as text, like '0.03'",
         "$.color_palette[2].ratio: 0 is not a percentage with two places, like '34.00'",
         "$.size: pixels or a tier and ratio, not both",
     ] == asked(**ALL_WRONG)
+
+
+AN_IMAGE_IS = (
+    "an image is a URL, a data: URI, base64, the path of a file, bytes, a binary file or a Pillow"
+    " image"
+)
 
 
 def test_no_field_escapes_the_constructor() -> None:
@@ -132,7 +138,7 @@ def test_no_field_escapes_the_constructor() -> None:
         ({"n": 13, "sequential": True}, "$.n: 13 is out of range; 1 to 12"),
         ({"n": 5, "sequential": 1}, "$.n: 5 is out of range; 1 to 4"),
         ({"seed": -1}, "$.seed: -1 is out of range; 0 to 2147483647"),
-        ({"images": "https://x"}, "$.images: 'https://x' is not a list"),
+        ({"images": 5}, "$.images[0]: 5; an image is a URL, a data: URI, base64, the path of a"),
         ({"images": None}, "$.images: None is not a list"),
         ({"images": ["https://x"] * 10}, "$.images: 10 images; at most 9"),
         ({"color_palette": {}}, "$.color_palette: {} is not a list"),
@@ -141,7 +147,8 @@ def test_no_field_escapes_the_constructor() -> None:
         ({"color_palette": [("#111111", "9.09")] * 11}, "$.color_palette: 11 colours; 3 to 10"),
         ({"color_palette": [("#111111", "33.33")] * 3}, "sum to 99.99; exactly 100.00"),
         ({"size": "7K"}, "$.size: '7K' is not a size like '1024x1024', '2K', '16:9' or '16:9@4K'"),
-        ({"size": (1, 2)}, "$.size: (1, 2) is not a Size or a text like '2K'"),
+        ({"size": (1, 2, 3)}, "$.size: (1, 2, 3) is not a Size, a pair (width, height) or a text"),
+        ({"size": (1, "2")}, "$.size.height: '2' is not an integer; 1 to 99999"),
         ({"callback_url": "https:///x"}, "$.callback_url: 'https:///x' is not an https URL"),
         ({"extra": []}, "$.extra: [] is not {adapter: {field: value}}"),
     ],
@@ -199,7 +206,8 @@ def test_an_image_that_cannot_be_is_refused(given: dict[str, Any], said: Any) ->
 def test_an_image_tells_its_url_and_its_regions_at_once() -> None:
     """A converter's complaint does not hide the constructor's."""
     assert [
-        "$.url: 'x' is not an https, http, data: or oss:// URL",
+        "$.url: 'x' is not an https, http, data: or oss:// URL; InputImage.of takes files"
+        " and bytes",
         "$.regions[1]: 'abc'; a box is [x1, y1, x2, y2]",
     ] == told(InputImage, "x", [Box(0, 0, 1, 1), "abc"])
 
@@ -208,8 +216,8 @@ def test_an_image_as_an_object_names_unknown_members() -> None:
     """The JSON form of an image is taken in Python too."""
     assert [
         "$.images[0].region: unknown field; there are url, regions, width, height, ref",
-        "$.images[0].url: 'x' is not an https, http, data: or oss:// URL",
-    ] == asked(images=[{"url": "x", "region": []}])
+        f"$.images[0].url: 'gone.png': no such file; {AN_IMAGE_IS}",
+    ] == asked(images=[{"url": "gone.png", "region": []}])
     assert Size(3, 4) == ImageRequest("a", size={"width": 3, "height": 4}).size
 
 
@@ -234,6 +242,8 @@ def test_a_size_that_cannot_be_is_refused(given: dict[str, Any], said: Any) -> N
     [
         ("1024x768", Size(1024, 768), "1024x768"),
         ("1024*768", Size(1024, 768), "1024x768"),
+        ("1024×768", Size(1024, 768), "1024x768"),
+        ("1024 X 768", Size(1024, 768), "1024x768"),
         ("2k", Size(resolution="2K"), "2K"),
         ("16:9", Size(aspect_ratio="16:9"), "16:9@2K"),
         ("16:9@4k", Size(resolution="4K", aspect_ratio="16:9"), "16:9@4K"),

@@ -30,9 +30,11 @@ class RequestOptions:
     """What to draw. A flag that is not given leaves the request, or its file, as it is."""
 
     request: Annotated[Path | None, _flag(_REQUEST, metavar="FILE")] = None
-    """A canonical request as JSON; the other flags change it."""
+    """A canonical request as JSON; the other flags change it. Pictures may lie beside it."""
+    allow_outside: Annotated[bool, _switch(_REQUEST, "--allow-outside")] = False
+    """Let the file name pictures outside of its folder."""
     image: Annotated[tuple[str, ...], _flag(_REQUEST, metavar="FILE_OR_URL")] = ()
-    """Picture to edit or to refer to; once for each, in order."""
+    """Picture to edit or to refer to, - for standard input; once for each, in order."""
     region: Annotated[tuple[str, ...], _flag(_REQUEST, metavar="N:X1,Y1,X2,Y2")] = ()
     """Box on image N (from 1) in its own pixels; N may be left out for a single image."""
     n: Annotated[int | None, _flag(_REQUEST, "-n", metavar="COUNT")] = None

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
+from wanbridge.bulk.request_files import request_in_text
 from wanbridge.cli.files import read
 from wanbridge.cli.options import RequestOptions
 from wanbridge.cli.usage import UsageError
@@ -16,7 +20,6 @@ from wanbridge.model.inputs import InputImage
 from wanbridge.model.request import MODELS, ImageRequest
 
 _MODELS = {"standard": MODELS[0], "pro": MODELS[1]}
-_URL = re.compile(r"(https?|oss)://|data:", re.IGNORECASE)
 _REGION = re.compile(r"(?:([0-9]{1,4}):)?(-?[0-9]{1,6}(?:,-?[0-9]{1,6}){3})")
 
 # Flags that are a field of the request under another name or as they are.
@@ -39,7 +42,7 @@ def build_request(prompt: str | None, options: RequestOptions) -> ImageRequest:
         UsageError: a flag cannot be read.
         InvalidRequest: the request breaks the canonical schema.
     """
-    base = read(options.request, ImageRequest.from_json, "request") if options.request else None
+    base = _in_file(options.request, options) if options.request else None
     fields: dict[str, Any] = {
         field: value
         for flag, field in _FIELD_BY_FLAG.items()
@@ -59,8 +62,16 @@ def build_request(prompt: str | None, options: RequestOptions) -> ImageRequest:
     return evolve(base, **fields) if base else ImageRequest(**fields)
 
 
+def _in_file(path: Path, options: RequestOptions) -> ImageRequest:
+    load = partial(request_in_text, folder=path.parent, allow_outside=options.allow_outside)
+    return read(path, load, "request")
+
+
 def _image(given: str) -> InputImage:
-    return InputImage(given) if _URL.match(given) else InputImage.from_file(given)
+    try:
+        return InputImage.of(sys.stdin.buffer if given == "-" else given)
+    except InvalidRequest as exc:
+        raise UsageError(f"--image: {'; '.join(p.message for p in exc.problems)}") from None
 
 
 def _palette(given: str) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from attrs import evolve
 
 from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Fetch, Flow, NoPicture, Resolve, Sink, Sleep
-from wanbridge.errors import CallFailed, Charge, DownloadFailed, TransportFailed
+from wanbridge.errors import CallFailed, Charge, DownloadFailed, InvalidRequest, TransportFailed
 from wanbridge.model.brief import brief_url
 from wanbridge.model.inputs import InputImage
 from wanbridge.model.notes import Note
@@ -151,11 +151,15 @@ def measure(request: ImageRequest, *, context: CallContext) -> Flow[ImageRequest
 
     Raises:
         DownloadFailed: an image that has to be fetched could not be.
+        InvalidRequest: a box leaves its picture.
     """
     images: list[InputImage] = []
     until = context.until
     for index, image in enumerate(request.images):
-        images.append((yield from _measured(image, f"images[{index}]", context, until)))
+        try:
+            images.append((yield from _measured(image, f"images[{index}]", context, until)))
+        except InvalidRequest as exc:
+            raise InvalidRequest(p.under(f"$.images[{index}]") for p in exc.problems) from None
     return evolve(request, images=tuple(images))
 
 

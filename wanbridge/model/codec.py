@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import Attribute, evolve, fields, fields_dict, has
 
 from wanbridge.errors import InvalidRequest, Problem
-from wanbridge.model.inputs import Box, InputImage
+from wanbridge.model.inputs import Box, InputImage, images_in_document
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import ImageResult
@@ -202,9 +202,11 @@ def _read_request(value: object, _: object) -> ImageRequest:
     """The constructor checks everything, and all of it at once; unknown members are left out."""
     if not isinstance(value, dict):
         raise mismatch("object", value)
-    known = fields_dict(ImageRequest)
+    fields = {name: value[name] for name in fields_dict(ImageRequest) if name in value}
+    if "images" in fields:
+        fields["images"] = images_in_document(fields["images"])
     try:
-        return ImageRequest(**{name: value[name] for name in known if name in value})
+        return ImageRequest(**fields)
     except InvalidRequest as exc:
         raise ShapeError(exc.problems) from None
 

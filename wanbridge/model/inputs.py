@@ -13,10 +13,11 @@ from attrs import evolve, field, frozen
 
 from wanbridge.errors import InvalidRequest, Problem
 from wanbridge.model.brief import brief, brief_url
-from wanbridge.model.validation import Problems, convert_each, from_members
+from wanbridge.model.validation import Invalid, Problems, convert_each, converted, from_members
 
 REGIONS_MAX = 2
 _IMAGE_URL = re.compile(r"(https?|oss)://[^/?#\s]|data:")
+_URL = re.compile(r"(?:https?|oss|data):", re.IGNORECASE)
 
 
 @frozen
@@ -82,7 +83,9 @@ class InputImage:
             ):
                 wrong.add("$.ref", f"{brief(self.ref)} is not {{provider: id}}")
         elif not isinstance(self.url, str) or not _IMAGE_URL.match(self.url):
-            wrong.add("$.url", f"{brief(self.url)} is not an https, http, data: or oss:// URL")
+            files = "" if "://" in str(self.url) else "; InputImage.of takes files and bytes"
+            message = f"{brief(self.url)} is not an https, http, data: or oss:// URL{files}"
+            wrong.add("$.url", message)
         if isinstance(self.regions, tuple) and len(self.regions) > REGIONS_MAX:
             wrong.add("$.regions", f"{len(self.regions)} boxes; at most {REGIONS_MAX} an image")
         if (self.width is None) != (self.height is None):
@@ -90,7 +93,40 @@ class InputImage:
         for name in ("width", "height"):
             if getattr(self, name) is not None:
                 wrong.integer(f"$.{name}", getattr(self, name), 1, 99999)
+        if self.regions and not wrong.problems and isinstance(self.regions, tuple):
+            self._check_regions(wrong)
         wrong.settle(self.regions)
+
+    def _check_regions(self, wrong: Problems) -> None:
+        """A box that leaves the picture is an edit of nothing, and would be paid for."""
+        sides = (self.width, self.height)
+        if self.width is None and self.scheme == "data" and not self.is_digest:
+            sides = _sides_within(self.url or "")
+        if sides[0] is None or sides[1] is None:
+            return
+        for index, box in enumerate(self.regions):
+            if box.x2 > sides[0] or box.y2 > sides[1]:
+                message = (
+                    f"{list(box.corners)} leaves the picture of {sides[0]} x {sides[1]} pixels"
+                )
+                wrong.add(f"$.regions[{index}]", message)
+
+    @classmethod
+    def of(cls, value: object, *, regions: Iterable[Any] = ()) -> InputImage:
+        """A picture in whatever it is held: what an item of ``ImageRequest.images`` may be.
+
+        Args:
+            value: An `InputImage`, a URL, a ``data:`` URI, bare base64 of a picture, a path or
+                text that names an existing file, bytes, a binary file, a Pillow image, or
+                ``{"url": one of these, "regions": [...]}``. A text from outside may name any file
+                of this machine: give `InputImage(url) <InputImage>` for one that is to be a URL.
+            regions: Boxes on it; without any, those of an `InputImage` stay.
+
+        Raises:
+            InvalidRequest: it is none of these, or cannot be read.
+        """
+        image = _image(value)
+        return evolve(image, regions=tuple(regions)) if (regions := tuple(regions)) else image
 
     @classmethod
     def from_file(cls, path: str | Path, *, regions: Iterable[Any] = ()) -> InputImage:
@@ -99,12 +135,9 @@ class InputImage:
         Raises:
             InvalidRequest: the file cannot be read or is no such picture.
         """
-        try:
-            data = Path(path).read_bytes()
-        except OSError as exc:
-            problem = Problem("$.url", f"{path}: {exc.strerror or exc}")
-            raise InvalidRequest((problem,)) from None
-        return cls.from_bytes(data, regions=regions, name=str(path))
+        from wanbridge.storage.picture_sources import read_picture
+
+        return cls.from_bytes(read_picture(Path(path)), regions=regions, name=str(path))
 
     @classmethod
     def from_bytes(
@@ -147,15 +180,54 @@ class InputImage:
         return evolve(self, url=f"data:{mime};sha256,{digest}")
 
 
+def _sides_within(uri: str) -> tuple[int | None, int | None]:
+    """Width and height of the picture in a ``data:`` URI, as far as its beginning says them."""
+    from wanbridge.pictures.headers import data_beginning, inspect
+
+    try:
+        facts = inspect(data_beginning(uri))
+    except ValueError:
+        return None, None
+    return (None, None) if facts is None else (facts.width, facts.height)
+
+
 def _image(value: object) -> InputImage:
+    """One item of ``images``, in whatever it is held."""
     if isinstance(value, InputImage):
         return value
-    if isinstance(value, str):
-        return _image_at(value)
     if isinstance(value, Mapping):
-        made: InputImage = from_members(InputImage, value)
-        return made
-    raise InvalidRequest((Problem("$", f"{brief(value)} is not an image or a URL"),))
+        return _image_with(value)
+    if isinstance(value, str) and (url := url_in(value)) is not None:
+        return _image_at(url)
+    from wanbridge.storage.picture_sources import picture_in
+
+    data, name = picture_in(value)
+    return InputImage.from_bytes(data, name=name)
+
+
+def url_in(text: str) -> str | None:
+    """*text* as a URL, its scheme in lower case, if it is one for its first letters."""
+    text = text.strip()
+    match = _URL.match(text)
+    return None if match is None else match[0].lower() + text[match.end() :]
+
+
+def _image_with(members: Mapping[str, Any]) -> InputImage:
+    """An image from its members, of which ``url`` may hold what an item may be."""
+    held = converted("$.url", _image, members["url"]) if members.get("url") is not None else None
+    if isinstance(held, Invalid):
+        # A picture that nothing is known of, so that the other members are judged as well.
+        others = converted("$", _of_members, {**members, "url": "https://unknown.invalid"})
+        raise InvalidRequest((*getattr(others, "problems", ()), *held.problems))
+    if held is None:
+        return _of_members(members)
+    sides = {} if held.width is None else {"width": held.width, "height": held.height}
+    return _of_members({**members, "url": held.url, **sides})
+
+
+def _of_members(members: Mapping[str, Any]) -> InputImage:
+    made: InputImage = from_members(InputImage, members)
+    return made
 
 
 def _image_at(url: str) -> InputImage:
@@ -166,5 +238,34 @@ def _image_at(url: str) -> InputImage:
         raise InvalidRequest(Problem("$", p.message) for p in exc.problems) from None
 
 
+def _image_in_document(value: object) -> InputImage:
+    """As a JSON document has it, which must not name files: a URL, or an object with one."""
+    if isinstance(value, str):
+        return _image_at(value)
+    if isinstance(value, Mapping):
+        return _of_members(value)
+    raise InvalidRequest((Problem("$", f"{brief(value)} is not an image or a URL"),))
+
+
 def to_images(values: object) -> Any:
-    return convert_each(values, "$.images", _image)
+    """``images`` of a request: each item in whatever it is held; one alone stands for a list."""
+    if isinstance(values, Invalid):
+        return values
+    if values is None:
+        return Invalid((Problem("$.images", "None is not a list"),))
+    several = isinstance(values, Iterable) and not _is_one(values)
+    return convert_each(values if several else [values], "$.images", _image)
+
+
+def _is_one(value: object) -> bool:
+    """Whether *value* is a picture, although it can be iterated."""
+    return isinstance(value, str | bytes | bytearray | memoryview | Mapping) or hasattr(
+        value, "read"
+    )
+
+
+def images_in_document(values: object) -> Any:
+    """As `to_images`, of a JSON document: no file is read."""
+    if isinstance(values, str | Mapping):
+        values = [values]
+    return convert_each(values, "$.images", _image_in_document)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import attrs
@@ -162,6 +163,23 @@ class ImageRequest:
         from wanbridge.model import codec
 
         return codec.dump(self)
+
+    @classmethod
+    def from_file(cls, path: str | Path, *, allow_outside: bool = False) -> ImageRequest:
+        """Read a JSON file, in which an image may also be a path or base64 of a picture.
+
+        Args:
+            path: The file; paths in it are relative to its folder.
+            allow_outside: Whether they may lead out of that folder.
+
+        Raises:
+            InvalidRequest: with every problem of the document.
+            OSError: the file cannot be read.
+        """
+        from wanbridge.bulk.request_files import request_in_text
+
+        path = Path(path)
+        return request_in_text(path.read_bytes(), path.parent, allow_outside=allow_outside)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -15,7 +15,7 @@ from wanbridge.model.validation import Problems, converted, from_members
 
 RESOLUTIONS = ("1K", "2K", "4K")
 _ASPECT_RATIO = re.compile(r"[1-9][0-9]{0,3}:[1-9][0-9]{0,3}")
-_PIXELS = re.compile(r"([1-9][0-9]{0,4})[x*]([1-9][0-9]{0,4})")
+_PIXELS = re.compile(r"([1-9][0-9]{0,4}) ?[xX×*] ?([1-9][0-9]{0,4})")
 
 
 @frozen
@@ -54,7 +54,7 @@ class Size:
 
     @classmethod
     def parse(cls, text: str) -> Size:
-        """Read ``"1024x1024"``, ``"1024*1024"``, ``"2K"``, ``"16:9"`` or ``"16:9@4K"``.
+        """Read ``"1024x1024"`` (also with ``*`` or ``×``), ``"2K"``, ``"16:9"``, ``"16:9@4K"``.
 
         Raises:
             InvalidRequest: it is none of these.
@@ -97,7 +97,10 @@ def size_of(value: object) -> Size:
     if isinstance(value, Mapping):
         made: Size = from_members(Size, value)
         return made
-    raise InvalidRequest((Problem("$", f"{brief(value)} is not a Size or a text like '2K'"),))
+    if isinstance(value, list | tuple) and len(value) == 2:
+        return Size(*value)
+    message = f"{brief(value)} is not a Size, a pair (width, height) or a text like '2K'"
+    raise InvalidRequest((Problem("$", message),))
 
 
 def to_size(value: object) -> Any:

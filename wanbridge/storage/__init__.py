@@ -1,1 +1,1 @@
-"""Files that pictures are saved in, and their names."""
+"""Files of pictures: those that callers hold, those that are saved, and their names."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import attrs
-from attrs import define, frozen
+from attrs import frozen
 from cyclopts import Group, Parameter
 
 from wanbridge.adapters.base import Adapter
+from wanbridge.bulk.reading import RequestFile
 from wanbridge.cli.accounts import all_accounts, select_accounts
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.files import check_folder, write
@@ -73,7 +74,7 @@ def compare(
         Path | None,
         Parameter(
             metavar="FILE",
-            help="A workload instead: a canonical request as JSON on each line. Totals are shown.",
+            help="A workload instead, JSONL or CSV with a column for each field. With totals.",
         ),
     ] = None,
     provider: Annotated[
@@ -145,7 +146,7 @@ def _compare_request(
 
 
 def _compare_file(client: Client, file: Path, what: RequestOptions, basis: Basis) -> Comparison:
-    lines = _RequestLines(file)
+    lines = RequestFile(file, allow_outside=what.allow_outside)
     try:
         load = client.compare_all(
             lines.requests(),
@@ -158,6 +159,8 @@ def _compare_file(client: Client, file: Path, what: RequestOptions, basis: Basis
         if any(problem.path == "$.may_drop" for problem in exc.problems):
             raise
         raise UsageError(f"{file}:{lines.number}: {exc}") from None
+    except OSError as exc:
+        raise UsageError(f"{file}: {exc.strerror or exc}") from None
     if not load.requests:
         raise UsageError(f"{file}: there is no request in it", _ONE_A_LINE)
     return comparison.of_workload(str(file), load, basis)
@@ -166,36 +169,13 @@ def _compare_file(client: Client, file: Path, what: RequestOptions, basis: Basis
 _ONE_A_LINE = """write one request on each line: {"prompt": "a red kite", "n": 2}"""
 
 
-@define
-class _RequestLines:
-    """A JSONL file, read as it is compared: it may be larger than memory.
-
-    Attributes:
-        number: Of the line in hand, from 1.
-    """
-
-    file: Path
-    number: int = 0
-
-    def requests(self) -> Iterator[ImageRequest]:
-        """The request of each line that is not empty.
-
-        Raises:
-            InvalidRequest: `number` says where.
-            UsageError: the file cannot be read.
-        """
-        try:
-            with self.file.open("rb") as lines:
-                for self.number, line in enumerate(lines, 1):
-                    if text := line.strip():
-                        yield ImageRequest.from_json(text)
-        except OSError as exc:
-            raise UsageError(f"{self.file}: {exc.strerror or exc}") from None
-
-
 def _check_only_file(prompt: str | None, what: RequestOptions, *, live: bool) -> None:
     """Refuse flags that change a request together with ``--requests``."""
-    plain = RequestOptions(may_drop=what.may_drop, no_check_limits=what.no_check_limits)
+    plain = RequestOptions(
+        may_drop=what.may_drop,
+        no_check_limits=what.no_check_limits,
+        allow_outside=what.allow_outside,
+    )
     fields = (f.name for f in attrs.fields(RequestOptions))
     given = [name for name in fields if getattr(what, name) != getattr(plain, name)]
     flags = ["-n" if name == "n" else f"--{name.replace('_', '-')}" for name in given]

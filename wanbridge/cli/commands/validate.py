@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from wanbridge.bulk.request_files import request_in_text
 from wanbridge.cli.accounts import read_settings
 from wanbridge.cli.codes import Exit
 from wanbridge.cli.session import Session
@@ -17,13 +18,11 @@ from wanbridge.config import plain
 from wanbridge.errors import InvalidRequest, Problem
 from wanbridge.model import schemas, strict_json
 from wanbridge.model.jobs import Job, Receipt
-from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import ImageResult
 
 Kind = Literal["request", "job", "receipt", "result", "config"]
 
 _STORED: dict[str, Callable[[bytes], object]] = {
-    "request": ImageRequest.from_json,
     "job": Job.from_json,
     "receipt": Receipt.from_json,
     "result": ImageResult.from_json,
@@ -35,13 +34,17 @@ def validate(
     /,
     *,
     as_: Annotated[Kind, Parameter(name="--as", help="What it is meant to be.")] = "request",
+    allow_outside: Annotated[
+        bool,
+        Parameter(negative="", help="Let a request name pictures outside of its folder."),
+    ] = False,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> Exit:
     """Check a request, job, receipt, result or configuration file.
 
     Prints ok, or every problem with its path, one on a line.
     """
-    problems = tuple(_problems(file, as_))
+    problems = tuple(_problems(file, as_, allow_outside=allow_outside))
     for problem in problems:
         print(session.line(str(problem)))
     if problems:
@@ -50,12 +53,15 @@ def validate(
     return Exit.OK
 
 
-def _problems(file: Path, kind: Kind) -> Iterable[Problem]:
+def _problems(file: Path, kind: Kind, *, allow_outside: bool) -> Iterable[Problem]:
     text = read_file(file)
     if kind == "config":
         return _of_settings(file, text)
     try:
-        _STORED[kind](text)
+        if kind == "request":
+            request_in_text(text, file.parent, allow_outside=allow_outside)
+        else:
+            _STORED[kind](text)
     except InvalidRequest as exc:
         return exc.problems
     return ()
