@@ -45,9 +45,18 @@ prompts = st.one_of(
     st.sampled_from([3000, 3001, 5000]).map("k".__mul__),
 )
 
-boxes = st.tuples(
-    st.integers(0, 4000), st.integers(0, 4000), st.integers(1, 4000), st.integers(1, 4000)
-).map(lambda b: Box(b[0], b[1], b[0] + b[2], b[1] + b[3]))
+
+def boxes(width: int, height: int) -> st.SearchStrategy[list[Box]]:
+    """At most two, on a picture of these sides."""
+    spans = st.tuples(_span(width), _span(height))
+    box = spans.map(lambda span: Box(span[0][0], span[1][0], span[0][1], span[1][1]))
+    return st.lists(box, max_size=2)
+
+
+def _span(side: int) -> st.SearchStrategy[tuple[int, int]]:
+    start = st.integers(0, side - 1)
+    return start.flatmap(lambda low: st.tuples(st.just(low), st.integers(low + 1, side)))
+
 
 _URLS = {
     "https": (
@@ -63,17 +72,17 @@ _URLS = {
 @st.composite
 def images(draw: st.DrawFn, schemes: Collection[str]) -> InputImage:
     """A picture of a size that all take, known or not, named in one of *schemes*."""
-    regions = draw(st.lists(boxes, max_size=2))
     match draw(st.sampled_from(sorted(schemes))):
         case "data":
             uri = data_uri(draw(st.sampled_from(["PNG", "JPEG", "WEBP"])))
-            return InputImage(uri, regions, 256, 320)
+            return InputImage(uri, draw(boxes(256, 320)), 256, 320)
         case "ref":
             ref = draw(st.sampled_from([{"runware": "held"}, {"elsewhere": "an id"}]))
-            return InputImage(regions=regions, ref=ref)
+            return InputImage(regions=draw(boxes(8000, 8000)), ref=ref)
         case scheme:
             url = draw(st.sampled_from(_URLS[scheme]))
             width, height = draw(st.tuples(st.integers(240, 8000), st.integers(240, 8000)))
+            regions = draw(boxes(width, height))
             known = draw(st.integers(0, 3))
             return InputImage(url, regions, width, height) if known else InputImage(url, regions)
 

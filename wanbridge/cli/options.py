@@ -33,7 +33,12 @@ class RequestOptions:
     """A canonical request as JSON; the other flags change it. Pictures may lie beside it."""
     allow_outside: Annotated[bool, _switch(_REQUEST, "--allow-outside")] = False
     """Let the file name pictures outside of its folder."""
-    image: Annotated[tuple[str, ...], _flag(_REQUEST, metavar="FILE_OR_URL")] = ()
+    image: Annotated[
+        tuple[str, ...],
+        Parameter(
+            group=_REQUEST, metavar="FILE_OR_URL", show_default=False, allow_leading_hyphen=True
+        ),
+    ] = ()
     """Picture to edit or to refer to, - for standard input; once for each, in order."""
     region: Annotated[tuple[str, ...], _flag(_REQUEST, metavar="N:X1,Y1,X2,Y2")] = ()
     """Box on image N (from 1) in its own pixels; N may be left out for a single image."""

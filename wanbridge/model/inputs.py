@@ -99,16 +99,12 @@ class InputImage:
 
     def _check_regions(self, wrong: Problems) -> None:
         """A box that leaves the picture is an edit of nothing, and would be paid for."""
-        sides = (self.width, self.height)
-        if self.width is None and self.scheme == "data" and not self.is_digest:
-            sides = _sides_within(self.url or "")
-        if sides[0] is None or sides[1] is None:
+        if (sides := self.sides) is None:
             return
+        width, height = sides
         for index, box in enumerate(self.regions):
-            if box.x2 > sides[0] or box.y2 > sides[1]:
-                message = (
-                    f"{list(box.corners)} leaves the picture of {sides[0]} x {sides[1]} pixels"
-                )
+            if box.x2 > width or box.y2 > height:
+                message = f"{list(box.corners)} leaves the picture of {width}x{height} pixels"
                 wrong.add(f"$.regions[{index}]", message)
 
     @classmethod
@@ -165,6 +161,15 @@ class InputImage:
         """``https``, ``http``, ``data``, ``oss``; ``ref`` for a picture held by a provider."""
         return "ref" if self.url is None else self.url.partition(":")[0]
 
+    @cached_property
+    def sides(self) -> tuple[int, int] | None:
+        """``(width, height)`` as given, or as a ``data:`` URI says them; None if unknown."""
+        if self.width is not None and self.height is not None:
+            return self.width, self.height
+        if self.url is None or self.scheme != "data" or self.is_digest:
+            return None
+        return _sides_within(self.url)
+
     @property
     def is_digest(self) -> bool:
         """True for a stored picture of which only the SHA-256 was kept."""
@@ -180,15 +185,17 @@ class InputImage:
         return evolve(self, url=f"data:{mime};sha256,{digest}")
 
 
-def _sides_within(uri: str) -> tuple[int | None, int | None]:
-    """Width and height of the picture in a ``data:`` URI, as far as its beginning says them."""
+def _sides_within(uri: str) -> tuple[int, int] | None:
+    """Width and height of the picture in a ``data:`` URI, if its beginning says them."""
     from wanbridge.pictures.headers import data_beginning, inspect
 
     try:
         facts = inspect(data_beginning(uri))
     except ValueError:
-        return None, None
-    return (None, None) if facts is None else (facts.width, facts.height)
+        return None
+    if facts is None or facts.width is None or facts.height is None:
+        return None
+    return facts.width, facts.height
 
 
 def _image(value: object) -> InputImage:

@@ -97,7 +97,7 @@ def size_of(value: object) -> Size:
     if isinstance(value, Mapping):
         made: Size = from_members(Size, value)
         return made
-    if isinstance(value, list | tuple) and len(value) == 2:
+    if isinstance(value, list | tuple) and len(value) == 2 and None not in value:
         return Size(*value)
     message = f"{brief(value)} is not a Size, a pair (width, height) or a text like '2K'"
     raise InvalidRequest((Problem("$", message),))

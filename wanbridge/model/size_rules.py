@@ -234,13 +234,12 @@ def _shape(size: Size, images: Sequence[InputImage]) -> tuple[Fraction, str]:
         return ratio_of(size.aspect_ratio), size.aspect_ratio
     if not images:
         return Fraction(1), "1:1"
-    last = images[-1]
-    if last.width is None or last.height is None:
+    if (sides := images[-1].sides) is None:
         raise SizeUnsupported(
             "the output has the shape of the last image, and its width and height are unknown; "
             "give them or call client.measure(request), or set an aspect_ratio"
         )
-    return Fraction(last.width, last.height), f"the last image is {last.width}x{last.height}"
+    return Fraction(*sides), f"the last image is {sides[0]}x{sides[1]}"
 
 
 def _no_pair(tier: str, ratio: Fraction, asked: str, limits: SizeLimits) -> str:
