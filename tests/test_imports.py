@@ -195,6 +195,7 @@ FOR_TYPES: dict[str, set[str]] = {
     "transport.blocking": {"wanbridge.transport.library"},
     "transport.bodies": {"wanbridge.transport.library"},
     "transport.deadlines": {"ssl"},
+    "transport.event_loops": {"wanbridge.transport.library"},
     "transport.library": {"httpx"},
     "transport.pools": {"ssl"},
 }

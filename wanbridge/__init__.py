@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from wanbridge.ledger.memory import MemoryLedger
     from wanbridge.ledger.protocol import Ledger
     from wanbridge.ledger.sqlite import SqliteLedger
+    from wanbridge.model.handles import handle
     from wanbridge.model.inputs import Box, InputImage
     from wanbridge.model.jobs import Job, Receipt
     from wanbridge.model.money import Money
@@ -153,6 +154,7 @@ __all__ = [
     "WanbridgeError",
     "Workload",
     "__version__",
+    "handle",
 ]
 
 # Where each name is, so that nothing is loaded before it is used: who only reads a stored
@@ -179,6 +181,7 @@ _HOME = {
     "ledger.memory": "MemoryLedger",
     "ledger.protocol": "Ledger",
     "ledger.sqlite": "SqliteLedger",
+    "model.handles": "handle",
     "model.inputs": "Box InputImage",
     "model.jobs": "Job Receipt",
     "model.money": "Money",

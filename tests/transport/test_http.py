@@ -262,22 +262,6 @@ def test_a_client_of_another_kind_is_refused_at_once() -> None:
         HttpTransport(Timeouts(), http=httpx.AsyncClient(), now=lambda: NOON)  # type: ignore[arg-type]
 
 
-def test_an_async_client_belongs_to_one_loop() -> None:
-    """Its connections do; a submit over another's would be lost."""
-    with httpx.Client():
-        line = AsyncHttpTransport(Timeouts(), http=None, now=lambda: NOON)
-
-    async def run() -> None:
-        with pytest.raises(TransportFailed):
-            await line.send(
-                Send(account="x", request=json_request("GET", "http://127.0.0.1:9/", headers={}))
-            )
-
-    asyncio.run(run())
-    with pytest.raises(ConfigurationError, match="one event loop"):
-        asyncio.run(line.send(SEND))
-
-
 def test_a_client_that_cannot_be_made_has_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy or certificate setting is the user's to mend, and no uncertain submit."""
     monkeypatch.setenv("HTTPS_PROXY", "socks9://nowhere")

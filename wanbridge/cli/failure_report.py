@@ -35,6 +35,7 @@ from wanbridge.errors import (
     UnsupportedFeature,
     WanbridgeError,
 )
+from wanbridge.model.handles import handle
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.result import Attempt, ImageResult
 
@@ -95,14 +96,7 @@ def _unsaved(exc: BaseException, session: Session) -> Stored | None:
     if isinstance(exc, WanbridgeError | UsageError | NotSaved | CycloptsError):
         return None
     # An interruption carries what the flow knows; the events cover what falls between.
-    for name in ("result", "job", "receipt"):
-        if (value := getattr(exc, name, None)) is not None:
-            known: Stored = value
-            return known
-    # An exception raised while another ends the command carries nothing itself.
-    if isinstance(exc.__context__, KeyboardInterrupt):
-        return _unsaved(exc.__context__, session)
-    return session.call_state.job or session.call_state.receipt
+    return handle(exc) or session.call_state.job or session.call_state.receipt
 
 
 def _attempts(exc: BaseException) -> tuple[Attempt, ...]:

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @frozen(eq=False)
 class AsyncRunner:
-    """Runs conversations in the tasks of one event loop; attributes as of `Runner`."""
+    """Runs conversations in the tasks of any event loop; attributes as of `Runner`."""
 
     transport: AsyncHttpTransport
     sleep: Callable[[float], Awaitable[None]] | None = None

@@ -28,8 +28,13 @@ if TYPE_CHECKING:
 class AsyncClient(BaseClient):
     """`Client` for asyncio: the same methods, awaited.
 
+    It works in whichever event loop awaits it, one after the other or several at the same time in
+    several threads. Each loop has connections of its own, which end with it; accounts, budgets,
+    health and ledger are the client's.
+
     Args:
-        http: The caller's own ``httpx.AsyncClient``, which must not retry or follow redirects.
+        http: The caller's own ``httpx.AsyncClient``, which must not retry or follow redirects. It
+            belongs to the event loop that uses it first.
             Over a transport that is not the library's own, an exchange that buys is ended by a
             timer, which also has to allow for the wait for a connection: the call's deadline.
     """
@@ -73,7 +78,7 @@ class AsyncClient(BaseClient):
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections of this event loop; other loops close theirs as they go on."""
         await self._runner.close()
         self._close()
 

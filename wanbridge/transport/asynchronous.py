@@ -18,7 +18,9 @@ from wanbridge.errors import Charge, ConfigurationError, TransportFailed, Wanbri
 from wanbridge.transport.base import BaseTransport
 from wanbridge.transport.bodies import BodyReader, Spool
 from wanbridge.transport.deadlines import Bound
+from wanbridge.transport.event_loops import PoolsByLoop
 from wanbridge.transport.failures import ReplyTooLong, transport_failure
+from wanbridge.transport.pools import ByOrigin
 from wanbridge.wire import HttpResponse
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ async def read_body(response: httpx.Response, reader: BodyReader) -> bool:
 
 
 class AsyncHttpTransport(BaseTransport["httpx.AsyncClient"]):
-    """`HttpTransport` for asyncio; safe to share between tasks of one loop."""
+    """`HttpTransport` for asyncio; safe to share between tasks, also of several event loops."""
 
     _kind = "AsyncClient"
 
@@ -44,18 +46,26 @@ class AsyncHttpTransport(BaseTransport["httpx.AsyncClient"]):
         self, timeouts: Timeouts, *, http: httpx.AsyncClient | None, now: Callable[[], datetime]
     ) -> None:
         super().__init__(timeouts, http=http, now=now)
+        self._by_loop = PoolsByLoop()
         self._loop: object = None
 
-    def _same_loop(self) -> None:
-        """Connections belong to the event loop that made them; another may not use them."""
+    def _pools_here(self) -> ByOrigin[httpx.AsyncClient]:
+        return self._by_loop.here()
+
+    def _check_loop(self) -> None:
+        """Connections of a caller's client belong to one event loop; another may not use them."""
+        if self._http is None or not self._bounded:
+            return  # a transport that is not the library's own may well have no connections
         loop = asyncio.get_running_loop()
         self._loop = self._loop or loop
         if loop is not self._loop:
-            raise ConfigurationError("an AsyncClient belongs to one event loop; make one for each")
+            raise ConfigurationError(
+                "http= has connections of another event loop; without it, each loop has its own"
+            )
 
     async def send(self, send: Send) -> HttpResponse:
         """As `HttpTransport.send`."""
-        self._same_loop()
+        self._check_loop()
         bound = self._bound_of(send)
         try:
             with self._lease(send.request.url, billable=send.billable) as http, bound:
@@ -107,7 +117,7 @@ class AsyncHttpTransport(BaseTransport["httpx.AsyncClient"]):
 
     async def fetch(self, fetch: Fetch) -> HttpResponse:
         """As `HttpTransport.fetch`."""
-        self._same_loop()
+        self._check_loop()
         bound = self._bound_of_fetch(fetch)
         with self._fetch_failures(fetch, bound):
             async with self._fetching(fetch) as http, asyncio.timeout(self._at_most(bound)):
@@ -144,6 +154,4 @@ class AsyncHttpTransport(BaseTransport["httpx.AsyncClient"]):
     async def close(self) -> None:
         """As `HttpTransport.close`."""
         self._closed = True
-        for pools in self._pools.values():
-            for pool in pools.pools:
-                await pool.client.aclose()
+        await self._by_loop.close()

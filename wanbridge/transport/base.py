@@ -18,7 +18,7 @@ from wanbridge.transport import library
 from wanbridge.transport.deadlines import Bound
 from wanbridge.transport.decoding import Undecodable
 from wanbridge.transport.failures import ReplyTooLong, broken, transport_failure
-from wanbridge.transport.pools import CONNECTIONS, C, Lease, Pools, tls_context
+from wanbridge.transport.pools import CONNECTIONS, ByOrigin, C, Lease, Pools, tls_context
 from wanbridge.version import __version__
 from wanbridge.wire import HttpResponse
 
@@ -62,7 +62,7 @@ class BaseTransport(Generic[C]):
 
     def __init__(self, timeouts: Timeouts, *, http: C | None, now: Callable[[], datetime]) -> None:
         self._timeouts, self._http, self._now = timeouts, http, now
-        self._pools: dict[tuple[str, str, bool], Pools[C]] = {}
+        self._pools: ByOrigin[C] = {}
         self._closed = False
         if http is not None and not isinstance(http, self._class()):
             raise ConfigurationError(
@@ -101,12 +101,16 @@ class BaseTransport(Generic[C]):
         if self._http is not None:
             return Lease(self._http, None)
         scheme, _, host = url.split("/", 3)[:3]
-        at = (scheme, host, billable)
-        if (pools := self._pools.get(at)) is None:
+        at, here = (scheme, host, billable), self._pools_here()
+        if (pools := here.get(at)) is None:
             idle = IDLE_BILLABLE if billable else IDLE
             pools = Pools(lambda: self._make(url, proxies=True, idle=idle))
-            pools = self._pools.setdefault(at, pools)
+            pools = here.setdefault(at, pools)
         return Lease(None, pools)
+
+    def _pools_here(self) -> ByOrigin[C]:
+        """The pools that the caller may use: threads share all of them."""
+        return self._pools
 
     def _timeout(
         self, read: float | None, connect: float | None = None, most: float | None = None

@@ -6,7 +6,8 @@ byte, or one ``1xx`` reply after the other, never exceeds any of them. So each e
 
 The streams are reached through ``_pool._network_backend`` of the library's own transports,
 the same in httpx 0.28 with httpcore 1.0 and in httpx2 2.16 with httpcore2 (read 2026-11-27);
-httpcore takes a backend as an argument, httpx passes none on.
+httpcore takes a backend as an argument, httpx passes none on. So they also are what can be
+closed of a client whose event loop is closed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     import ssl
@@ -133,6 +135,17 @@ def hold(client: Any) -> bool:
     return whole
 
 
+def abandon(client: Any) -> None:
+    """Close the sockets of an asynchronous client that `hold` was given and whose loop is closed.
+
+    ``aclose`` needs the loop, and a garbage collector closes with a warning, some time.
+    """
+    for transport in (client._transport, *client._mounts.values()):
+        backend = getattr(getattr(transport, "_pool", None), "_network_backend", None)
+        if isinstance(backend, _AsyncBackend):
+            backend.abandon()
+
+
 class _Backend:
     """Makes streams whose operations take no longer than the current bound."""
 
@@ -207,18 +220,35 @@ class _AsyncBackend:
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
+        # Not ours, which TLS replaces: what is below of all.
+        self._sockets = WeakSet[Any]()
 
     async def connect_tcp(
         self, *args: Any, timeout: float | None = None, **more: Any
     ) -> _AsyncStream:
         timeout = _connecting(timeout)
-        return _AsyncStream(await self._backend.connect_tcp(*args, timeout=timeout, **more))
+        return self._kept(await self._backend.connect_tcp(*args, timeout=timeout, **more))
 
     async def connect_unix_socket(
         self, *args: Any, timeout: float | None = None, **more: Any
     ) -> _AsyncStream:
         timeout = _connecting(timeout)
-        return _AsyncStream(await self._backend.connect_unix_socket(*args, timeout=timeout, **more))
+        return self._kept(await self._backend.connect_unix_socket(*args, timeout=timeout, **more))
+
+    def _kept(self, stream: Any) -> _AsyncStream:
+        self._sockets.add(getattr(stream, "_stream", stream))
+        return _AsyncStream(stream)
+
+    def abandon(self) -> None:
+        """Close every socket without the event loop."""
+        # anyio's streams and asyncio's transports, as of anyio 4.16 and CPython 3.11 to 3.14
+        # (read 2026-11-28): what the loop would call last. Where they are otherwise, the garbage
+        # collector is left to close the sockets.
+        for stream in list(self._sockets):
+            transport: Any = getattr(stream, "_transport", None)
+            if getattr(transport, "_sock", None) is not None:
+                with suppress(Exception):
+                    transport._call_connection_lost(None)
 
     async def sleep(self, seconds: float) -> None:
         await self._backend.sleep(seconds)

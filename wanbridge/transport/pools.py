@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from attrs import Factory, define
 
@@ -63,6 +63,10 @@ class Pools(Generic[C]):
         """Give a client back."""
         with self.lock:
             pool.in_flight -= 1
+
+
+# By scheme, host, and whether what is sent may buy.
+ByOrigin: TypeAlias = dict[tuple[str, str, bool], Pools[C]]
 
 
 class Lease(Generic[C]):
