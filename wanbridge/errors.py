@@ -31,11 +31,15 @@
 *stop* and *elsewhere* say whether another provider could help (``.elsewhere``). ``.charge``
 says whether the failed call cost money. Fields are positional, so that every error survives
 pickling (process pools); what is set later (``.job``, ``.attempts``) travels along.
+
+``str`` of each is one line that says what happened and why, see `one_line`; ``.message`` is as the
+provider wrote it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -48,6 +52,44 @@ if TYPE_CHECKING:
     from wanbridge.model.result import Attempt, Image
 
 
+# Characters of a message, and of the words in it that are another's.
+MESSAGE_MOST = 4000
+WORDS_MOST = 500
+# Scheme, user with password, host with path, query and fragment; also with slashes as in JSON.
+_URL = re.compile(
+    r"(\b[a-z][a-z0-9+.-]{0,20}:(?:\\?/){2})(?:[^\s/?#'\"<>]*@)?([^\s?#'\"<>]*)([?#][^\s'\"<>]*)?",
+    re.IGNORECASE,
+)
+_DATA = re.compile(r"(\bdata:[\w.+-]+/[\w.+;=-]+,)[^\s'\"<>)\]}]+", re.IGNORECASE)
+
+
+def one_line(text: str, most: int = MESSAGE_MOST) -> str:
+    """*text* as a message may show it: in one line, cut, and without what a URL may hide.
+
+    Of a URL neither user nor password, query or fragment are shown, of a ``data:`` URI no
+    payload. Whatever does not print counts as a space.
+
+    Args:
+        most: Characters that are shown.
+    """
+    line = text[: 4 * most]  # a reply may have megabytes
+    if "data:" in line:
+        line = _DATA.sub(r"\1…", line)
+    if ":/" in line or ":\\/" in line:
+        line = _URL.sub(_without_secrets, line)
+    if not line.isprintable():
+        line = " ".join("".join(c if c.isprintable() else " " for c in line).split())
+    whole = len(text) <= 4 * most and len(line) <= most
+    return line if whole else f"{line[:most]}… ({len(text):,} characters)"
+
+
+def _without_secrets(url: re.Match[str]) -> str:
+    scheme, place, query = url.groups()
+    # Of a sentence, not of the URL.
+    ends = "" if query is None else query[len(query.rstrip(".,;:!?)]}")) :]
+    return f"{scheme}{place}{ends}"
+
+
 class Charge(StrEnum):
     """Whether a call cost money: no, unknown, or yes."""
 
@@ -57,7 +99,14 @@ class Charge(StrEnum):
 
 
 class WanbridgeError(Exception):
-    """Base of everything wanbridge raises on purpose."""
+    """Base of everything wanbridge raises on purpose; ``str`` is always one line."""
+
+    def __str__(self) -> str:
+        return one_line(self._says())
+
+    def _says(self) -> str:
+        """What happened and why, before `one_line`."""
+        return Exception.__str__(self)
 
 
 @frozen
@@ -101,7 +150,7 @@ class InvalidRequest(WanbridgeError, ValueError):
 
     problems: tuple[Problem, ...] = field(converter=_all)
 
-    def __str__(self) -> str:
+    def _says(self) -> str:
         return "; ".join(map(str, self.problems))
 
 
@@ -120,7 +169,7 @@ class UnsupportedFeature(WanbridgeError, ValueError):
     reason: str
     also: tuple[UnsupportedFeature, ...] = ()
 
-    def __str__(self) -> str:
+    def _says(self) -> str:
         said = f"{self.provider}: {self.field}: {self.reason}"
         return "; ".join([said, *(f"{p.field}: {p.reason}" for p in self.also)])
 
@@ -144,7 +193,7 @@ class BudgetExceeded(WanbridgeError):
     needed: Money
     left: Money
 
-    def __str__(self) -> str:
+    def _says(self) -> str:
         return f"budget: this call may cost {self.needed}, {self.left} is left"
 
 
@@ -159,7 +208,7 @@ class CallbackRefused(WanbridgeError):
     message: str
     status: int = 400
 
-    def __str__(self) -> str:
+    def _says(self) -> str:
         return self.message
 
 
@@ -183,8 +232,8 @@ class CallFailed(WanbridgeError):
     receipt: Receipt | None = field(default=None, repr=False)
     attempts: tuple[Attempt, ...] = ()
 
-    def __str__(self) -> str:
-        return f"{self.provider}: {self.message}"
+    def _says(self) -> str:
+        return f"{self.provider}: {one_line(self.message, WORDS_MOST)}"
 
 
 class TransportFailed(CallFailed):
@@ -248,14 +297,14 @@ class ProviderError(CallFailed):
     raw: Any = field(default=None, repr=False)
     final: bool = False
 
-    def __str__(self) -> str:
+    def _says(self) -> str:
         facts = [
-            self.code and f"code {self.code}",
+            self.code and f"code {one_line(self.code, WORDS_MOST)}",
             self.status and f"HTTP {self.status}",
-            self.request_id and f"request {self.request_id}",
+            self.request_id and f"request {one_line(self.request_id, WORDS_MOST)}",
         ]
         known = ", ".join(fact for fact in facts if fact)
-        return f"{self.provider}: {self.message}" + (f" ({known})" if known else "")
+        return CallFailed._says(self) + (f" ({known})" if known else "")
 
 
 class AuthenticationFailed(ProviderError):
@@ -303,6 +352,9 @@ class MalformedResponse(ProviderError):
 class AllProvidersFailed(ExceptionGroup[Exception], WanbridgeError):
     """Every candidate of a route was tried or skipped; one exception each, in order."""
 
+    def __str__(self) -> str:
+        return one_line(f"{self.message}: {'; '.join(map(_of_account, self.exceptions))}")
+
     def derive(self, excs: Sequence[Any], /) -> AllProvidersFailed:  # type: ignore[override]
         return AllProvidersFailed(self.message, excs)
 
@@ -310,3 +362,11 @@ class AllProvidersFailed(ExceptionGroup[Exception], WanbridgeError):
     def attempts(self) -> tuple[Attempt, ...]:
         """Every attempt of every candidate, in order."""
         return tuple(a for exc in self.exceptions for a in getattr(exc, "attempts", ()))
+
+
+def _of_account(exc: Exception) -> str:
+    """The account that a member of a group is about, and its reason."""
+    reason = str(exc) or type(exc).__name__
+    account = next((attempt.provider for attempt in getattr(exc, "attempts", ())), None)
+    named = account is None or reason.startswith(f"{account}: ")
+    return reason if named else f"{account}: {reason}"

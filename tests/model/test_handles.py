@@ -118,7 +118,7 @@ def test_nothing_is_carried_where_nothing_was_bought(exc: BaseException) -> None
 
 
 def test_a_cause_carries_it() -> None:
-    """``raise ... from``, or what was being handled; ``from None`` says that they are two things."""
+    """``raise ... from``, or what was being handled; ``from None`` says they are two things."""
     wrapped = RuntimeError("my own")
     wrapped.__cause__ = UNCERTAIN
 

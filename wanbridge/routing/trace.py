@@ -7,10 +7,12 @@ from typing import NoReturn
 from attrs import evolve
 
 from wanbridge.errors import (
+    WORDS_MOST,
     AllProvidersFailed,
     BudgetExceeded,
     CallFailed,
     Charge,
+    one_line,
 )
 from wanbridge.model.handles import Handles
 from wanbridge.model.result import Attempt
@@ -118,4 +120,4 @@ class RouteTrace:
 
 
 def _message(error: Exception) -> str:
-    return error.message if isinstance(error, CallFailed) else str(error)
+    return one_line(error.message, WORDS_MOST) if isinstance(error, CallFailed) else str(error)
