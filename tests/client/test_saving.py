@@ -6,17 +6,23 @@ Over real sockets, with both clients.
 from __future__ import annotations
 
 import asyncio
+import errno
+import http.server
 import os
 import signal
+import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
+from PIL import Image as Pillow
 
 from example_provider import NOON, Halide
 from wanbridge import AsyncClient, Client
@@ -24,12 +30,13 @@ from wanbridge.adapters.offers import PollInterval
 from wanbridge.adapters.registry import BUILTIN, Registry
 from wanbridge.client.base import sandboxed
 from wanbridge.engine.context import Timeouts
-from wanbridge.errors import ConfigurationError, DownloadFailed
+from wanbridge.errors import Charge, ConfigurationError, DownloadFailed
 from wanbridge.ledger.memory import MemoryLedger
 from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image, ImageResult
+from wanbridge.pictures import metadata
 from wanbridge.pictures.headers import data_uri
 from wanbridge.routing.route import Route
 from wanbridge.sandbox import Sandbox, running
@@ -270,6 +277,220 @@ def test_what_need_not_be_fetched_is_recognised_too(
     play(bridge, "close")
 
 
+# Where a saved picture comes from
+
+
+def made(path: Path) -> dict[str, Any]:
+    """What a file says of where it comes from."""
+    with path.open("rb") as file:
+        found = metadata.report(file)
+    assert found is not None
+    return dict(found.made)
+
+
+def pixels(path: Path) -> bytes:
+    with Pillow.open(path) as picture:
+        return picture.tobytes()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_saved_picture_says_where_it_comes_from(
+    sandbox: Sandbox, provider: str, play: Any, tmp_path: Path
+) -> None:
+    """Single or with all, brought along or fetched; the prompt is private until it is asked for."""
+    bridge = opened(play, sandbox)
+    result = play(bridge, "generate", KITE, provider=provider, key="order-7")
+    brought = play(bridge, "generate", KITE, provider=provider, key="order-8", inline=True)
+    expected = {
+        "model": "wan2.7-image",
+        "provider": provider,
+        "key": "order-7",
+        "date": result.finished_at.isoformat(timespec="seconds"),
+    }
+    if result.job_id is not None:
+        expected["job_id"] = result.job_id
+    if result.images[0].seed is not None:
+        expected["seed"] = result.images[0].seed
+
+    (all_of_it,) = play(bridge, "save_all", result, tmp_path)
+    single = play(bridge, "save", result.images[0], tmp_path / "a", metadata="prompt")
+    here = play(bridge, "save", brought.images[0], tmp_path / "b", metadata="prompt")
+    bare = play(bridge, "save", result.images[0], tmp_path / "c", metadata=False)
+
+    assert expected == made(all_of_it)
+    assert {**expected, "prompt": KITE.prompt} == made(single)
+    assert ("order-8", KITE.prompt) == (made(here)["key"], made(here)["prompt"])
+    assert {} == made(bare)
+    assert pixels(bare) == pixels(single) == pixels(all_of_it)
+    play(bridge, "close")
+
+
+def test_a_picture_that_is_found_again_says_where_it_comes_from(
+    sandbox: Sandbox, play: Any, tmp_path: Path
+) -> None:
+    """By a stored result, without the key; by a job, a poll, a new link or a ledger, with it."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(SqliteLedger(path)) as ledger:
+        bridge = opened(play, sandbox, ledger=ledger)
+        job = play(bridge, "submit", KITE, provider="kie", key="order-7")
+        result = play(bridge, "wait", job)
+        stored = ImageResult.from_json(result.to_json())
+        step = play(bridge, "look", job)
+        (fresh,) = play(bridge, "refresh", job)
+        (hold,) = ledger.open()
+        images = [stored.images[0], result.images[0], step.delivery.images[0], fresh]
+
+        files = [
+            play(bridge, "save", image, tmp_path / f"kite-{n}")
+            for n, image in enumerate([*images, hold.images[0]])
+        ]
+
+        assert result.to_json() == stored.to_json()
+        assert [None] + ["order-7"] * 4 == [made(file).get("key") for file in files]
+        assert {job.id} == {made(file)["job_id"] for file in files}
+        assert {("wan2.7-image", "kie")} == {
+            (made(file)["model"], made(file)["provider"]) for file in files
+        }
+        play(bridge, "close")
+
+
+def test_what_is_asked_of_metadata_is_checked_first(play: Any, tmp_path: Path) -> None:
+    """Nothing is fetched for a word that means nothing."""
+    bridge = play.kind([Halide(api_key="k")])
+
+    with pytest.raises(ValueError, match="metadata='all': True, False, or"):
+        play(bridge, "save", Image(url="https://x.example"), tmp_path / "a", metadata="all")
+
+    play(bridge, "close")
+
+
+def test_a_picture_of_nobody_is_saved_as_it_is(play: Any, tmp_path: Path) -> None:
+    """Without a result there is nothing to say."""
+    bridge = play.kind([Halide(api_key="k")])
+
+    assert PNG == play(bridge, "save", Image(data=PNG), tmp_path / "a").read_bytes()
+
+    play(bridge, "close")
+
+
+def test_metadata_that_cannot_be_written_costs_no_picture(
+    sandbox: Sandbox,
+    play: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The disk has room for the picture and not for its copy: it is saved as delivered."""
+    bridge = opened(play, sandbox)
+    result = play(bridge, "generate", KITE, provider="reapi")
+    delivered = play(bridge, "download", result.images[0]).data
+
+    def full(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("wanbridge.storage.files.edited", full)
+    saved = play(bridge, "save", result.images[0], tmp_path / "kite")
+
+    assert delivered == saved.read_bytes()
+    assert "saved as delivered" in caplog.text
+    assert [saved] == list(tmp_path.iterdir())
+    play(bridge, "close")
+
+
+# What is no picture
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[[bytes], str]]:
+    """Links to bytes on a loopback socket, of which *opened* clients may fetch."""
+    bodies: list[bytes] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = bodies[int(self.path.rpartition("/")[2].partition("?")[0])]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+
+        def serve(body: bytes) -> str:
+            bodies.append(body)
+            return f"http://127.0.0.1:{server.server_port}/{len(bodies) - 1}?signature=s3cret"
+
+        yield serve
+        server.shutdown()
+
+
+HTML = b"<!doctype html><title>Gone</title><p>This picture is not here any more."
+
+
+def bomb(form: str, side: int = 16_000) -> bytes:
+    """A small picture whose header claims to be large."""
+    Pillow.new("RGB", (8, 8)).save(buffer := BytesIO(), form)
+    data = bytearray(buffer.getvalue())
+    if form == "PNG":
+        data[16:24] = struct.pack(">II", side, side)
+    elif form == "JPEG":
+        at = data.index(b"\xff\xc0") + 5
+        data[at : at + 4] = struct.pack(">HH", side, side)
+    else:
+        data[26:30] = struct.pack("<HH", side, side)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        pytest.param(HTML, "not a picture: it begins with b'<!doctype html>", id="HTML"),
+        pytest.param(b"", "not a picture: it is empty", id="nothing"),
+        pytest.param(bomb("PNG"), "it claims 16000 x 16000 pixels, more than its", id="PNG"),
+        pytest.param(bomb("JPEG"), "it claims 16000 x 16000 pixels, more than its", id="JPEG"),
+        pytest.param(bomb("WEBP"), "it claims 16000 x 16000 pixels, more than its", id="WEBP"),
+    ],
+)
+def test_what_is_no_picture_is_not_saved_and_its_link_is_kept(
+    play: Any, served: Callable[[bytes], str], tmp_path: Path, body: bytes, why: str
+) -> None:
+    """The picture is paid for, so that the error has it; the signature of its link is not shown."""
+    url = served(body)
+    bridge = play.kind([Halide(api_key="k", base_url=url.rpartition("/")[0])])
+
+    with pytest.raises(DownloadFailed) as saving:
+        play(bridge, "save", Image(url=url), tmp_path / "kite")
+    with pytest.raises(DownloadFailed) as loading:
+        play(bridge, "download", Image(url=url))
+
+    for caught in (saving.value, loading.value):
+        assert (Charge.YES, url) == (caught.charge, caught.image.url if caught.image else None)
+        assert url.partition("?")[0] in str(caught)
+        assert "s3cret" not in str(caught)
+    assert why in str(saving.value)
+    if "claims" in why:
+        assert why in str(loading.value)
+    assert [] == list(tmp_path.iterdir())
+    play(bridge, "close")
+
+
+def test_bytes_that_are_here_are_judged_as_well(play: Any, tmp_path: Path) -> None:
+    """However they came."""
+    bridge = play.kind([Halide(api_key="k")])
+
+    for image in (Image(data=bomb("PNG")), Image(url=data_uri(bomb("PNG"), "image/png"))):
+        with pytest.raises(DownloadFailed, match="claims 16000 x 16000 pixels"):
+            play(bridge, "save", image, tmp_path / "kite")
+    with pytest.raises(ValueError, match="claims 16000 x 16000 pixels"):
+        Image(data=bomb("PNG")).save(tmp_path / "kite")
+
+    assert [] == list(tmp_path.iterdir())
+    play(bridge, "close")
+
+
 def test_refreshed_links_are_what_is_listed(sandbox: Sandbox, play: Any, tmp_path: Path) -> None:
     """A picture that is saved by its new link leaves the list."""
     ledger = MemoryLedger()
@@ -305,12 +526,13 @@ def test_all_pictures_are_saved_under_the_jobs_name(
     first = play(bridge, "save_all", result, str(tmp_path))
     assert () == ledger.open()
     fetched = [play(bridge, "download", image).data for image in result.images]
-    second = play(bridge, "save_all", result, tmp_path)
+    second = play(bridge, "save_all", result, tmp_path, metadata=False)
     forced = play(bridge, "save_all", result, tmp_path, force=True)
 
     assert [tmp_path / f"{stem}-{n}.png" for n in (1, 2)] == first == forced
     assert [tmp_path / f"{stem}-{n}.png" for n in (3, 4)] == second
-    assert fetched == [path.read_bytes() for path in first]
+    assert fetched == [path.read_bytes() for path in second]
+    assert [pixels(path) for path in second] == [pixels(path) for path in first]
     assert names([*first, *second]) == names(tmp_path.iterdir())
     play(bridge, "close")
 
@@ -329,6 +551,11 @@ def test_what_cannot_be_saved_does_not_keep_the_others(
         play(bridge, "save_all", broken, tmp_path)
 
     assert gone[0] == caught.value.image
+    assert [
+        ("images[0] is not saved", str(caught.value)),
+        ("images[1] is saved", str(next(tmp_path.iterdir()))),
+        ("images[2] is not saved", str(caught.value).replace("0.png", "2.png")),
+    ] == [tuple(line.split(": ", 1)) for line in caught.value.__notes__[0].splitlines()]
     assert 1 == len(list(tmp_path.iterdir()))
     assert [(result.images[0], result.images[2])] == [hold.images for hold in ledger.open()]
     with pytest.raises(FileNotFoundError):

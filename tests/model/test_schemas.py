@@ -21,6 +21,7 @@ from wanbridge.model.palette import PaletteColor
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Attempt, Failure, Image, ImageResult
 from wanbridge.model.size import RESOLUTIONS, Size
+from wanbridge.model.stored import UNSTORED
 
 # prices.schema.json is tested where it is read.
 OURS = ("request", "result", "job", "receipt", "config")
@@ -45,6 +46,11 @@ PAIRS = [
         (Receipt, RECEIPT),
     )
 ]
+
+
+def stored_fields(cls: type[Any]) -> list[attrs.Attribute[Any]]:
+    """The fields that have a JSON form."""
+    return [f for f in attrs.fields(cls) if not UNSTORED.keys() & f.metadata.keys()]
 
 
 def default_of(field: attrs.Attribute[Any]) -> Any:
@@ -141,7 +147,7 @@ def test_patterns_mean_the_same_to_every_engine(name: str) -> None:
 @pytest.mark.parametrize(("cls", "node"), PAIRS)
 def test_fields_and_properties_are_the_same(cls: type[Any], node: dict[str, Any]) -> None:
     """Both ways: a field that JSON cannot say, or a property that nothing reads, is drift."""
-    names = [field.name for field in attrs.fields(cls)]
+    names = [field.name for field in stored_fields(cls)]
 
     assert names == [name for name in node["properties"] if name != "version"]
 
@@ -149,7 +155,7 @@ def test_fields_and_properties_are_the_same(cls: type[Any], node: dict[str, Any]
 @pytest.mark.parametrize(("cls", "node"), PAIRS)
 def test_required_fields_and_defaults_are_the_same(cls: type[Any], node: dict[str, Any]) -> None:
     """What is left out means the same in both."""
-    fields = attrs.fields(cls)
+    fields = stored_fields(cls)
     required = [f.name for f in fields if f.default is attrs.NOTHING]
     defaults = {f.name: default_of(f) for f in fields if f.default is not attrs.NOTHING}
 
@@ -160,7 +166,7 @@ def test_required_fields_and_defaults_are_the_same(cls: type[Any], node: dict[st
 @pytest.mark.parametrize(("cls", "node"), PAIRS)
 def test_a_field_that_may_be_none_may_be_null(cls: type[Any], node: dict[str, Any]) -> None:
     """Serialisers of other languages write null for absent."""
-    for field in attrs.fields(attrs.resolve_types(cls)):
+    for field in stored_fields(attrs.resolve_types(cls)):
         stated = pointed_at(node["properties"][field.name])
         nullable = None in stated.get("enum", ()) or "null" in stated.get("type", ())
         if field.type is not Any:

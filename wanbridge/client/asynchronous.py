@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from wanbridge.adapters.registry import Registry
-from wanbridge.client.base import BaseClient, is_here, sandboxed
+from wanbridge.client.base import BaseClient, all_saved, is_here, sandboxed
 
 if TYPE_CHECKING:
     from wanbridge.adapters.base import Adapter
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wanbridge.model.money import Money
     from wanbridge.model.request import ImageRequest
     from wanbridge.model.result import Image, ImageResult
+    from wanbridge.model.source import Metadata
     from wanbridge.money.comparison import Workload
     from wanbridge.money.quotes import Quote
     from wanbridge.sandbox import Sandbox
@@ -157,36 +158,42 @@ class AsyncClient(BaseClient):
         """As `Client.download`."""
         return await self._runner.run(self._calls.download(image))
 
-    async def save(self, image: Image, path: str | Path, *, force: bool = False) -> Path:
+    async def save(
+        self, image: Image, path: str | Path, *, force: bool = False, metadata: Metadata = True
+    ) -> Path:
         """As `Client.save`."""
         if is_here(image):
-            return self._saved(image, (await self.download(image)).save(path, force=force))
-        from wanbridge.storage.files import PictureFile
-
-        with PictureFile(Path(path), force=force) as file:
+            here = await self.download(image)
+            return self._saved(image, here.save(path, force=force, metadata=metadata))
+        with self._file(image, path, force=force, metadata=metadata) as file:
             await self._runner.run(self._calls.save(image, file))
             complete = file.commit()
         return self._saved(image, complete)
 
     async def save_all(
-        self, result: ImageResult, folder: str | Path, *, force: bool = False
+        self,
+        result: ImageResult,
+        folder: str | Path,
+        *,
+        force: bool = False,
+        metadata: Metadata = True,
     ) -> list[Path]:
         """As `Client.save_all`."""
         from wanbridge.storage.filenames import free_paths
 
         names = free_paths(result, Path(folder), force=force)
-        found, failures = list[Path](), list[Exception]()
+        outcomes = list[Path | Exception]()
         for image in result.images:
             try:
-                found.append(await self._save_next(image, names, force=force))
+                outcomes.append(await self._save_next(image, names, force=force, metadata=metadata))
             except Exception as exc:
-                failures.append(exc)
-        if failures:
-            raise failures[0]
-        return found
+                outcomes.append(exc)
+        return all_saved(outcomes)
 
-    async def _save_next(self, image: Image, names: Iterator[Path], *, force: bool) -> Path:
+    async def _save_next(
+        self, image: Image, names: Iterator[Path], *, force: bool, metadata: Metadata
+    ) -> Path:
         for path in names:
             with suppress(FileExistsError):
-                return await self.save(image, path, force=force)
+                return await self.save(image, path, force=force, metadata=metadata)
         raise AssertionError("names never end")  # pragma: no cover

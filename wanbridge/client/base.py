@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +15,8 @@ import attrs
 from wanbridge.adapters.registry import Registry
 from wanbridge.client.accounts import Accounts
 from wanbridge.client.options import COMPARING, new_key, split_options
+from wanbridge.errors import Charge, DownloadFailed
+from wanbridge.model.brief import brief_url
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook
 
@@ -29,11 +32,13 @@ if TYPE_CHECKING:
     from wanbridge.model.jobs import Job, Receipt
     from wanbridge.model.request import ImageRequest
     from wanbridge.model.result import Image
+    from wanbridge.model.source import Metadata
     from wanbridge.money.comparison import Workload
     from wanbridge.money.quotes import Quote
     from wanbridge.observability.telemetry import Telemetry
     from wanbridge.routing.route import Route
     from wanbridge.sandbox import Sandbox
+    from wanbridge.storage.files import PictureFile
 
 
 def utc_now() -> datetime:
@@ -227,10 +232,45 @@ class BaseClient:
             "today": self._now().date(),
         }
 
+    @contextmanager
+    def _file(
+        self, image: Image, path: str | Path, *, force: bool, metadata: Metadata
+    ) -> Iterator[PictureFile]:
+        """The file that *image* is fetched into; bytes that are no picture are `DownloadFailed`."""
+        from wanbridge.storage.files import NotAPicture, PictureFile
+
+        try:
+            facts = image.facts(metadata)
+            with PictureFile(Path(path), force=force, facts=facts) as file:
+                yield file
+        except NotAPicture as exc:
+            message = f"{brief_url(image.url)}: {exc}"
+            raise DownloadFailed("download", message, Charge.YES, image=image) from None
+
     def _saved(self, image: Image, path: Path) -> Path:
         """*path*, where *image* is now; noted in a ledger of the caller's."""
         self._calls.saved(image)
         return path
+
+
+def all_saved(outcomes: Sequence[Path | Exception]) -> list[Path]:
+    """The files of all pictures; else the first error is raised, with a note on all of them."""
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    if failures:
+        if len(outcomes) > 1:
+            failures[0].add_note(_what_was_saved(outcomes))
+        raise failures[0]
+    return [outcome for outcome in outcomes if isinstance(outcome, Path)]
+
+
+def _what_was_saved(outcomes: Sequence[Path | Exception]) -> str:
+    lines = [
+        f"images[{index}] is not saved: {outcome}"
+        if isinstance(outcome, Exception)
+        else f"images[{index}] is saved: {outcome}"
+        for index, outcome in enumerate(outcomes)
+    ]
+    return "\n".join(lines)
 
 
 def is_here(image: Image) -> bool:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from wanbridge.adapters.registry import Registry
-from wanbridge.client.base import BaseClient, is_here, sandboxed
+from wanbridge.client.base import BaseClient, all_saved, is_here, sandboxed
 
 if TYPE_CHECKING:
     from wanbridge.adapters.base import Adapter
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wanbridge.model.money import Money
     from wanbridge.model.request import ImageRequest
     from wanbridge.model.result import Image, ImageResult
+    from wanbridge.model.source import Metadata
     from wanbridge.money.comparison import Workload
     from wanbridge.money.quotes import Quote
     from wanbridge.sandbox import Sandbox
@@ -270,10 +271,17 @@ class Client(BaseClient):
         """
         return self._runner.run(self._calls.download(image))
 
-    def save(self, image: Image, path: str | Path, *, force: bool = False) -> Path:
+    def save(
+        self, image: Image, path: str | Path, *, force: bool = False, metadata: Metadata = True
+    ) -> Path:
         """Fetch a picture into a file, which appears once it is complete.
 
         It leaves the list of the client's ledger then. Bytes that are here are not fetched again.
+        The file says where the picture comes from; see `wanbridge.pictures.metadata`.
+
+        Args:
+            metadata: False leaves the bytes as they are delivered; ``"prompt"`` writes the
+                prompt, too, where it is known: a stored result does not have it.
 
         Returns:
             Where it is: the extension follows the content.
@@ -281,18 +289,23 @@ class Client(BaseClient):
         Raises:
             DownloadFailed: as `download`.
             FileExistsError: something is there already and *force* is False.
+            ValueError: *metadata* is none of its values.
         """
         if is_here(image):
-            return self._saved(image, self.download(image).save(path, force=force))
-        from wanbridge.storage.files import PictureFile
-
-        with PictureFile(Path(path), force=force) as file:
+            here = self.download(image)
+            return self._saved(image, here.save(path, force=force, metadata=metadata))
+        with self._file(image, path, force=force, metadata=metadata) as file:
             self._runner.run(self._calls.save(image, file))
             complete = file.commit()
         return self._saved(image, complete)
 
     def save_all(
-        self, result: ImageResult, folder: str | Path, *, force: bool = False
+        self,
+        result: ImageResult,
+        folder: str | Path,
+        *,
+        force: bool = False,
+        metadata: Metadata = True,
     ) -> list[Path]:
         """Fetch every picture of a result into a folder that exists, as `save` does.
 
@@ -303,24 +316,24 @@ class Client(BaseClient):
             Where they are, in the order of ``result.images``.
 
         Raises:
-            DownloadFailed, OSError, ValueError: of the first picture that could not be saved. All
-                the others are in the folder; this may be called again.
+            DownloadFailed, OSError: of the first picture that could not be saved. All the others
+                are in the folder; a note on the error names their files and what is missing.
         """
         from wanbridge.storage.filenames import free_paths
 
         names = free_paths(result, Path(folder), force=force)
-        found, failures = list[Path](), list[Exception]()
+        outcomes = list[Path | Exception]()
         for image in result.images:
             try:
-                found.append(self._save_next(image, names, force=force))
+                outcomes.append(self._save_next(image, names, force=force, metadata=metadata))
             except Exception as exc:
-                failures.append(exc)
-        if failures:
-            raise failures[0]
-        return found
+                outcomes.append(exc)
+        return all_saved(outcomes)
 
-    def _save_next(self, image: Image, names: Iterator[Path], *, force: bool) -> Path:
+    def _save_next(
+        self, image: Image, names: Iterator[Path], *, force: bool, metadata: Metadata
+    ) -> Path:
         for path in names:
             with suppress(FileExistsError):  # It came into being since; the next is free.
-                return self.save(image, path, force=force)
+                return self.save(image, path, force=force, metadata=metadata)
         raise AssertionError("names never end")  # pragma: no cover

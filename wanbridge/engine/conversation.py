@@ -75,7 +75,7 @@ def generate(
             )
             delivery, job = yield from finish(adapter, step, context=context, until=until)
         result = make_result(
-            adapter, request, delivery, job, context, fitted.notes, submitted_at, began, quoted
+            adapter, request, delivery, job, context, fitted.notes, submitted_at, began, quoted, key
         )
         return (yield from with_bytes(result, request, context, until))
 
@@ -120,8 +120,9 @@ def wait(adapter: Adapter, job: Job, *, context: CallContext) -> Flow[ImageResul
         delivery, _ = yield from finish(adapter, step, context=context, until=until, job=job)
         notes = _notes_again(adapter, job.request)
         quoted = context.price(adapter, job.request, None)
+        at = job.submitted_at
         result = make_result(
-            adapter, job.request, delivery, job, context, notes, job.submitted_at, began, quoted
+            adapter, job.request, delivery, job, context, notes, at, began, quoted, job.key
         )
         return (yield from with_bytes(result, job.request, context, until))
 

@@ -23,6 +23,7 @@ from wanbridge.model.inputs import InputImage
 from wanbridge.model.notes import Note
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
+from wanbridge.pictures.claims import excess
 from wanbridge.pictures.headers import from_data_uri, inspect
 from wanbridge.wire import HttpResponse
 
@@ -98,7 +99,8 @@ def download_image(
         until: As for `download`.
 
     Raises:
-        DownloadFailed: as `download`, and if the bytes are no picture.
+        DownloadFailed: as `download`, and if the bytes are no picture, or cannot hold the
+            pixels that it claims.
     """
     if image.data is not None:
         return described(image, image.data, account)
@@ -121,6 +123,9 @@ def described(image: Image, data: bytes, account: str) -> Image:
             Charge.YES,
             image=image,
         )
+    if (problem := excess(data)) is not None:
+        message = f"{brief_url(image.url)}: {problem}"
+        raise DownloadFailed(account, message, Charge.YES, image=image)
     return evolve(image, data=data, mime=facts.mime, width=facts.width, height=facts.height)
 
 

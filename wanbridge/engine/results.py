@@ -22,7 +22,8 @@ from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
 from wanbridge.model.notes import Note
 from wanbridge.model.request import ImageRequest
-from wanbridge.model.result import Attempt, ImageResult
+from wanbridge.model.result import Attempt, ImageResult, with_source
+from wanbridge.model.source import Source
 
 log = logging.getLogger("wanbridge")
 
@@ -39,13 +40,24 @@ def make_result(
     submitted_at: datetime,
     began: float,
     quoted: Money | None,
+    key: str,
 ) -> ImageResult:
+    """The result of *delivery*, whose pictures know the purchase that they come from."""
+    made_at = context.now()
+    bought = Source(
+        provider=adapter.account,
+        model=request.model,
+        job_id=job.id if job else None,
+        key=key,
+        made_at=made_at,
+        prompt=request.prompt or None,
+    )
     cost, source = cost_of(adapter, request, delivery, context)
     return ImageResult(
         provider=adapter.account,
         model=request.model,
         job_id=job.id if job else None,
-        images=delivery.images,
+        images=with_source(delivery.images, bought),
         requested=request.n,
         failures=delivery.failures,
         cost=cost,
@@ -58,7 +70,7 @@ def make_result(
         ),
         request_id=delivery.request_id,
         submitted_at=submitted_at,
-        finished_at=context.now(),
+        finished_at=made_at,
         attempts=(
             Attempt(
                 provider=adapter.account,

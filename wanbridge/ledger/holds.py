@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias
 from attrs import Attribute, evolve, field, frozen
 
 from wanbridge.model.jobs import Job, Receipt
-from wanbridge.model.result import Image
+from wanbridge.model.result import Image, with_source
+from wanbridge.model.source import Source
 
 # What a purchase took, by the name of the budget.
 Spent: TypeAlias = Mapping[str, Decimal]
@@ -117,6 +118,9 @@ class Hold:
 
     def __attrs_post_init__(self) -> None:
         check_aware(self.at)
+        if (bought := self.job or self.receipt) is not None:
+            source = Source.of(bought, self.delivered_at)
+            object.__setattr__(self, "images", with_source(self.images, source))
         names = [share.budget for share in self.shares]
         if len(set(names)) < len(names):
             raise ValueError(f"shares: a budget stands twice among {', '.join(names)}")

@@ -29,6 +29,7 @@ from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import ImageResult
 from wanbridge.model.size import Size
+from wanbridge.model.stored import UNSTORED
 from wanbridge.model.structuring import ShapeError, mismatch, strict_converter
 from wanbridge.model.validation import HALF_SURROGATE
 
@@ -163,6 +164,7 @@ def _members(value: Any, room: int) -> Document:
         if field.name == "raw"
         else _whole(_write(getattr(value, field.name), room - 1))
         for field in fields(type(value))
+        if not UNSTORED.keys() & field.metadata.keys()
     }
 
 

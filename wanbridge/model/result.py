@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from wanbridge.errors import Charge
 from wanbridge.model.brief import brief_url
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.notes import Note
-from wanbridge.model.stored import StoredValue
+from wanbridge.model.source import Metadata, Source, checked_metadata
+from wanbridge.model.stored import UNSTORED, StoredValue
 
 
 @frozen(kw_only=True)
@@ -27,6 +29,8 @@ class Image:
         width, height: Pixels, read from the bytes; None while unknown.
         seed: Any 64-bit integer; None if the provider does not say.
         expires_at: When *url* ends, aware; None if unknown.
+        source: Where it comes from, for the file it is saved in. It is no part of the picture's
+            identity: neither compared nor stored. An `ImageResult` sets it.
     """
 
     url: str | None = field(default=None, repr=brief_url)
@@ -38,24 +42,51 @@ class Image:
     height: int | None = None
     seed: int | None = None
     expires_at: datetime | None = None
+    source: Source | None = field(default=None, eq=False, repr=False, metadata=UNSTORED)
 
-    def save(self, path: str | Path, *, force: bool = False) -> Path:
+    def save(self, path: str | Path, *, force: bool = False, metadata: Metadata = True) -> Path:
         """Write the bytes to *path*; the extension follows the content.
 
-        The file appears under its name only once it is complete.
+        The file appears under its name only once it is complete. It says where the picture comes
+        from where that is known, see `wanbridge.pictures.metadata`; pixels are not touched.
+
+        Args:
+            metadata: False leaves the bytes as they were delivered; ``"prompt"`` writes the
+                prompt, too.
 
         Returns:
             Where it was written.
 
         Raises:
-            ValueError: there are no bytes here yet; ``client.download(image)`` gets them.
+            ValueError: there are no bytes here yet, ``client.download(image)`` gets them; or they
+                are no picture, or one that claims more pixels than they can hold.
             FileExistsError: something is there already and *force* is False.
         """
         from wanbridge.storage.files import save
 
         if self.data is None:
             raise ValueError("this image has no bytes yet; client.download(image) fetches them")
-        return save([self.data], Path(path), force=force)
+        facts = self.facts(metadata)
+        return save([self.data], Path(path), force=force, facts=facts)
+
+    def facts(self, metadata: Metadata = True) -> dict[str, str | int]:
+        """What the file it is saved in says of where it comes from; empty if that is not known.
+
+        Args:
+            metadata: As for `save`.
+
+        Raises:
+            ValueError: *metadata* is none of its values.
+        """
+        metadata = checked_metadata(metadata)
+        return {} if self.source is None else self.source.facts(self.seed, metadata)
+
+
+def with_source(images: Iterable[Image], source: Source) -> tuple[Image, ...]:
+    """The pictures, each with *source* unless it has one."""
+    return tuple(
+        image if image.source is not None else evolve(image, source=source) for image in images
+    )
 
 
 @frozen(kw_only=True)
@@ -126,6 +157,15 @@ class ImageResult(StoredValue):
     finished_at: datetime | None = None
     attempts: tuple[Attempt, ...] = ()
     raw: Any = field(default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        source = Source(
+            provider=self.provider,
+            model=self.model,
+            job_id=self.job_id,
+            made_at=self.finished_at or self.submitted_at,
+        )
+        object.__setattr__(self, "images", with_source(self.images, source))
 
     @property
     def shortfall(self) -> int:

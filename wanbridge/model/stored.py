@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Final, Self
+
+# Metadata of an attrs field that is no part of the stored form.
+UNSTORED: Final[dict[str, Any]] = {"wanbridge.unstored": True}
 
 
 class StoredValue:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, 
 import attrs
 
 from wanbridge.errors import InvalidRequest, Problem, step
+from wanbridge.model.stored import UNSTORED
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -296,7 +297,8 @@ def _class_hook(shape: type, converter: Converter, forgiving: bool) -> Hook:
     from cattrs.gen import make_dict_structure_fn, override
 
     attrs.resolve_types(shape)
-    fields = [f for f in attrs.fields(shape) if f.init]
+    known = [f for f in attrs.fields(shape) if f.init]
+    fields = [f for f in known if not UNSTORED.keys() & f.metadata.keys()]
     keys = {f.name: f.metadata.get(_KEY, f.name) for f in fields}
     overrides: dict[str, Any] = {
         f.name: override(
@@ -307,6 +309,7 @@ def _class_hook(shape: type, converter: Converter, forgiving: bool) -> Hook:
         )
         for f in fields
     }
+    overrides |= {f.name: override(omit=True) for f in known if f not in fields}
     build: Hook = make_dict_structure_fn(
         shape,
         converter,

@@ -23,7 +23,8 @@ from wanbridge.engine.events import Accepted, Event, OperationName, Submitting
 from wanbridge.errors import CallFailed, Charge, TransportFailed
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.request import ImageRequest
-from wanbridge.model.result import Image, ImageResult
+from wanbridge.model.result import Image, ImageResult, with_source
+from wanbridge.model.source import Source
 from wanbridge.money.spend_guard import Guard, Held
 from wanbridge.routing.health import Health
 
@@ -198,8 +199,10 @@ def poll_job(
         step = yield from flow.look(adapter, job, context=context)
     if isinstance(step, Done) and step.delivery.images:
         cost, _ = results.cost_of(adapter, job.request, step.delivery, context)
-        images, at = step.delivery.images, context.now()
+        at = context.now()
+        images = with_source(step.delivery.images, Source.of(job, at))
         shared.guard.settle_all(adapter, job, cost, bought=True, images=images, at=at)
+        return Done(evolve(step.delivery, images=images))
     return step
 
 
@@ -245,6 +248,8 @@ def refresh_job(
     adapter: Adapter, job: Job, *, context: CallContext, shared: SharedState
 ) -> Flow[tuple[Image, ...]]:
     """Get new links to a finished job's pictures, which are listed instead of the old ones."""
-    images = yield from exchanges.converse(adapter, adapter.refresh(job), context=context)
-    shared.guard.renewed(job, images, context.now())
+    renewed = yield from exchanges.converse(adapter, adapter.refresh(job), context=context)
+    at = context.now()
+    images = with_source(renewed, Source.of(job, at))
+    shared.guard.renewed(job, images, at)
     return images

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
+from wanbridge.pictures.claims import excess
 from wanbridge.pictures.headers import _EXTENSIONS, _HEAD, _OF_PICTURES, _mime
+from wanbridge.pictures.metadata import Facts, edited, edits
+
+log = logging.getLogger("wanbridge")
+
+
+class NotAPicture(ValueError):
+    """Bytes that are no picture, or one that claims more pixels than they can hold."""
 
 
 class PictureFile:
@@ -28,8 +37,12 @@ class PictureFile:
     whatever exception, removes it. Not for several threads at once.
     """
 
-    def __init__(self, path: Path, *, force: bool) -> None:
+    def __init__(self, path: Path, *, force: bool, facts: Facts | None = None) -> None:
         """Begin a picture that is to become *path*, replacing what is there only with *force*.
+
+        Args:
+            facts: Where it comes from, which is written into the file; see
+                `wanbridge.pictures.metadata`.
 
         Raises:
             FileNotFoundError: there is no such directory; ``.filename`` names it.
@@ -40,12 +53,14 @@ class PictureFile:
             raise IsADirectoryError(errno.EISDIR, "A directory, not a file name", str(path))
         self._path = path
         self._force = force
+        self._facts = facts or {}
         self._head = b""
         self._target: Path | None = None
-        self._temporary = path.parent / f".wanbridge-{secrets.token_hex(8)}.part"
+        name = f".wanbridge-{secrets.token_hex(8)}"
+        self._temporary, self._copy = (path.parent / f"{name}{end}" for end in (".part", "-2.part"))
         try:
             # "x" is exclusive, and leaves the permissions to the umask.
-            self._file = self._temporary.open("xb")
+            self._file = self._temporary.open("x+b")
         except OSError as exc:
             exc.filename = str(path.parent)
             raise
@@ -62,14 +77,15 @@ class PictureFile:
         # Closing writes what is buffered and fails again on a full disk; the first error counts.
         with suppress(OSError):
             self._file.close()
-        with suppress(OSError):
-            self._temporary.unlink(missing_ok=True)
+        for left in (self._temporary, self._copy):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes; a wrong beginning or a taken name is found at the first of them.
 
         Raises:
-            ValueError: this is no picture; says what it begins with.
+            NotAPicture: says what it begins with.
             FileExistsError: a picture of that name exists.
             OSError: the disk is full, and the like.
         """
@@ -93,19 +109,38 @@ class PictureFile:
             ``kite.png``, ``kite`` and ``kite.v2`` become ``kite.png`` and ``kite.v2.png``.
 
         Raises:
-            ValueError: this is no picture; says what it begins with.
+            NotAPicture: says what it begins with, or what it claims.
             FileExistsError: a picture of that name exists, perhaps since a moment ago.
             OSError: the disk is full, and the like.
         """
         target = self._settle()
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        if (problem := excess(self._file)) is not None:
+            raise NotAPicture(problem)
+        complete = self._annotated() or self._temporary
+        if complete is self._temporary:
+            _flush(self._file)
         self._file.close()
         if self._force:
-            self._temporary.replace(target)
+            complete.replace(target)
         else:
-            _appear(self._temporary, target)
+            _appear(complete, target)
         return target
+
+    def _annotated(self) -> Path | None:
+        """A copy that has the facts, in a hidden file as well; None to leave it as delivered.
+
+        A paid picture is not lost because its metadata cannot be written, whatever the reason.
+        """
+        try:
+            if not self._facts or not (changes := edits(self._file, self._facts)):
+                return None
+            with self._copy.open("xb") as copy:
+                copy.writelines(edited(self._file, changes))
+                _flush(copy)
+        except Exception:
+            log.exception("wanbridge: a picture is saved as delivered, without metadata")
+            return None
+        return self._copy
 
     def _settle(self) -> Path:
         """The final name, by the first bytes."""
@@ -113,12 +148,18 @@ class PictureFile:
             mime = _mime(self._head)
             if mime is None:
                 begins = f"it begins with {self._head!r}" if self._head else "it is empty"
-                raise ValueError(f"not a picture: {begins}")
+                raise NotAPicture(f"not a picture: {begins}")
             self._target = _named(self._path, mime)
             # Early, to spare the rest of the download; what counts is `_appear`.
             if not self._force and os.path.lexists(self._target):
                 raise _exists(self._target)
         return self._target
+
+
+def _flush(file: BinaryIO) -> None:
+    """Put the bytes on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _named(path: Path, mime: str) -> Path:
@@ -156,18 +197,21 @@ def _appear(temporary: Path, target: Path) -> None:
             raise
 
 
-def save(chunks: Iterable[bytes], path: Path, *, force: bool) -> Path:
+def save(chunks: Iterable[bytes], path: Path, *, force: bool, facts: Facts | None = None) -> Path:
     """Write a picture to *path* as its bytes come; the file appears when it is complete.
+
+    Args:
+        facts: As for `PictureFile`.
 
     Returns:
         Where it is: the extension follows the content, see `PictureFile.commit`.
 
     Raises:
-        ValueError: this is no picture; says what it begins with.
+        NotAPicture: says what it begins with, or what it claims.
         FileExistsError: it exists, and *force* is not set.
         OSError: as `PictureFile` says. On any error, also of *chunks*, no file is left behind.
     """
-    with PictureFile(path, force=force) as file:
+    with PictureFile(path, force=force, facts=facts) as file:
         for chunk in chunks:
             file.write(chunk)
         return file.commit()
