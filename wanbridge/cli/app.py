@@ -21,7 +21,7 @@ _HELP = "One request for Wan 2.7 images, any provider, paid once."
 # take three times as long as any one.
 _COMMANDS = (
     *("demo", "generate", "submit", "fetch", "reconcile"),
-    *("explain", "compare", "providers", "validate", "callbacks", "sandbox"),
+    *("explain", "compare", "providers", "validate", "inspect", "callbacks", "sandbox"),
 )
 
 

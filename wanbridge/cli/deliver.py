@@ -73,13 +73,14 @@ def reason(error: Exception | None) -> str:
 def save_all(client: Client, result: ImageResult, target: Target, *, key: str) -> list[Saved]:
     """Save every picture under the next free name; a failure is in ``Saved.error``."""
     names = target.paths(result_stem(result, key))
-    return [_save(client, image, names, force=target.force) for image in result.images]
+    return [_save(client, image, names, target) for image in result.images]
 
 
-def _save(client: Client, image: Image, names: Iterator[Path], *, force: bool) -> Saved:
+def _save(client: Client, image: Image, names: Iterator[Path], target: Target) -> Saved:
     for path in names:
         try:
-            return Saved(image, client.save(image, path, force=force))
+            saved = client.save(image, path, force=target.force, metadata=target.metadata)
+            return Saved(image, saved)
         except FileExistsError:
             continue  # It came into being since, or as another format; the next is free.
         except (DownloadFailed, OSError, ValueError) as exc:

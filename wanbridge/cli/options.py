@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 from attrs import frozen
 from cyclopts import Group, Parameter
 
+from wanbridge.cli.usage import UsageError
+from wanbridge.model.source import Metadata
+
 _REQUEST = Group.create_ordered("Request")
 _CALL = Group.create_ordered("Call")
 _ACCOUNT = Group.create_ordered("Provider")
@@ -115,6 +118,21 @@ class PictureOptions:
     """Replace files that exist."""
     json: Annotated[bool, _switch(_OUTPUT, "--json")] = False
     """Print the result as JSON, with "files", and nothing else."""
+    no_metadata: Annotated[bool, _switch(_OUTPUT, "--no-metadata")] = False
+    """Save the files as they are delivered; otherwise they say model, provider, seed, key, date."""
+    metadata_prompt: Annotated[bool, _switch(_OUTPUT, "--metadata-prompt")] = False
+    """Let the files say the prompt, too."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the files say of where they come from.
+
+        Raises:
+            UsageError: the flags contradict each other.
+        """
+        if self.no_metadata and self.metadata_prompt:
+            raise UsageError("--no-metadata and --metadata-prompt: one or the other")
+        return "prompt" if self.metadata_prompt else not self.no_metadata
 
 
 @Parameter(name="*")

@@ -12,6 +12,7 @@ from attrs import frozen
 from wanbridge.cli.files import check_folder, file_exists_error
 from wanbridge.cli.usage import UsageError
 from wanbridge.model.result import Image, ImageResult
+from wanbridge.model.source import Metadata
 from wanbridge.storage.filenames import stem_of
 
 _ENDINGS = (".png", ".jpg", ".webp")
@@ -25,14 +26,16 @@ class Target:
     Attributes:
         name: As given; None in a directory, where names are made from the job.
         force: Whether what file_exists_error is replaced.
+        metadata: What the files say of where they come from.
     """
 
     folder: Path
     name: str | None
     force: bool
+    metadata: Metadata
 
     @classmethod
-    def of(cls, given: str, *, force: bool) -> Target:
+    def of(cls, given: str, *, force: bool, metadata: Metadata) -> Target:
         """Check ``-o``.
 
         Raises:
@@ -42,9 +45,9 @@ class Target:
             raise UsageError("-o -: pictures go into files; --json prints the result")
         path = Path(given)
         if path.is_dir() or given.endswith(("/", os.sep)):
-            target = cls(path, None, force)
+            target = cls(path, None, force, metadata)
         else:
-            target = cls(path.parent, path.name, force)
+            target = cls(path.parent, path.name, force, metadata)
         check_folder(target.folder)
         return target
 

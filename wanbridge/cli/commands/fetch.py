@@ -17,6 +17,7 @@ from wanbridge.cli.progress import live_progress
 from wanbridge.cli.screen import ignoring_closed_output, print_stderr
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Target, result_stem
+from wanbridge.cli.usage import UsageError
 from wanbridge.client.blocking import Client
 from wanbridge.model import codec, strict_json
 from wanbridge.model.jobs import Job
@@ -43,11 +44,13 @@ def fetch(
     The configuration must still have the account that the job was accepted by.
     """
     stored = read(file, _stored, "job")
-    target = Target.of(where.output, force=where.force)
+    target = Target.of(where.output, force=where.force, metadata=where.metadata)
     session.handles.folder = target.folder
     session.handles.register(stored, file)
     with open_client(config, session) as client:
         if isinstance(stored, ImageResult):
+            if where.metadata_prompt:
+                raise UsageError(f"--metadata-prompt: {file} is a result, which has no prompt")
             target.check(len(stored.images), result_stem(stored, file.stem))
             session.handles.key = file.stem
             return deliver(client, stored, target, session, as_json=where.json)

@@ -48,7 +48,7 @@ def generate(
     Try it without a key: wanbridge generate "a red kite over dunes" --sandbox
     """
     request = build_request(prompt, what)
-    target = Target.of(where.output, force=where.force)
+    target = Target.of(where.output, force=where.force, metadata=where.metadata)
     target.check(request.n)
     session.handles.folder = target.folder
     with selected_client(who, session) as (client, account):
