@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def brief(value: object, limit: int = 60) -> str:
     """*value* for a message: a long one (a data URI, say) is cut."""
@@ -19,3 +21,17 @@ def brief_url(url: str | None) -> str:
     if url.startswith("data:"):
         return repr(f"{url.partition(',')[0]},… ({len(url)} characters)")
     return repr(url.partition("?")[0])
+
+
+def brief_text(value: object) -> str:
+    """A field that somebody else filled, for a ``repr`` that stays on one screen."""
+    return brief(value, 120)
+
+
+def brief_each(values: Iterable[object], most: int = 2, limit: int = 180) -> str:
+    """The first of *values*, each cut, and how many more there are; as `brief_text`."""
+    shown = list(values)
+    texts = [brief(value, limit) for value in shown[:most]]
+    if len(shown) > most:
+        texts.append(f"… {len(shown) - most} more")
+    return f"({', '.join(texts)}{',' if len(shown) == 1 else ''})"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+import attrs
 from attrs import frozen
+
+from wanbridge.model.brief import brief_text
 
 NoteKind = Literal["adapted", "ignored", "dropped", "info"]
 
@@ -22,7 +25,7 @@ class Note:
 
     field: str
     kind: NoteKind
-    detail: str
+    detail: str = attrs.field(repr=brief_text)
 
     def __str__(self) -> str:
         return f"{self.field} {self.kind}: {self.detail}"

@@ -18,7 +18,7 @@ import attrs
 from attrs import evolve, field, frozen
 
 from wanbridge.errors import step
-from wanbridge.model.brief import brief
+from wanbridge.model.brief import brief, brief_each, brief_text
 from wanbridge.model.inputs import InputImage, to_images
 from wanbridge.model.palette import PaletteColor, to_palette
 from wanbridge.model.size import Size, to_size
@@ -57,21 +57,25 @@ class ImageRequest:
         extra: ``{adapter name: {field: value}}``, merged last into that provider's message.
     """
 
-    prompt: str = ""
+    prompt: str = field(default="", repr=brief_text)
     model: str = field(default=MODELS[0], kw_only=True)
-    negative_prompt: str | None = field(default=None, kw_only=True)
-    images: tuple[InputImage, ...] = field(default=(), converter=to_images, kw_only=True)
+    negative_prompt: str | None = field(default=None, kw_only=True, repr=brief_text)
+    images: tuple[InputImage, ...] = field(
+        default=(), converter=to_images, kw_only=True, repr=brief_each
+    )
     n: int = field(default=1, kw_only=True)
     sequential: bool = field(default=False, kw_only=True)
     size: Size = field(factory=Size, converter=to_size, kw_only=True)
     thinking: bool | None = field(default=None, kw_only=True)
-    color_palette: tuple[PaletteColor, ...] = field(default=(), converter=to_palette, kw_only=True)
+    color_palette: tuple[PaletteColor, ...] = field(
+        default=(), converter=to_palette, kw_only=True, repr=brief_each
+    )
     seed: int | None = field(default=None, kw_only=True)
     watermark: bool = field(default=False, kw_only=True)
     output_format: str | None = field(default=None, kw_only=True)
     inline: bool = field(default=False, kw_only=True)
-    callback_url: str | None = field(default=None, kw_only=True)
-    extra: Mapping[str, Mapping[str, Any]] = field(factory=dict, kw_only=True)
+    callback_url: str | None = field(default=None, kw_only=True, repr=brief_text)
+    extra: Mapping[str, Mapping[str, Any]] = field(factory=dict, kw_only=True, repr=brief_text)
 
     def __attrs_post_init__(self) -> None:
         wrong = Problems()

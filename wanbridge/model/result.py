@@ -10,12 +10,16 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen
 
 from wanbridge.errors import Charge
-from wanbridge.model.brief import brief_url
+from wanbridge.model.brief import brief_each, brief_text, brief_url
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.money import Money
 from wanbridge.model.notes import Note
 from wanbridge.model.source import Metadata, Source, checked_metadata
 from wanbridge.model.stored import UNSTORED, StoredValue
+
+
+def _time(moment: datetime | None) -> str:
+    return "None" if moment is None else moment.isoformat(timespec="seconds")
 
 
 @frozen(kw_only=True)
@@ -33,7 +37,7 @@ class Image:
             identity: neither compared nor stored. An `ImageResult` sets it.
     """
 
-    url: str | None = field(default=None, repr=brief_url)
+    url: str | None = field(default=None, repr=lambda url: brief_url(url)[:80])
     data: bytes | None = field(
         default=None, repr=lambda d: "None" if d is None else f"<{len(d)} bytes>"
     )
@@ -41,8 +45,14 @@ class Image:
     width: int | None = None
     height: int | None = None
     seed: int | None = None
-    expires_at: datetime | None = None
+    expires_at: datetime | None = field(default=None, repr=_time)
     source: Source | None = field(default=None, eq=False, repr=False, metadata=UNSTORED)
+
+    def _repr_html_(self) -> str:
+        """A thumbnail and the facts, for notebooks; see `wanbridge.model.html`."""
+        from wanbridge.model.html import of_image
+
+        return of_image(self)
 
     def save(self, path: str | Path, *, force: bool = False, metadata: Metadata = True) -> Path:
         """Write the bytes to *path*; the extension follows the content.
@@ -93,8 +103,8 @@ def with_source(images: Iterable[Image], source: Source) -> tuple[Image, ...]:
 class Failure:
     """One image of a call that did not come, while others did."""
 
-    code: str | None
-    message: str
+    code: str | None = field(repr=brief_text)
+    message: str = field(repr=brief_text)
 
 
 @frozen(kw_only=True)
@@ -118,7 +128,7 @@ class Attempt:
     charge: Charge
     cost: Money | None = None
     seconds: float = 0.0
-    detail: str = ""
+    detail: str = field(default="", repr=brief_text)
     job: Job | None = field(default=None, repr=False)
     receipt: Receipt | None = field(default=None, repr=False)
 
@@ -145,17 +155,17 @@ class ImageResult(StoredValue):
 
     provider: str
     model: str
-    job_id: str | None
-    images: tuple[Image, ...]
+    job_id: str | None = field(repr=brief_text)
+    images: tuple[Image, ...] = field(repr=lambda images: brief_each(images, 4, 160))
     requested: int
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[Failure, ...] = field(default=(), repr=brief_each)
     cost: Money | None = None
     cost_source: Literal["reply", "rule"] | None = None
-    notes: tuple[Note, ...] = ()
-    request_id: str | None = None
-    submitted_at: datetime | None = None
-    finished_at: datetime | None = None
-    attempts: tuple[Attempt, ...] = ()
+    notes: tuple[Note, ...] = field(default=(), repr=brief_each)
+    request_id: str | None = field(default=None, repr=brief_text)
+    submitted_at: datetime | None = field(default=None, repr=_time)
+    finished_at: datetime | None = field(default=None, repr=_time)
+    attempts: tuple[Attempt, ...] = field(default=(), repr=brief_each)
     raw: Any = field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -166,6 +176,12 @@ class ImageResult(StoredValue):
             made_at=self.finished_at or self.submitted_at,
         )
         object.__setattr__(self, "images", with_source(self.images, source))
+
+    def _repr_html_(self) -> str:
+        """Thumbnails, cost and notes, for notebooks; see `wanbridge.model.html`."""
+        from wanbridge.model.html import of_result
+
+        return of_result(self)
 
     @property
     def shortfall(self) -> int:

@@ -22,7 +22,7 @@ from wanbridge.money.account_quotes import quote_account
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook
 from wanbridge.money.price_table import EXACT
-from wanbridge.money.quotes import Confidence, Quote
+from wanbridge.money.quotes import Confidence, Quote, Quotes
 
 # From this age on a quote says that its price may have changed. By choice, as no provider says
 # how long a price holds: a quarter marks what was not checked for several releases, and
@@ -92,6 +92,12 @@ class Workload:
     cheapest: Money | None
     nobody: int
 
+    def _repr_html_(self) -> str:
+        """A table of the totals, for notebooks."""
+        from wanbridge.money.html import of_workload
+
+        return of_workload(self)
+
 
 def compare(
     adapters: Iterable[Adapter],
@@ -122,7 +128,7 @@ def compare(
         verdict = judge(adapter, request, may_drop=may_drop, check_limits=check_limits)
         quote = _dated_quote(adapter, request, prices, rates, currency, today)
         quotes.append(evolve(quote, refused=verdict.refused))
-    return sorted(quotes, key=sort_key)
+    return Quotes(sorted(quotes, key=sort_key))
 
 
 def workload(

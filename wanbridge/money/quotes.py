@@ -51,6 +51,21 @@ class Quote:
             return None
         return Money(self.amount, self.currency)
 
+    def _repr_html_(self) -> str:
+        """A table with one row, for notebooks."""
+        from wanbridge.money.html import of_quotes
+
+        return of_quotes([self])
+
     def age(self, today: date) -> timedelta | None:
         """How long ago the price was read; None if no day is known."""
         return None if self.read is None else today - self.read
+
+
+class Quotes(list[Quote]):
+    """Quotes in their order; a list that a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        from wanbridge.money.html import of_quotes
+
+        return of_quotes(self)

@@ -15,7 +15,7 @@ from wanbridge.errors import CallFailed, UnsupportedFeature
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.comparison import sort_key
-from wanbridge.money.quotes import Quote
+from wanbridge.money.quotes import Quote, Quotes
 
 # What an account charges, in the common currency, and what that rests on.
 Common = Callable[[Adapter, Money], tuple[Money | None, tuple[str, ...]]]
@@ -45,7 +45,7 @@ def estimate_quotes(
             found.append((yield from _estimated(quote, adapter, request, common, context)))
         else:
             found.append(quote)
-    return sorted(found, key=sort_key)
+    return Quotes(sorted(found, key=sort_key))
 
 
 def _estimated(
