@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from wanbridge.model.money import Money
     from wanbridge.model.notes import Note
     from wanbridge.model.palette import PaletteColor
+    from wanbridge.model.picture_like import PictureLike
     from wanbridge.model.request import ImageRequest
     from wanbridge.model.result import Attempt, Failure, Image, ImageResult
     from wanbridge.model.size import Size
@@ -125,6 +126,7 @@ __all__ = [
     "OpenTelemetry",
     "PaletteColor",
     "Pending",
+    "PictureLike",
     "PollInterval",
     "Polled",
     "PriceBook",
@@ -184,6 +186,7 @@ _HOME = {
     "model.handles": "handle",
     "model.inputs": "Box InputImage",
     "model.jobs": "Job Receipt",
+    "model.picture_like": "PictureLike",
     "model.money": "Money",
     "model.notes": "Note",
     "model.palette": "PaletteColor",

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any, ClassVar, assert_type
 
+import PIL.Image
 from attrs import field, frozen
 
 import wanbridge
@@ -48,6 +50,16 @@ def buy(client: wanbridge.Client) -> None:
     assert_type(client.generate(request, route=route, may_drop=("seed",)), wanbridge.ImageResult)
     assert_type(client.compare(request, currency="EUR"), list[wanbridge.Quote])
     assert_type(client.save(result.images[0], "kite"), Path)
+
+
+def give_pictures(client: wanbridge.Client, upload: bytes, photo: PIL.Image.Image) -> None:
+    """Whatever is held, one alone or several."""
+    several: list[wanbridge.PictureLike] = ["a.jpg", Path("b.png"), upload, photo]
+    client.generate("a kite", images=several, size=(1024, 768))
+    client.generate("a kite", images=io.BytesIO(upload))
+    with Path("a.jpg").open("rb") as file:
+        client.generate("a kite", images=[file, {"url": "b.png", "regions": [(0, 0, 9, 9)]}])
+    client.generate("a kite", images=wanbridge.InputImage.of(photo, regions=[(0, 0, 9, 9)]))
 
 
 def collect(client: wanbridge.Client, text: str) -> wanbridge.ImageResult | None:

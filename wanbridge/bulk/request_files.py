@@ -71,11 +71,13 @@ def request_in_document(document: Any, folder: Path, *, allow_outside: bool) -> 
         else:
             images = image(images, "$.images[0]")
         document = {**document, "images": images}
+    request: ImageRequest | None = None
     try:
         request = from_document(ImageRequest, document)
     except InvalidRequest as exc:
         problems = merged(problems, exc.problems)
     raise_all(problems)
+    assert request is not None  # without a problem it was made
     return request
 
 

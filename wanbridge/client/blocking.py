@@ -289,7 +289,7 @@ class Client(BaseClient):
         Raises:
             DownloadFailed: as `download`.
             FileExistsError: something is there already and *force* is False.
-            ValueError: *metadata* is none of its values.
+            TypeError: *metadata* is none of its values.
         """
         if is_here(image):
             here = self.download(image)

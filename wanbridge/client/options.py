@@ -9,15 +9,14 @@ import attrs
 from attrs import evolve
 
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem
-from wanbridge.model.inputs import InputImage
 from wanbridge.model.nearest import nearest
 from wanbridge.model.palette import PaletteColor
 from wanbridge.model.request import ImageRequest
-from wanbridge.model.size import Size
 from wanbridge.money.exchange_rates import Rates
 
 if TYPE_CHECKING:
     from wanbridge.engine.events import Event
+    from wanbridge.model.picture_like import PicturesLike, SizeLike
     from wanbridge.routing.route import Route
 
 Progress: TypeAlias = "Callable[[Event], None]"
@@ -29,10 +28,10 @@ class Fields(TypedDict, total=False):
     prompt: str
     model: str
     negative_prompt: str | None
-    images: Sequence[InputImage | str]
+    images: PicturesLike
     n: int
     sequential: bool
-    size: Size | str
+    size: SizeLike
     thinking: bool | None
     color_palette: Sequence[PaletteColor]
     seed: int | None

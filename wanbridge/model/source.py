@@ -66,8 +66,10 @@ def checked_metadata(metadata: object) -> Metadata:
     """*metadata*, if it is something to ask for.
 
     Raises:
-        ValueError: it is not.
+        TypeError: it is not.
     """
-    if metadata is True or metadata is False or metadata == "prompt":
+    if isinstance(metadata, bool):
         return metadata
-    raise ValueError(f'metadata={metadata!r}: True, False, or "prompt" to write that too')
+    if metadata == "prompt":
+        return "prompt"
+    raise TypeError(f'metadata={metadata!r}: True, False, or "prompt" to write that too')
