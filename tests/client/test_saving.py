@@ -358,7 +358,7 @@ def test_what_is_asked_of_metadata_is_checked_first(play: Any, tmp_path: Path) -
     """Nothing is fetched for a word that means nothing."""
     bridge = play.kind([Halide(api_key="k")])
 
-    with pytest.raises(ValueError, match="metadata='all': True, False, or"):
+    with pytest.raises(TypeError, match="metadata='all': True, False, or"):
         play(bridge, "save", Image(url="https://x.example"), tmp_path / "a", metadata="all")
 
     play(bridge, "close")

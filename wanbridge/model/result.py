@@ -86,7 +86,7 @@ class Image:
             metadata: As for `save`.
 
         Raises:
-            ValueError: *metadata* is none of its values.
+            TypeError: *metadata* is none of its values.
         """
         metadata = checked_metadata(metadata)
         return {} if self.source is None else self.source.facts(self.seed, metadata)
