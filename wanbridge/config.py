@@ -23,6 +23,7 @@ from wanbridge.adapters.registry import Registry
 from wanbridge.engine.context import Timeouts
 from wanbridge.errors import ConfigurationError, InvalidRequest
 from wanbridge.model import schemas
+from wanbridge.model.brief import brief
 from wanbridge.model.money import Money
 from wanbridge.money.budgets import Budget
 from wanbridge.money.exchange_rates import Rates
@@ -76,6 +77,8 @@ def from_env(
     ``WANBRIDGE_CALLBACK_SECRET`` are those of `CallbackSettings`.
     """
     environ = os.environ if environ is None else environ
+    if not isinstance(environ, Mapping):
+        raise TypeError(f"environ is {brief(environ)}; it must be a mapping like os.environ")
     registry = registry or Registry()
     adapters = []
     for name in registry.names():
@@ -104,6 +107,9 @@ def load(
     if isinstance(source, Mapping):
         name, document, folder = "configuration", plain(source), Path()
     else:
+        if not isinstance(source, str | Path):
+            wanted = "a path, or a mapping like the file"
+            raise TypeError(f"the configuration is {brief(source)}; it must be {wanted}")
         name, folder = str(source), Path(source).parent
         document = plain(_read(Path(source)))
     _check(name, document)
@@ -232,8 +238,10 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text("utf-8")
         mode = path.stat().st_mode
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = getattr(exc, "strerror", None) or "not UTF-8 text"
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: not UTF-8 text") from None
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or "no file has such a name"
         raise ConfigurationError(f"{path}: {reason}") from None
     try:
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)

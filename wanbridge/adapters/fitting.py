@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.offers import Limits, Offer, PictureLimits
 from wanbridge.errors import InvalidRequest, Problem, UnsupportedFeature
+from wanbridge.model.brief import brief
 from wanbridge.model.inputs import InputImage
 from wanbridge.model.notes import Note
 from wanbridge.model.request import ImageRequest
@@ -214,8 +215,10 @@ def refuse_digests(request: ImageRequest) -> None:
 
 
 def _check_may_drop(may_drop: Collection[str]) -> None:
-    if isinstance(may_drop, str):
+    if isinstance(may_drop, str | bytes) or not isinstance(may_drop, Collection):
         raise InvalidRequest((Problem("$.may_drop", "give a tuple: may_drop=('seed',)"),))
+    if wrong := [name for name in may_drop if not isinstance(name, str)]:
+        raise InvalidRequest((Problem("$.may_drop", f"{brief(wrong[0])} is no field's name"),))
     if may_drop and (wrong := sorted(set(may_drop) - DROPPABLE)):
         known = ", ".join(sorted(DROPPABLE))
         message = f"{', '.join(wrong)} cannot be dropped; {known} can"

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.registry import Registry
+from wanbridge.client.arguments import expect, expect_or_none
 from wanbridge.client.options import request_of
 from wanbridge.errors import ConfigurationError, InvalidRequest, Problem, UnknownProvider
 from wanbridge.model.jobs import Job, Receipt
@@ -37,7 +38,11 @@ class Accounts:
         self, adapters: Sequence[Adapter], *, default: str | None, registry: Registry
     ) -> None:
         self.named: dict[str, Adapter] = {}
-        for adapter in adapters:
+        expect("registry", registry, Registry)
+        expect("adapters", adapters, Sequence, "a list of Adapter")
+        expect_or_none("default", default, str, "the name of an account")
+        for number, adapter in enumerate(adapters):
+            expect(f"adapters[{number}]", adapter, Adapter)
             if self.named.setdefault(adapter.account, adapter) is not adapter:
                 raise ConfigurationError(f"two accounts are called {adapter.account!r}")
         if default is not None and default not in self.named:
@@ -53,10 +58,12 @@ class Accounts:
         """The account of that name, else the default, else the only one.
 
         Raises:
+            TypeError: *name* is no text.
             UnknownProvider: no account has that name.
             ConfigurationError: none is named, and there is not exactly one.
         """
-        name = name or self._default
+        expect_or_none("provider", name, str, "the name of an account")
+        name = self._default if name is None else name
         if name is not None:
             if name not in self.named:
                 raise UnknownProvider(self._no_such(name))

@@ -9,7 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from wanbridge.adapters.registry import Registry
+from wanbridge.client.arguments import check_path, expect, expect_or_none
 from wanbridge.client.base import BaseClient, all_saved, is_here, sandboxed
+from wanbridge.model.result import Image, ImageResult
 
 if TYPE_CHECKING:
     from wanbridge.adapters.base import Adapter
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from wanbridge.model.jobs import Job, Receipt
     from wanbridge.model.money import Money
     from wanbridge.model.request import ImageRequest
-    from wanbridge.model.result import Image, ImageResult
     from wanbridge.model.source import Metadata
     from wanbridge.money.comparison import Workload
     from wanbridge.money.quotes import Quote
@@ -52,6 +53,7 @@ class AsyncClient(BaseClient):
         from wanbridge.client.async_runner import AsyncRunner
         from wanbridge.transport.asynchronous import AsyncHttpTransport
 
+        expect_or_none("sleep", sleep, Callable, "a coroutine function")  # type: ignore[arg-type]
         super().__init__(adapters, **options)
         transport = AsyncHttpTransport(self._calls.timeouts, http=http, now=self._now)
         self._runner = AsyncRunner(transport, sleep=sleep, callbacks=self._callbacks)
@@ -162,6 +164,7 @@ class AsyncClient(BaseClient):
         self, image: Image, path: str | Path, *, force: bool = False, metadata: Metadata = True
     ) -> Path:
         """As `Client.save`."""
+        check_path("path", path)
         if is_here(image):
             here = await self.download(image)
             return self._saved(image, here.save(path, force=force, metadata=metadata))
@@ -181,6 +184,8 @@ class AsyncClient(BaseClient):
         """As `Client.save_all`."""
         from wanbridge.storage.filenames import free_paths
 
+        expect("result", result, ImageResult)
+        check_path("folder", folder)
         names = free_paths(result, Path(folder), force=force)
         outcomes = list[Path | Exception]()
         for image in result.images:

@@ -14,9 +14,11 @@ import attrs
 
 from wanbridge.adapters.registry import Registry
 from wanbridge.client.accounts import Accounts
+from wanbridge.client.arguments import each_request, expect, expect_or_none
 from wanbridge.client.options import COMPARING, new_key, split_options
 from wanbridge.errors import Charge, DownloadFailed
 from wanbridge.model.brief import brief_url
+from wanbridge.model.result import Image
 from wanbridge.money.exchange_rates import Rates
 from wanbridge.money.price_book import PriceBook
 
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from wanbridge.ledger.protocol import Ledger
     from wanbridge.model.jobs import Job, Receipt
     from wanbridge.model.request import ImageRequest
-    from wanbridge.model.result import Image
     from wanbridge.model.source import Metadata
     from wanbridge.money.comparison import Workload
     from wanbridge.money.quotes import Quote
@@ -72,9 +73,10 @@ class BaseClient:
         from wanbridge.client.calls import Calls
         from wanbridge.transport import redaction
 
-        registry = registry or Registry()
+        registry = Registry() if registry is None else registry
         self._accounts = Accounts(adapters, default=default, registry=registry)
-        self._rates, self._prices = Rates.of(rates), prices or PriceBook.builtin()
+        self._rates = Rates.of(rates)
+        self._prices = PriceBook.builtin() if prices is None else prices
         self._ledger, self._now, self._callbacks = ledger, now, callbacks
         self._own_ledger: Ledger | None = None
         self._calls = Calls(
@@ -213,7 +215,9 @@ class BaseClient:
     def _workload(self, requests: Iterable[ImageRequest], how: Rating) -> Workload:
         from wanbridge.money.comparison import workload
 
-        return workload(self._accounts.named.values(), requests, **self._rating(**how))
+        return workload(
+            self._accounts.named.values(), each_request(requests), **self._rating(**how)
+        )
 
     def _rating(
         self,
@@ -223,6 +227,7 @@ class BaseClient:
         check_limits: bool = True,
     ) -> dict[str, Any]:
         """What comparing takes besides accounts and requests."""
+        expect_or_none("currency", currency, str, "a currency code")
         return {
             "prices": self._prices,
             "rates": self._rates if rates is None else Rates.of(rates),
@@ -275,6 +280,7 @@ def _what_was_saved(outcomes: Sequence[Path | Exception]) -> str:
 
 def is_here(image: Image) -> bool:
     """Whether the bytes of a picture need not be fetched."""
+    expect("image", image, Image)
     return image.data is not None or image.url is None or image.url.startswith("data:")
 
 
@@ -294,6 +300,7 @@ def sandboxed(
     """A sandbox and an account for each provider it speaks; *options* by the provider's name."""
     from wanbridge.sandbox import Sandbox
 
+    expect_or_none("sandbox", sandbox, Sandbox)
     sandbox = sandbox or Sandbox()
     adapters = [
         registry.build(

@@ -13,7 +13,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from wanbridge.adapters.registry import Registry
+from wanbridge.client.arguments import check_path, expect, expect_function
 from wanbridge.client.base import BaseClient, all_saved, is_here, sandboxed
+from wanbridge.model.result import Image, ImageResult
 
 if TYPE_CHECKING:
     from wanbridge.adapters.base import Adapter
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from wanbridge.model.jobs import Job, Receipt
     from wanbridge.model.money import Money
     from wanbridge.model.request import ImageRequest
-    from wanbridge.model.result import Image, ImageResult
     from wanbridge.model.source import Metadata
     from wanbridge.money.comparison import Workload
     from wanbridge.money.quotes import Quote
@@ -65,6 +66,7 @@ class Client(BaseClient):
         from wanbridge.client.runner import Runner
         from wanbridge.transport.blocking import HttpTransport
 
+        expect_function("sleep", sleep)
         super().__init__(adapters, **options)
         transport = HttpTransport(self._calls.timeouts, http=http, now=self._now)
         self._runner = Runner(transport, sleep=sleep, callbacks=self._callbacks)
@@ -290,7 +292,9 @@ class Client(BaseClient):
             DownloadFailed: as `download`.
             FileExistsError: something is there already and *force* is False.
             TypeError: *metadata* is none of its values.
+            OSError: it cannot be written there.
         """
+        check_path("path", path)
         if is_here(image):
             here = self.download(image)
             return self._saved(image, here.save(path, force=force, metadata=metadata))
@@ -321,6 +325,8 @@ class Client(BaseClient):
         """
         from wanbridge.storage.filenames import free_paths
 
+        expect("result", result, ImageResult)
+        check_path("folder", folder)
         names = free_paths(result, Path(folder), force=force)
         outcomes = list[Path | Exception]()
         for image in result.images:

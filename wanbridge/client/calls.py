@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -14,11 +13,18 @@ from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.steps import Cancelled, Delivery, Found, ModelInfo, Step, TooLate
 from wanbridge.client.accounts import Accounts
+from wanbridge.client.arguments import (
+    checked_key,
+    checked_seconds,
+    expect,
+    expect_function,
+    expect_methods,
+    expect_or_none,
+)
 from wanbridge.client.options import (
     CALL,
     Call,
     Progress,
-    checked_key,
     split_options,
 )
 from wanbridge.engine import download as fetch
@@ -28,7 +34,6 @@ from wanbridge.engine.driver import Driver
 from wanbridge.engine.effects import Flow
 from wanbridge.engine.events import OperationName
 from wanbridge.engine.rate_limits import RateLimiter
-from wanbridge.errors import ConfigurationError
 from wanbridge.ledger.memory import MemoryLedger
 from wanbridge.ledger.protocol import Ledger
 from wanbridge.model.jobs import Job, Receipt
@@ -76,6 +81,7 @@ class Calls:
     All others as `wanbridge.client.blocking.Client` takes them.
 
     Raises:
+        TypeError: an argument is of the wrong kind.
         UnknownProvider: a route names an account that is not configured.
     """
 
@@ -96,6 +102,15 @@ class Calls:
         chance: Callable[[], float],
         new_key: Callable[[], str],
     ) -> None:
+        expect_or_none("timeouts", timeouts, Timeouts)
+        expect_or_none("routes", routes, Mapping, "a mapping of Route by name")
+        expect("prices", prices, PriceBook)
+        expect_methods("ledger", ledger, "reserve", "note", "settle", "saved", "done", "find")
+        expect_methods("telemetry", telemetry, "begin")
+        expect_methods("callbacks", callbacks, "address", "expects")
+        functions = {"clock": clock, "now": now, "chance": chance, "new_key": new_key}
+        for name, function in (functions | {"on_progress": on_progress}).items():
+            expect_function(name, function)
         self._accounts, self._rates, self._prices = accounts, rates, prices
         self.timeouts = timeouts or Timeouts()
         self._telemetry, self._progress, self._callbacks = telemetry, on_progress, callbacks
@@ -134,6 +149,7 @@ class Calls:
         self, job: Job, deadline: float | None, on_progress: Progress | None
     ) -> Driver[ImageResult]:
         """Wait for an accepted job."""
+        expect("job", job, Job)
         adapter = self._accounts.where(job)
         context = self._context(deadline=deadline, on_progress=on_progress)
         return self._observed(
@@ -146,11 +162,13 @@ class Calls:
 
     def look(self, job: Job) -> Driver[Step]:
         """Poll an accepted job once."""
+        expect("job", job, Job)
         adapter, context = self._accounts.where(job), self._context()
         return Driver(poll_job(adapter, job, context=context, shared=self._shared), context)
 
     def reconcile(self, receipt: Receipt) -> Driver[Found]:
         """Look an uncertain submit up."""
+        expect("receipt", receipt, Receipt)
         adapter = self._accounts.where(receipt)
         context = self._context()
         return Driver(
@@ -159,11 +177,13 @@ class Calls:
 
     def cancel(self, job: Job) -> Driver[Cancelled | TooLate]:
         """Cancel a job."""
+        expect("job", job, Job)
         adapter, context = self._accounts.where(job), self._context()
         return Driver(cancel_job(adapter, job, context=context, shared=self._shared), context)
 
     def refresh(self, job: Job) -> Driver[tuple[Image, ...]]:
         """Get new links to a job's pictures."""
+        expect("job", job, Job)
         adapter, context = self._accounts.where(job), self._context()
         return Driver(refresh_job(adapter, job, context=context, shared=self._shared), context)
 
@@ -192,11 +212,13 @@ class Calls:
 
     def measure(self, request: ImageRequest) -> Driver[ImageRequest]:
         """Fetch the sizes of a request's input images."""
+        expect("request", request, ImageRequest)
         context = self._context()
         return Driver(fetch.measure(request, context=context), context)
 
     def download(self, image: Image) -> Driver[Image]:
         """Fetch a picture into memory."""
+        expect("image", image, Image)
         context = self._context()
         return Driver(fetch.download_image("download", image, context=context), context)
 
@@ -230,6 +252,7 @@ class Calls:
 
     def adopt(self, receipt: Receipt, task_id: str) -> Job:
         """Make the job of an uncertain submit that the caller has found; the ledger keeps it."""
+        expect("receipt", receipt, Receipt)
         job = self._accounts.where(receipt).adopt(receipt, task_id)
         self._shared.guard.attach_job(receipt, job)
         return job
@@ -321,12 +344,9 @@ class Calls:
     ) -> CallContext:
         timeouts = self.timeouts
         if deadline is not None:
-            if not deadline > 0:
-                raise ConfigurationError(f"deadline={deadline!r}: seconds, more than 0")
-            timeouts = evolve(timeouts, deadline=float(deadline))
+            timeouts = evolve(timeouts, deadline=checked_seconds("deadline", deadline))
         emit = on_progress or self._progress
-        if inspect.iscoroutinefunction(emit):
-            raise ConfigurationError("on_progress is a coroutine function; nobody would await it")
+        expect_function("on_progress", emit)
         return CallContext(
             clock=self._clock,
             now=self._now,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 import attrs
 from attrs import evolve
 
-from wanbridge.errors import ConfigurationError, InvalidRequest, Problem
+from wanbridge.errors import InvalidRequest, Problem
 from wanbridge.model.nearest import nearest
 from wanbridge.model.palette import PaletteColor
 from wanbridge.model.request import ImageRequest
@@ -81,13 +81,6 @@ def new_key() -> str:
     from uuid import uuid4
 
     return str(uuid4())
-
-
-def checked_key(key: object) -> str:
-    """Check a caller's own key, which goes into headers, receipts and the ledger."""
-    if not isinstance(key, str) or not key.strip() or not key.isprintable():
-        raise ConfigurationError(f"key={key!r}: printable text, as an order's number")
-    return key
 
 
 def split_options(

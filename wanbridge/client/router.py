@@ -9,8 +9,10 @@ from attrs import evolve
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import refuse_digests
+from wanbridge.client.arguments import expect
 from wanbridge.engine.context import CallContext
 from wanbridge.errors import ConfigurationError
+from wanbridge.model.brief import brief
 from wanbridge.model.nearest import did_you_mean
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.account_quotes import quote_account
@@ -45,6 +47,9 @@ class Router:
         health: Health,
         chance: Callable[[], float],
     ) -> None:
+        expect("routes", routes, Mapping, "a mapping of Route by name")
+        for name, route in routes.items():
+            expect(f"routes[{brief(name)}]", route, Route)
         self._routes = {n: evolve(r, name=r.name or n) for n, r in routes.items()}
         self._accounts, self._prices, self._rates = accounts, prices, rates
         self._health, self._chance = health, chance
@@ -64,10 +69,12 @@ class Router:
         """The route of that name, or one over every account in the order of that name.
 
         Raises:
+            TypeError: it is no name.
             ConfigurationError: it is neither.
         """
         if isinstance(route, Route):
             return route
+        expect("route", route, str, "a Route, the name of one, or an order")
         if route in self._routes:
             return self._routes[route]
         if route in ORDERS:

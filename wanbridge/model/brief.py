@@ -11,6 +11,8 @@ def brief(value: object, limit: int = 60) -> str:
         text = repr(value)
     except ValueError:  # an integer of thousands of digits
         return "a huge number"
+    except Exception:  # whatever the caller's own class does there
+        return f"a {type(value).__name__}"
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 

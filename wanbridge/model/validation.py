@@ -41,7 +41,7 @@ class Problems:
 
     def one_of(self, path: str, value: object, known: Iterable[str]) -> None:
         known = tuple(known)
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             self.add(path, f"{brief(value)} is unknown; one of {', '.join(known)}")
 
     def settle(self, *converted: object) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from wanbridge.errors import ConfigurationError, InvalidRequest
+from wanbridge.model.brief import brief
 from wanbridge.model.money import Money
 
 _ONE = Decimal(1)
@@ -74,7 +75,7 @@ class Rates:
         if given is None:
             return cls("USD", None, {})
         if not isinstance(given, Mapping):
-            raise ConfigurationError(f"rates: {given!r}; a mapping like {{'CNY': '0.1406'}}")
+            raise ConfigurationError(f"rates: {brief(given)}; a mapping like {{'CNY': '0.1406'}}")
         base: Any = given.get("base", "USD")
         rates = {k: _checked(k, v, k) for k, v in given.items() if k not in ("base", "date")}
         return cls(base, _day(given.get("date")), rates)
@@ -111,9 +112,9 @@ def _checked(key: object, rate: Any, code: Any) -> Decimal:
         reason = "; ".join(problem.message for problem in exc.problems)
         raise ConfigurationError(f"rates: {key}: {reason}") from None
     if not amount > 0:
-        raise ConfigurationError(f"rates: {key}: {rate!r}; a rate is above zero")
+        raise ConfigurationError(f"rates: {key}: {brief(rate)}; a rate is above zero")
     if not LEAST <= amount <= MOST:
-        raise ConfigurationError(f"rates: {key}: {rate!r}; from {LEAST:f} to {MOST:f}")
+        raise ConfigurationError(f"rates: {key}: {brief(rate)}; from {LEAST:f} to {MOST:f}")
     return amount
 
 
@@ -125,4 +126,4 @@ def _day(given: object) -> date | None:
             raise ValueError
         return date.fromisoformat(given)
     except ValueError:
-        raise ConfigurationError(f"rates: date: {given!r}; a day like '2026-11-20'") from None
+        raise ConfigurationError(f"rates: date: {brief(given)}; a day like '2026-11-20'") from None

@@ -117,14 +117,17 @@ class AsyncHttpTransport(BaseTransport["httpx.AsyncClient"]):
 
     async def fetch(self, fetch: Fetch) -> HttpResponse:
         """As `HttpTransport.fetch`."""
+        self._check_open()
         self._check_loop()
         bound = self._bound_of_fetch(fetch)
         with self._fetch_failures(fetch, bound):
             async with self._fetching(fetch) as http, asyncio.timeout(self._at_most(bound)):
                 with bound:
-                    response = await http.send(
-                        self._fetch_request(fetch), stream=True, auth=None, follow_redirects=False
-                    )
+                    message = self._fetch_request(fetch)
+                    with self._system_failures():
+                        response = await http.send(
+                            message, stream=True, auth=None, follow_redirects=False
+                        )
                     try:
                         body = b""
                         if response.is_success:

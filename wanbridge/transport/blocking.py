@@ -77,11 +77,13 @@ class HttpTransport(BaseTransport["httpx.Client"]):
             NoPicture: the URL cannot be fetched, or its body is too long or damaged.
             TransportFailed: no complete reply.
         """
+        self._check_open()
         bound = self._bound_of_fetch(fetch)
         with self._fetch_failures(fetch, bound), self._fetching(fetch) as http, bound:
-            response = http.send(
-                self._fetch_request(fetch), stream=True, auth=None, follow_redirects=False
-            )
+            with self._system_failures():
+                response = http.send(
+                    self._fetch_request(fetch), stream=True, auth=None, follow_redirects=False
+                )
             try:
                 body = self._pour(response, fetch, bound) if response.is_success else b""
             finally:
