@@ -403,7 +403,7 @@ def test_broken_replies_end_in_our_errors(kind: BridgeClass, provider: str, tmp_
         bridge = kind(
             [adapter],
             http=http(transport=httpx.MockTransport(partial(replying, answer))),
-            timeouts=Timeouts(deadline=30.0),
+            timeouts=Timeouts(deadline=4.0),
             **at_once(kind, SharedClock()),
         )
         for method, how in conversations(at, tmp_path):
