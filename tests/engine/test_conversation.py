@@ -47,7 +47,8 @@ from wanbridge.wire import HttpRequest, json_request
 HALIDE = Halide(api_key="sk-test-1")
 SAFE = Halide(api_key="sk-test-1", options=_Options(resend=Resend.SAME_KEY_IS_SAFE))
 KITE = ImageRequest("a red kite", seed=7)
-PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x08\0\0\0\x04\0\x08\x02\0\0\0"
+# A header, and as many bytes as a picture of that size has at least.
+PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x08\0\0\0\x04\0\x08\x02\0\0\0" + bytes(2**13)
 
 
 class Unwell(Halide):

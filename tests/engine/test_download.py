@@ -17,7 +17,8 @@ from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
 from wanbridge.pictures.headers import data_uri
 
-PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x08\0\0\0\x04\0\x08\x02\0\0\0"
+# A header, and as many bytes as a picture of that size has at least.
+PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x08\0\0\0\x04\0\x08\x02\0\0\0" + bytes(2**13)
 HERE = Image(url="https://cdn.halide.example/a.png?sig=s3cret")
 PUBLIC = ("93.184.216.34",)
 
@@ -102,6 +103,17 @@ def test_every_hop_of_a_redirect_is_checked_again() -> None:
 
     with pytest.raises(DownloadFailed, match="not a public address"):
         download(HERE, PUBLIC, there, ("10.0.0.1",))
+
+
+def test_a_picture_that_claims_too_many_pixels_is_refused() -> None:
+    """A decoder would take the memory for them; the link stays with the error."""
+    with pytest.raises(
+        DownloadFailed, match="claims 2048 x 1024 pixels, more than its 40 b"
+    ) as caught:
+        download(HERE, PUBLIC, pour(PICTURE[:40]))
+
+    assert (HERE, Charge.YES) == (caught.value.image, caught.value.charge)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_redirect_is_followed() -> None:

@@ -152,7 +152,7 @@ def test_hostile_texts_stay_texts() -> None:
 
 def test_a_page_stays_small() -> None:
     """However much a provider says, and however many pictures come."""
-    picture = Image(data=drawn("JPEG", size=(2048, 2048), quality=95))
+    picture = Image(data=drawn("JPEG", size=(1024, 1024), quality=95))
     result = result_of(
         *[picture] * 40,
         notes=(Note("n", "info", "x" * 10**6),) * 1000,

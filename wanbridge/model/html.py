@@ -10,11 +10,12 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from wanbridge.model.brief import brief_url
+from wanbridge.model.notes import Note
 from wanbridge.pictures.headers import from_data_uri, inspect
 from wanbridge.pictures.thumbnails import SIDE, thumbnail
 
 if TYPE_CHECKING:
-    from wanbridge.model.result import Image, ImageResult
+    from wanbridge.model.result import Failure, Image, ImageResult
 
 # A provider's texts, and how many of them.
 _TEXT_MOST = 300
@@ -42,14 +43,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def lines(values: Sequence[object]) -> str:
-    """A list of texts, the first ones of many; nothing for none."""
+def _lines(values: Sequence[Note | Failure]) -> str:
+    """A list of what was noted and what failed, the first ones of many; nothing for none."""
     if not values:
         return ""
-    items = [text(value) for value in values[:_LINES_MOST]]
+    items = [text(_line(value)) for value in values[:_LINES_MOST]]
     if len(values) > _LINES_MOST:
         items.append(f"… {len(values) - _LINES_MOST} more")
     return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
+
+
+def _line(value: Note | Failure) -> str:
+    if isinstance(value, Note):
+        return f"note: {value}"
+    return f"failed: {value.code or 'no code'}: {value.message}"
 
 
 def of_image(image: Image) -> str:
@@ -79,12 +86,10 @@ def of_result(result: ImageResult) -> str:
     figures = "".join(of_image(image) for image in result.images[:_PICTURES_MOST])
     if len(result.images) > _PICTURES_MOST:
         figures += f"<p>… {len(result.images) - _PICTURES_MOST} more</p>"
-    said = [
-        *(f"note: {note}" for note in result.notes),
-        *(f"failed: {f.code or 'no code'}: {f.message}" for f in result.failures),
-    ]
     head = " · ".join(text(fact) for fact in facts)
-    return f"<div><p>{head}</p><div>{figures}</div>{lines(said)}</div>"
+    return (
+        f"<div><p>{head}</p><div>{figures}</div>{_lines([*result.notes, *result.failures])}</div>"
+    )
 
 
 def _bytes_of(image: Image) -> bytes | None:
