@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
+from wanbridge.model.brief import brief
 from wanbridge.model.jobs import Job, Receipt
 
 # What a saved file says of where it comes from: True without the prompt, False nothing.
@@ -70,6 +71,6 @@ def checked_metadata(metadata: object) -> Metadata:
     """
     if isinstance(metadata, bool):
         return metadata
-    if metadata == "prompt":
+    if isinstance(metadata, str) and metadata == "prompt":
         return "prompt"
-    raise TypeError(f'metadata={metadata!r}: True, False, or "prompt" to write that too')
+    raise TypeError(f'metadata={brief(metadata)}: True, False, or "prompt" to write that too')

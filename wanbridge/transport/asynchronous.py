@@ -19,7 +19,7 @@ from wanbridge.transport.base import BaseTransport
 from wanbridge.transport.bodies import BodyReader, Spool
 from wanbridge.transport.deadlines import Bound
 from wanbridge.transport.event_loops import PoolsByLoop
-from wanbridge.transport.failures import ReplyTooLong, transport_failure
+from wanbridge.transport.failures import ReplyTooLong, foreign_failures, transport_failure
 from wanbridge.transport.pools import ByOrigin
 from wanbridge.wire import HttpResponse
 
@@ -31,10 +31,14 @@ async def read_body(response: httpx.Response, reader: BodyReader) -> bool:
     """Feed the body to *reader*, as `raw_chunks` does; False if there was no room for all of it."""
     if response.is_stream_consumed:
         return reader.take(response.content)
-    async for chunk in response.aiter_raw():
+    chunks = response.aiter_raw()
+    while True:
+        with foreign_failures():
+            chunk = await anext(chunks, None)
+        if chunk is None:
+            return True
         if not reader.take(chunk):
             return False
-    return True
 
 
 class AsyncHttpTransport(BaseTransport["httpx.AsyncClient"]):
@@ -124,7 +128,7 @@ class AsyncHttpTransport(BaseTransport["httpx.AsyncClient"]):
             async with self._fetching(fetch) as http, asyncio.timeout(self._at_most(bound)):
                 with bound:
                     message = self._fetch_request(fetch)
-                    with self._system_failures():
+                    with foreign_failures():
                         response = await http.send(
                             message, stream=True, auth=None, follow_redirects=False
                         )

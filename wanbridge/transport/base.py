@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from wanbridge.adapters.urls import LOOPBACK
 from wanbridge.engine.context import Timeouts
 from wanbridge.engine.effects import Fetch, NoPicture, Send
-from wanbridge.errors import Charge, ConfigurationError, WanbridgeError
+from wanbridge.errors import Charge, ConfigurationError
 from wanbridge.transport import deadlines as bounds
 from wanbridge.transport import library
 from wanbridge.transport.deadlines import Bound
@@ -175,27 +175,15 @@ class BaseTransport(Generic[C]):
             ) from None
 
     @contextmanager
-    def _system_failures(self) -> Iterator[None]:
-        """An `OSError` of a caller's transport as one of the line, so that it is none of a file."""
-        try:
-            yield
-        except OSError as exc:
-            raise library.httpx.ReadError(str(exc)) from exc
-
-    @contextmanager
     def _fetch_failures(self, fetch: Fetch, bound: Bound) -> Iterator[None]:
-        """Turns what a fetch can raise into typed errors; an `OSError` of the sink stays."""
+        """Turns what a fetch can raise into typed errors; what its sink raises stays."""
         try:
             yield
-        except WanbridgeError:
-            raise
         except (ReplyTooLong, Undecodable) as exc:
             raise NoPicture(fetch.account, str(exc), Charge.MAYBE) from None
         except (library.httpx.InvalidURL, UnicodeError) as exc:
             raise NoPicture(fetch.account, "not a URL that HTTP can carry", Charge.NO) from exc
-        except Exception as exc:
-            if isinstance(exc, OSError) and not isinstance(exc, broken()):
-                raise
+        except broken() as exc:
             raise transport_failure(fetch.account, exc, self._timeout(None), bound) from exc
 
     def _response(self, status: int, headers: httpx.Headers, body: bytes) -> HttpResponse:

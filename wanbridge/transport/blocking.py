@@ -15,7 +15,7 @@ from wanbridge.errors import Charge, TransportFailed, WanbridgeError
 from wanbridge.transport.base import BaseTransport
 from wanbridge.transport.bodies import BodyReader, Spool, raw_chunks
 from wanbridge.transport.deadlines import Bound
-from wanbridge.transport.failures import ReplyTooLong, transport_failure
+from wanbridge.transport.failures import ReplyTooLong, foreign_failures, transport_failure
 from wanbridge.wire import HttpResponse
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class HttpTransport(BaseTransport["httpx.Client"]):
         self._check_open()
         bound = self._bound_of_fetch(fetch)
         with self._fetch_failures(fetch, bound), self._fetching(fetch) as http, bound:
-            with self._system_failures():
+            with foreign_failures():
                 response = http.send(
                     self._fetch_request(fetch), stream=True, auth=None, follow_redirects=False
                 )

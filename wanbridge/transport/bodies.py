@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from wanbridge.transport.deadlines import Bound
 from wanbridge.transport.decoding import PIECE, decoder
-from wanbridge.transport.failures import ReplyTooLong
+from wanbridge.transport.failures import ReplyTooLong, foreign_failures
 
 if TYPE_CHECKING:
     from wanbridge.transport.library import httpx
@@ -88,4 +88,5 @@ class Spool:
 
 def raw_chunks(response: httpx.Response) -> Iterator[bytes]:
     """The body as received; already decoded where a transport within this process read it."""
-    return iter((response.content,)) if response.is_stream_consumed else response.iter_raw()
+    with foreign_failures():
+        yield from (response.content,) if response.is_stream_consumed else response.iter_raw()

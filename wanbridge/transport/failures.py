@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 
 from wanbridge.errors import Charge, TransportFailed
@@ -22,6 +23,20 @@ def unsent() -> tuple[type[Exception], ...]:
 def broken() -> tuple[type[Exception], ...]:
     """Failures of an exchange that the connection or the provider causes."""
     return library.httpx.HTTPError, library.httpx.StreamError, OutOfTime, Damaged, TimeoutError
+
+
+@contextmanager
+def foreign_failures() -> Iterator[None]:
+    """What a transport of the caller's raises, as the library's own would: a broken line.
+
+    So it is told from what happens to a picture's file in the same exchange.
+    """
+    try:
+        yield
+    except Exception as exc:
+        if isinstance(exc, (*broken(), UnicodeError, library.httpx.InvalidURL)):
+            raise
+        raise library.httpx.ReadError(type(exc).__name__) from exc
 
 
 def transport_failure(
