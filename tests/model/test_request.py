@@ -215,7 +215,7 @@ def test_an_image_tells_its_url_and_its_regions_at_once() -> None:
 def test_an_image_as_an_object_names_unknown_members() -> None:
     """The JSON form of an image is taken in Python too."""
     assert [
-        "$.images[0].region: unknown field; there are url, regions, width, height, ref",
+        "$.images[0].region: unknown field; there are url, regions, width, height, ref, changes",
         f"$.images[0].url: 'gone.png': no such file; {AN_IMAGE_IS}",
     ] == asked(images=[{"url": "gone.png", "region": []}])
     assert Size(3, 4) == ImageRequest("a", size={"width": 3, "height": 4}).size

@@ -20,11 +20,14 @@ from wanbridge.model.inputs import InputImage
 from wanbridge.model.notes import Note
 from wanbridge.model.request import ImageRequest
 from wanbridge.pictures.headers import (
+    FIT_HINT,
+    FORMAT_NAMES,
     FORMATS_READ,
     TELLING_BYTES,
     data_beginning,
     data_bytes,
     inspect,
+    media_type,
 )
 from wanbridge.wire import HttpRequest
 
@@ -94,6 +97,9 @@ def fit(
             fitting.add(remark)
     for remark in adapter.remarks(fitting.request, fitting.offer):
         fitting.add(remark)
+    for index, image in enumerate(fitting.request.images):
+        for note in _picture_notes(index, image, fitting.offer.limits.pictures):
+            fitting.add(note)
     for index, image in request.refs:
         if reason := _ref_problem(adapter, image, fitting.offer.limits):
             fitting.add(adapter.unsupported("images", f"images[{index}]: {reason}"))
@@ -276,6 +282,8 @@ def _broken_limits(
     for index, image in enumerate(request.images):
         if reason := _image_problem(image, limits):
             yield adapter.unsupported("images", f"images[{index}]: {reason}")
+        if reason := _turned_box_problem(image):
+            yield adapter.unsupported("regions", f"images[{index}]: {reason}")
     if limits.data_total is None:
         return
     if (total := sum(map(_inline_bytes, request.images))) > limits.data_total:
@@ -302,32 +310,94 @@ def _image_problem(image: InputImage, limits: Limits) -> str | None:
     if scheme != "data" and image.width is None:
         return None  # nothing else is known of it
     if limits.data_bytes is not None and (size := _inline_bytes(image)) > limits.data_bytes:
-        return f"{size:,} bytes inline; at most {limits.data_bytes:,} here, else give a URL"
-    return _picture_problem(image, limits.pictures) if limits.pictures is not None else None
+        right = f"at most {limits.data_bytes:,} here, else give a URL"
+        return f"{size:,} bytes inline; {right}; {FIT_HINT}"
+    return _picture_problem(image, limits.pictures)
 
 
-def _picture_problem(image: InputImage, rules: PictureLimits) -> str | None:
-    """Why a picture breaks *rules*, by its bytes or else its given size; None if it does not."""
+def _picture_problem(image: InputImage, rules: PictureLimits | None) -> str | None:
+    """Why a picture breaks *rules*, by its bytes or else its given size; None if it does not.
+
+    Without rules only a format that no page has among its inputs breaks them.
+    """
     width, height = image.width, image.height
     if image.scheme == "data":
         assert image.url is not None
         try:
             beginning = data_beginning(image.url)
         except ValueError as exc:
-            return str(exc)
-        facts = inspect(beginning)
-        # The longest header that is needed to recognise a picture is no longer than this.
-        if facts is None and len(beginning) >= TELLING_BYTES:
-            return f"its bytes are no picture of a known format; {_formats_taken(rules)}"
-        if facts is not None:
-            if rules.formats is not None and facts.mime not in rules.formats:
-                return f"{facts.mime}; {_formats_taken(rules)}"
+            return str(exc) if rules is not None else None
+        if reason := _format_problem(image, beginning, rules):
+            return reason
+        if (facts := inspect(beginning)) is not None:
             width, height = facts.width or width, facts.height or height
-    return None if width is None or height is None else rules.problem(width, height)
+    if rules is None or width is None or height is None:
+        return None
+    reason = rules.problem(width, height)
+    too_large = rules.max_side is not None and max(width, height) > rules.max_side
+    return f"{reason}; {FIT_HINT}" if reason and too_large else reason
 
 
-def _formats_taken(rules: PictureLimits) -> str:
-    return f"taken here: {', '.join(sorted(rules.formats or FORMATS_READ))}"
+def _format_problem(image: InputImage, beginning: bytes, rules: PictureLimits | None) -> str | None:
+    if (mime := media_type(beginning)) is None:
+        # The longest header that is needed to recognise a picture is no longer than this.
+        if rules is None or len(beginning) < TELLING_BYTES:
+            return None
+        return f"its bytes are no picture of a known format; {_formats_taken(rules)}"
+    if mime not in FORMATS_READ or (
+        rules is not None and rules.formats is not None and mime not in rules.formats
+    ):
+        return f"{mime}; {_formats_taken(rules)}; {FIT_HINT}"
+    if rules is not None and mime in rules.opaque and image.traits.alpha:
+        return f"a {FORMAT_NAMES[mime]} with alpha, which is not supported here; {FIT_HINT}"
+    return None
+
+
+def _formats_taken(rules: PictureLimits | None) -> str:
+    formats = None if rules is None else rules.formats
+    return f"taken here: {', '.join(sorted(formats or FORMATS_READ))}"
+
+
+def _turned_box_problem(image: InputImage) -> str | None:
+    """Why a box cannot be on a picture that lies on its side; None if it can."""
+    if image.traits.orientation < 5 or image.width is None or image.height is None:
+        return None
+    for box in image.regions:
+        if not box.within(image.width, image.height):
+            stored = f"{image.width}x{image.height} px as stored, and turned by EXIF"
+            return f"{list(box.corners)} leaves the picture, {stored}; {FIT_HINT}"
+    return None
+
+
+def _picture_notes(index: int, image: InputImage, rules: PictureLimits | None) -> Iterator[Note]:
+    """What fitting has changed; or what no page of the provider says about a picture like this."""
+    for change in image.changes:
+        yield Note("images", "adapted", f"images[{index}]: {change}")
+    if image.scheme != "data":
+        return
+    traits, mime = image.traits, _media_type(image)
+    formats, opaque = (None, frozenset[str]()) if rules is None else (rules.formats, rules.opaque)
+    unsaid = [
+        *(["a GIF"] if formats is None and mime == "image/gif" else []),
+        *(["more than one frame"] if traits.animated else []),
+        *(["alpha"] if traits.alpha and mime not in opaque else []),
+        *([f"EXIF orientation {traits.orientation}"] if traits.orientation > 1 else []),
+    ]
+    if unsaid:
+        said = f"what becomes of {' and '.join(unsaid)} is not documented here"
+        yield Note("images", "info", f"images[{index}]: {said}; {FIT_HINT}")
+    if image.regions and traits.orientation > 1:
+        said = f"the picture is turned by EXIF (orientation {traits.orientation})"
+        which = "whether boxes count stored or upright pixels is not documented here"
+        yield Note("regions", "info", f"images[{index}]: {said}; {which}; {FIT_HINT}")
+
+
+def _media_type(image: InputImage) -> str | None:
+    """The format of a ``data:`` picture by its bytes; None if they cannot be read."""
+    try:
+        return media_type(data_beginning(image.url or "", TELLING_BYTES))
+    except ValueError:
+        return None
 
 
 def _inline_bytes(image: InputImage) -> int:

@@ -43,12 +43,14 @@ class PictureLimits:
 
     Attributes:
         formats: Media types of pictures that come as bytes.
+        opaque: Those of them that may have no alpha channel and no transparent colour.
         min_side, max_side: Pixels, both for width and for height.
         max_ratio: Longer side to shorter side at most.
         source: Page and date.
     """
 
     formats: frozenset[str] | None = None
+    opaque: frozenset[str] = frozenset()
     min_side: int | None = None
     max_side: int | None = None
     max_ratio: int | None = None

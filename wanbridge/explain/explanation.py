@@ -27,7 +27,7 @@ class FieldReport:
     Attributes:
         outcome: ``sent``; ``met`` (not sent, the provider always does so); ``adapted`` (sent
             with another effect); ``ignored``; ``dropped``; ``refused``.
-        detail: One sentence; empty for ``sent``.
+        detail: What there is to know about it; empty for most that is ``sent``.
     """
 
     outcome: Outcome
@@ -36,7 +36,9 @@ class FieldReport:
 
 def outcome_of(note: Note) -> Outcome:
     """The outcome that a fitting's note stands for."""
-    return "met" if note.kind == "info" else note.kind
+    if note.kind == "info":
+        return "met" if note.field == "output_format" else "sent"
+    return note.kind
 
 
 @frozen(kw_only=True)
@@ -97,10 +99,19 @@ def _fields(
     if fitted is not None:  # where the model is not sold, there is no more to say than that
         reports = {name: FieldReport("sent") for name in ("prompt", "model", *request.fields_set)}
         for note in fitted.notes:
-            reports[note.field] = FieldReport(outcome_of(note), note.detail)
+            reports[note.field] = _with_note(reports.get(note.field), note)
     for problem in problems:
         reports[problem.field] = FieldReport("refused", problem.reason)
     return reports
+
+
+def _with_note(report: FieldReport | None, note: Note) -> FieldReport:
+    """A field's report with one more note; what is mere information changes no outcome."""
+    outcome = outcome_of(note)
+    if report is None or not report.detail:
+        return FieldReport(outcome, note.detail)
+    said = f"{report.detail}; {note.detail}"
+    return FieldReport(report.outcome if outcome == "sent" else outcome, said)
 
 
 def explain_all(

@@ -14,6 +14,19 @@ from attrs import evolve, field, frozen
 from wanbridge.errors import InvalidRequest, Problem
 from wanbridge.model.brief import brief, brief_url
 from wanbridge.model.validation import Invalid, Problems, convert_each, converted, from_members
+from wanbridge.pictures.headers import (
+    FIT_HINT,
+    FORMAT_NAMES,
+    FORMATS_READ,
+    Traits,
+    data_beginning,
+    data_uri,
+    from_data_uri,
+    inspect,
+    media_type,
+    traits,
+    what_else,
+)
 
 REGIONS_MAX = 2
 _IMAGE_URL = re.compile(r"(https?|oss)://[^/?#\s]|data:")
@@ -42,6 +55,10 @@ class Box:
         """``(x1, y1, x2, y2)``."""
         return (self.x1, self.y1, self.x2, self.y2)
 
+    def within(self, width: int, height: int) -> bool:
+        """Whether it lies on a picture of that size."""
+        return self.x2 <= width and self.y2 <= height
+
 
 def _box(value: object) -> Box:
     if isinstance(value, Box):
@@ -55,6 +72,10 @@ def _boxes(values: object) -> Any:
     return convert_each(values, "$.regions", _box)
 
 
+def _texts(values: object) -> Any:
+    return tuple(values) if isinstance(values, list) else values
+
+
 @frozen
 class InputImage:
     """One picture to edit or to refer to.
@@ -63,8 +84,9 @@ class InputImage:
         url: ``https``, ``http``, a ``data:`` URI, or ``oss://`` (DashScope only). None only
             with *ref*.
         regions: Up to two boxes on this picture that the prompt speaks of.
-        width, height: Pixels, if known; both or neither.
+        width, height: Pixels as stored, if known; both or neither.
         ref: ``{provider: id}`` of a picture that a provider already holds.
+        changes: What fitting has done to it, in words; results have a note for each.
     """
 
     url: str | None = field(default=None, repr=brief_url)
@@ -72,6 +94,7 @@ class InputImage:
     width: int | None = None
     height: int | None = None
     ref: Mapping[str, str] | None = field(default=None, kw_only=True)
+    changes: tuple[str, ...] = field(default=(), converter=_texts, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         wrong = Problems()
@@ -93,23 +116,33 @@ class InputImage:
         for name in ("width", "height"):
             if getattr(self, name) is not None:
                 wrong.integer(f"$.{name}", getattr(self, name), 1, 99999)
+        if not isinstance(self.changes, tuple) or not all(isinstance(c, str) for c in self.changes):
+            wrong.add("$.changes", f"{brief(self.changes)} is not a list of texts")
         if self.regions and not wrong.problems and isinstance(self.regions, tuple):
             self._check_regions(wrong)
         wrong.settle(self.regions)
 
     def _check_regions(self, wrong: Problems) -> None:
-        """A box that leaves the picture is an edit of nothing, and would be paid for."""
-        if (sides := self.sides) is None:
-            return
+        """A box that leaves the picture is an edit of nothing, and would be paid for.
+
+        On a picture that lies on its side until its EXIF orientation is applied it may be inside
+        the upright one: `fitted` takes it so, and without that providers' limits judge it.
+        """
+        if self.is_digest or (sides := self.sides) is None:
+            return  # a digest's were judged when it was a picture
         width, height = sides
+        upright = (height, width) if self.traits.orientation >= 5 else sides
         for index, box in enumerate(self.regions):
-            if box.x2 > width or box.y2 > height:
+            if not (box.within(*sides) or box.within(*upright)):
                 message = f"{list(box.corners)} leaves the picture of {width}x{height} pixels"
                 wrong.add(f"$.regions[{index}]", message)
 
     @classmethod
     def of(cls, value: object, *, regions: Iterable[Any] = ()) -> InputImage:
         """A picture in whatever it is held: what an item of ``ImageRequest.images`` may be.
+
+        One in a format that only `fitted` reads (HEIC, AVIF, TIFF) is taken as it is: a client
+        that fits does so, and providers refuse it.
 
         Args:
             value: An `InputImage`, a URL, a ``data:`` URI, bare base64 of a picture, a path or
@@ -125,35 +158,98 @@ class InputImage:
         return evolve(image, regions=tuple(regions)) if (regions := tuple(regions)) else image
 
     @classmethod
-    def from_file(cls, path: str | Path, *, regions: Iterable[Any] = ()) -> InputImage:
+    def from_file(
+        cls, path: str | Path, *, regions: Iterable[Any] = (), fit: bool = False
+    ) -> InputImage:
         """A local picture (PNG, JPEG, WEBP, BMP, GIF) as a ``data:`` URI, its size known.
+
+        Args:
+            path: The file; its extension is not asked.
+            regions: Boxes on it; with *fit* in pixels of the upright original.
+            fit: Make it acceptable everywhere, as `fitted` does; HEIC, AVIF and TIFF too.
 
         Raises:
             InvalidRequest: the file cannot be read or is no such picture.
+            ImportError: *fit* lacks a library of the extra ``images``.
         """
         from wanbridge.storage.picture_sources import read_picture
 
-        return cls.from_bytes(read_picture(Path(path)), regions=regions, name=str(path))
+        data = read_picture(Path(path))
+        return cls.from_bytes(data, regions=regions, name=str(path), fit=fit)
 
     @classmethod
     def from_bytes(
-        cls, data: bytes, *, regions: Iterable[Any] = (), name: str = "image"
+        cls,
+        data: bytes,
+        *,
+        regions: Iterable[Any] = (),
+        name: str = "image",
+        fit: bool = False,
     ) -> InputImage:
         """A picture's bytes as a ``data:`` URI; format and size are read from them.
 
+        Args:
+            data: The file.
+            regions, fit: As for `from_file`.
+            name: What messages call it.
+
         Raises:
             InvalidRequest: the bytes are no PNG, JPEG, WEBP, BMP or GIF.
+            ImportError: *fit* lacks a library of the extra ``images``.
         """
-        from wanbridge.pictures.headers import data_uri, inspect
+        held = picture_held(data, name)
+        if fit:
+            return evolve(held, regions=tuple(regions))._fitted(name)
+        if held.width is None and (only_fit := _only_fit_reads(data)):
+            raise InvalidRequest((Problem("$.url", f"{name}: {only_fit}"),))
+        return evolve(held, regions=tuple(regions))
 
-        if (facts := inspect(data)) is None:
-            message = f"{name}: not a PNG, JPEG, WEBP, BMP or GIF picture"
+    def fitted(self) -> InputImage:
+        """The same picture, acceptable everywhere; needs the extra ``images``.
+
+        Upright by its EXIF orientation, what is transparent on white, the first frame, in 8-bit
+        sRGB; a PNG or a JPEG, or a WEBP that was so already; sides at most 8,000 px, at most 20 MB.
+        Boxes count pixels of the upright original, and are scaled with it. `changes` has what was
+        done; a picture that needs nothing stays byte for byte as it is.
+
+        Raises:
+            InvalidRequest: its bytes are not here (an https URL is not fetched, a ref is the
+                provider's), are no picture or a damaged one, or would be more than 200 megapixels;
+                or a box leaves it.
+            ImportError: a library of the extra ``images`` is missing.
+        """
+        return self._fitted("")
+
+    def _fitted(self, name: str) -> InputImage:
+        from wanbridge.pictures.fit import fit_picture
+
+        if self.scheme != "data" or self.url is None:
+            message = f"only a picture whose bytes are here can be fitted, not {self.scheme}:"
             raise InvalidRequest((Problem("$.url", message),))
-        return cls(
-            data_uri(data, facts.mime),
-            regions=tuple(regions),
-            width=facts.width,
-            height=facts.height,
+        try:
+            data, mime = from_data_uri(self.url)
+            fitted = fit_picture(data)
+        except ValueError as exc:
+            message = f"{name}: {exc}" if name else str(exc)
+            raise InvalidRequest((Problem("$.url", message),)) from None
+        wrong, sides = Problems(), fitted.original
+        for index, box in enumerate(self.regions):
+            if not box.within(*sides):
+                upright = f"leaves the upright picture of {sides[0]}x{sides[1]} pixels"
+                wrong.add(f"$.regions[{index}]", f"{list(box.corners)} {upright}")
+        wrong.settle()
+        url = data_uri(fitted.data, fitted.mime) if fitted.data is not data else self.url
+        changes = fitted.changes
+        if not changes and mime != fitted.mime:
+            url = data_uri(data, fitted.mime)
+            changes = (f"called {fitted.mime}, which it is, instead of {mime}",)
+        return evolve(
+            self,
+            url=url,
+            regions=tuple(Box(*fitted.scaled(box.corners)) for box in self.regions),
+            width=fitted.width,
+            height=fitted.height,
+            changes=(*self.changes, *changes),
         )
 
     @cached_property
@@ -170,6 +266,22 @@ class InputImage:
             return None
         return _sides_within(self.url)
 
+    @cached_property
+    def traits(self) -> Traits:
+        """What the headers of a ``data:`` picture say beside format and size.
+
+        As if it were upright, single and opaque for any other, and where they cannot be read.
+        """
+
+        if self.scheme != "data" or self.url is None:
+            return Traits()
+        try:
+            data = data_beginning(self.url)
+            # Of a JPEG all that counts stands before the pixels.
+            return traits(data if data.startswith(b"\xff\xd8") else from_data_uri(self.url)[0])
+        except ValueError:
+            return Traits()
+
     @property
     def is_digest(self) -> bool:
         """True for a stored picture of which only the SHA-256 was kept."""
@@ -185,10 +297,34 @@ class InputImage:
         return evolve(self, url=f"data:{mime};sha256,{digest}")
 
 
+def picture_held(data: bytes, name: str) -> InputImage:
+    """A picture's bytes as a ``data:`` URI, also in a format that only fitting reads.
+
+    Raises:
+        InvalidRequest: it is no picture that is known; calls it *name*.
+    """
+
+    if (mime := media_type(data)) is None:
+        raise InvalidRequest((Problem("$.url", f"{name}: {what_else(data)}"),))
+    facts = inspect(data)
+    return InputImage(
+        data_uri(data, mime),
+        width=None if facts is None else facts.width,
+        height=None if facts is None else facts.height,
+    )
+
+
+def _only_fit_reads(data: bytes) -> str | None:
+    """What a picture is that only fitting reads, and the way out; None for any other."""
+
+    mime = media_type(data) or ""
+    if mime in FORMATS_READ:
+        return None
+    return f"{FORMAT_NAMES[mime]}, which no provider takes; {FIT_HINT}"
+
+
 def _sides_within(uri: str) -> tuple[int, int] | None:
     """Width and height of the picture in a ``data:`` URI, if its beginning says them."""
-    from wanbridge.pictures.headers import data_beginning, inspect
-
     try:
         facts = inspect(data_beginning(uri))
     except ValueError:
@@ -208,8 +344,7 @@ def _image(value: object) -> InputImage:
         return _image_at(url)
     from wanbridge.storage.picture_sources import picture_in
 
-    data, name = picture_in(value)
-    return InputImage.from_bytes(data, name=name)
+    return picture_held(*picture_in(value))
 
 
 def url_in(text: str) -> str | None:
@@ -228,8 +363,9 @@ def _image_with(members: Mapping[str, Any]) -> InputImage:
         raise InvalidRequest((*getattr(others, "problems", ()), *held.problems))
     if held is None:
         return _of_members(members)
-    sides = {} if held.width is None else {"width": held.width, "height": held.height}
-    return _of_members({**members, "url": held.url, **sides})
+    known = {} if held.width is None else {"width": held.width, "height": held.height}
+    known |= {"changes": held.changes} if held.changes else {}
+    return _of_members({**members, "url": held.url, **known})
 
 
 def _of_members(members: Mapping[str, Any]) -> InputImage:

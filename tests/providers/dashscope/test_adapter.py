@@ -412,12 +412,16 @@ def test_pictures_at_the_edge_of_the_rules_are_taken() -> None:
     assert () == fit(TASKS, evolve(MILL, images=images)).problems
 
 
-def test_an_alpha_channel_is_noted() -> None:
-    """It is "not supported", and nobody says what becomes of it; many are opaque anyway."""
-    fitted = fit(TASKS, evolve(MILL, images=(png(colour=2), png(colour=6))))
+def test_an_alpha_channel_of_a_png_is_refused() -> None:
+    """It is "not supported"; the limit can be waived like any other, as many are opaque anyway."""
+    request = evolve(MILL, images=(png(colour=2), png(colour=6)))
 
-    said = "images[1]: a PNG with an alpha channel, which is not supported; flatten it"
-    assert ((Note("images", "info", said),), ()) == (fitted.notes, fitted.problems)
+    [problem] = fit(TASKS, request).problems
+
+    said = "images[1]: a PNG with alpha, which is not supported here; fit=True (--fit"
+    assert problem.reason.startswith(said)
+    assert () == fit(TASKS, request).notes
+    assert () == fit(TASKS, request, check_limits=False).problems
 
 
 @pytest.mark.parametrize(

@@ -51,14 +51,12 @@ from wanbridge.errors import (
     ProviderError,
     UnsupportedFeature,
 )
-from wanbridge.model.inputs import InputImage
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.notes import Note
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image
 from wanbridge.model.size_rules import Pixels
 from wanbridge.model.structuring import ShapeError, structure
-from wanbridge.pictures.headers import data_beginning, has_alpha
 from wanbridge.providers.dashscope.codes import class_of_code, plain
 from wanbridge.providers.dashscope.lookup import list_candidates
 from wanbridge.providers.dashscope.offers import OFFERS
@@ -148,14 +146,10 @@ class DashScope(Adapter):
         return None if tier_alone else self.in_pixels(request, offer)
 
     def remarks(self, request: ImageRequest, offer: Offer) -> Iterator[Note | UnsupportedFeature]:
-        """Which pictures are uploaded, and which have an alpha channel."""
+        """Which pictures are uploaded."""
         for index, size in too_long(request.images).items():
             said = f"images[{index}]: {size:,} bytes are uploaded to DashScope first, for 48 hours"
             yield Note("images", "info", said)
-        for index, image in enumerate(request.images):
-            if image.scheme == "data" and has_alpha(_head(image)):
-                said = "a PNG with an alpha channel, which is not supported; flatten it"
-                yield Note("images", "info", f"images[{index}]: {said}")
 
     def prepare(self, request: ImageRequest, offer: Offer) -> Exchange[ImageRequest]:
         """Upload what is too long to go inline, and name it by ``oss://`` (upload).
@@ -332,14 +326,6 @@ class DashScope(Adapter):
         if self.at_once:
             return StillUnknown(detail="a sync call makes no task that could be looked up")
         return (yield from list_candidates(self, receipt))
-
-
-def _head(image: InputImage) -> bytes:
-    """The first bytes of a ``data:`` picture; empty if it is not base64, which fitting refuses."""
-    try:
-        return data_beginning(image.url or "")
-    except ValueError:
-        return b""
 
 
 def _task_url(job: Job) -> str:

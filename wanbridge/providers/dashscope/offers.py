@@ -12,8 +12,9 @@ from wanbridge.adapters.wan_limits import MAKER, PICTURES, UP_TO_2K, UP_TO_4K
 from wanbridge.errors import Charge
 from wanbridge.model.size_rules import SizeLimits
 
-# "image" (api). An alpha channel is "not supported"; what becomes of one is not said.
+# "image" (api). An alpha channel of a PNG is "not supported"; what becomes of one is not said.
 _FORMATS = frozenset({"image/png", "image/jpeg", "image/bmp", "image/webp"})
+_OPAQUE = frozenset({"image/png"})
 # negative_prompt is listed by one page and called unsupported for 2.7 by the guide: not sold.
 _FIELDS = frozenset(
     {
@@ -32,7 +33,7 @@ def _offer(model: str, text: SizeLimits) -> Offer:
         image_schemes=frozenset({"https", "http", "data", "oss"}),
         # However they come: above `_INLINE` of `uploads` they are uploaded (api).
         data_bytes=20_000_000,
-        pictures=evolve(PICTURES, formats=_FORMATS),
+        pictures=evolve(PICTURES, formats=_FORMATS, opaque=_OPAQUE),
         # Not documented; a fresh id may read UNKNOWN for some seconds.
         missing_grace=30.0,
         # Creates and running tasks for one model; polls for the whole account (rate-limit, tasks).

@@ -13,6 +13,7 @@ from wanbridge.errors import Charge
 from wanbridge.model.size_rules import SizeLimits
 
 _SOURCE = "https://docs.empiriolabs.ai/models/wan2-7-image, read 2026-11-20"
+_FORMATS = frozenset({"image/jpeg", "image/png", "image/bmp", "image/webp"})
 # "resolution", "custom_width", "custom_height": 4K and more than 2048 is for pro and text (model).
 _TO_2048 = SizeLimits(tiers=("1K", "2K"), min_side=768, max_side=2048, source=_SOURCE)
 _TO_4096 = evolve(_TO_2048, tiers=("1K", "2K", "4K"), max_side=4096)
@@ -32,7 +33,7 @@ def _limits(text: SizeLimits) -> Limits:
         prompt_required=True,
         image_schemes=frozenset({"https", "http"}),  # "URLs"; data: URIs are not mentioned (model)
         # JPEG, PNG, BMP or WEBP, up to 20 MB each (model).
-        pictures=evolve(PICTURES, source=_SOURCE),
+        pictures=evolve(PICTURES, formats=_FORMATS, source=_SOURCE),
         # 50 requests a minute for all keys of an account (limits). That polls count is an
         # inference, and the shares are ours.
         rates=RateLimits(creates=15 / 60, polls=35 / 60),
