@@ -56,6 +56,7 @@ class Settings:
         routes: By name.
         rates: None without any.
         ledger: File of the spend ledger; None keeps none.
+        fit: Whether input pictures are fitted.
     """
 
     adapters: tuple[Adapter, ...]
@@ -65,6 +66,7 @@ class Settings:
     rates: Rates | None = None
     prices: PriceBook = field(factory=PriceBook.builtin)
     ledger: Path | None = None
+    fit: bool = False
 
 
 def from_env(
@@ -117,10 +119,10 @@ def load(
         _account(name, account, settings, environ, registry)
         for account, settings in document.get("providers", {}).items()
     )
-    ledger = document.get("ledger")
+    ledger, client = document.get("ledger"), document.get("client", {})
     return Settings(
         adapters=adapters,
-        timeouts=_timeouts(document.get("client", {})),
+        timeouts=_timeouts(client),
         callbacks=_callbacks(name, document.get("callbacks"), environ),
         routes={
             title: _route(f"{name}: routes.{title}", title, given, adapters)
@@ -129,6 +131,7 @@ def load(
         rates=_rates(name, document.get("rates")),
         prices=_prices(name, document.get("prices", {}), folder, adapters),
         ledger=_resolved(f"{name}: ledger.path", folder, ledger["path"]) if ledger else None,
+        fit=client.get("fit", False),
     )
 
 
@@ -229,8 +232,8 @@ def _callbacks(
     return CallbackSettings(base_url=given["base_url"], secret=secret)
 
 
-def _timeouts(client: Mapping[str, float]) -> Timeouts:
-    seconds: dict[str, Any] = {name: float(value) for name, value in client.items()}
+def _timeouts(client: Mapping[str, Any]) -> Timeouts:
+    seconds: dict[str, Any] = {k: float(value) for k, value in client.items() if k != "fit"}
     return Timeouts(**seconds)
 
 

@@ -19,6 +19,7 @@ from wanbridge.model.brief import brief
 from wanbridge.model.inputs import InputImage
 from wanbridge.model.notes import Note
 from wanbridge.model.request import ImageRequest
+from wanbridge.pictures.fit import PIXELS_MAX
 from wanbridge.pictures.headers import (
     FIT_HINT,
     FORMAT_NAMES,
@@ -335,7 +336,8 @@ def _picture_problem(image: InputImage, rules: PictureLimits | None) -> str | No
         return None
     reason = rules.problem(width, height)
     too_large = rules.max_side is not None and max(width, height) > rules.max_side
-    return f"{reason}; {FIT_HINT}" if reason and too_large else reason
+    helps = too_large and width * height <= PIXELS_MAX
+    return f"{reason}; {FIT_HINT}" if reason and helps else reason
 
 
 def _format_problem(image: InputImage, beginning: bytes, rules: PictureLimits | None) -> str | None:
@@ -360,11 +362,11 @@ def _formats_taken(rules: PictureLimits | None) -> str:
 
 def _turned_box_problem(image: InputImage) -> str | None:
     """Why a box cannot be on a picture that lies on its side; None if it can."""
-    if image.traits.orientation < 5 or image.width is None or image.height is None:
+    if not image.regions or image.traits.orientation < 5 or (sides := image.sides) is None:
         return None
     for box in image.regions:
-        if not box.within(image.width, image.height):
-            stored = f"{image.width}x{image.height} px as stored, and turned by EXIF"
+        if not box.within(*sides):
+            stored = f"{sides[0]}x{sides[1]} px as stored, and turned by EXIF"
             return f"{list(box.corners)} leaves the picture, {stored}; {FIT_HINT}"
     return None
 

@@ -12,7 +12,7 @@ from typing import Any
 from wanbridge.errors import InvalidRequest, Problem
 from wanbridge.model.brief import brief
 from wanbridge.model.codec import from_document
-from wanbridge.model.inputs import InputImage, url_in
+from wanbridge.model.inputs import InputImage, picture_held, url_in
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.strict_json import parse
 from wanbridge.model.validation import converted, merged, raise_all
@@ -98,7 +98,7 @@ def _picture(text: str, folder: Path, allow_outside: bool) -> InputImage:
                 f"{text!r} is outside of the folder of the request file; allow_outside"
                 " (--allow-outside) permits that"
             )
-        return InputImage.from_bytes(read_picture(place), name=text)
+        return picture_held(read_picture(place), text)
     if (data := picture_in_base64(text)) is not None:
-        return InputImage.from_bytes(data, name="the base64 text")
+        return picture_held(data, "the base64 text")
     raise refused(f"{brief(text)} is not a URL, and no file of that name lies beside the request")

@@ -82,6 +82,8 @@ def _read_session_settings(file: Path | None, session: Session) -> config.Settin
 
 
 def _client(settings: config.Settings) -> Client:
+    if settings.fit:
+        require_images()
     return Client.of(settings)
 
 
@@ -106,6 +108,16 @@ def require_sandbox() -> None:
         import wanbridge.sandbox.server  # noqa: F401
     except ImportError as exc:
         raise UsageError(str(exc)) from None
+
+
+def require_images() -> None:
+    """Raise `UsageError` if the libraries that fit pictures are missing."""
+    try:
+        import pillow_heif  # noqa: F401 - which needs Pillow
+    except ImportError as exc:
+        raise UsageError(
+            f"fitting pictures needs {exc.name}: pip install 'wanbridge[images]'"
+        ) from None
 
 
 def sandbox_client(

@@ -43,8 +43,10 @@ class RequestOptions:
         ),
     ] = ()
     """Picture to edit or to refer to, - for standard input; once for each, in order."""
+    fit: Annotated[bool, _switch(_REQUEST, "--fit")] = False
+    """Make local pictures acceptable everywhere: upright, opaque, PNG or JPEG, at most 8,000 px."""
     region: Annotated[tuple[str, ...], _flag(_REQUEST, metavar="N:X1,Y1,X2,Y2")] = ()
-    """Box on image N (from 1) in its own pixels; N may be left out for a single image."""
+    """Box on image N (from 1) in its own pixels, upright with --fit; N may be left out for one."""
     n: Annotated[int | None, _flag(_REQUEST, "-n", metavar="COUNT")] = None
     """How many pictures, 1-4; up to 12 with --sequential."""
     size: Annotated[str | None, _flag(_REQUEST)] = None

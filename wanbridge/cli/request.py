@@ -12,6 +12,7 @@ from typing import Any
 from attrs import evolve
 
 from wanbridge.bulk.request_files import request_in_text
+from wanbridge.cli.accounts import require_images
 from wanbridge.cli.files import read
 from wanbridge.cli.options import RequestOptions
 from wanbridge.cli.usage import UsageError
@@ -40,7 +41,7 @@ def build_request(prompt: str | None, options: RequestOptions) -> ImageRequest:
 
     Raises:
         UsageError: a flag cannot be read.
-        InvalidRequest: the request breaks the canonical schema.
+        InvalidRequest: the request breaks the canonical schema, or a picture cannot be fitted.
     """
     base = _in_file(options.request, options) if options.request else None
     fields: dict[str, Any] = {
@@ -59,7 +60,11 @@ def build_request(prompt: str | None, options: RequestOptions) -> ImageRequest:
         fields["images"] = _with_regions(images, options.region)
     elif options.region:
         raise UsageError("--region: there is no image to put it on; give --image")
-    return evolve(base, **fields) if base else ImageRequest(**fields)
+    request = evolve(base, **fields) if base else ImageRequest(**fields)
+    if not options.fit:
+        return request
+    require_images()
+    return request.fitted()
 
 
 def _in_file(path: Path, options: RequestOptions) -> ImageRequest:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from wanbridge.adapters.registry import Registry
 from wanbridge.client.arguments import check_path, expect, expect_or_none
-from wanbridge.client.base import BaseClient, all_saved, is_here, sandboxed
+from wanbridge.client.base import BaseClient, H, all_saved, is_here, sandboxed
+from wanbridge.client.options import CALL, COMPARING
 from wanbridge.model.result import Image, ImageResult
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class AsyncClient(BaseClient):
     health and ledger are the client's.
 
     Args:
+        fit: As for `Client`; pictures are fitted in a thread, except by `explain`.
         http: The caller's own ``httpx.AsyncClient``, which must not retry or follow redirects. It
             belongs to the event loop that uses it first.
             Over a transport that is not the library's own, an exchange that buys is ended by a
@@ -93,11 +96,13 @@ class AsyncClient(BaseClient):
         A cancellation during the submit is held back until its outcome is known; the
         ``CancelledError`` then carries ``.job``, ``.receipt`` or ``.result``.
         """
-        return await self._runner.run(self._calls.generate(request, how))
+        made, rest = await self._prepared_aside(request, how, CALL)
+        return await self._runner.run(self._calls.generate(made, rest))
 
     async def submit(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> Job:
         """As `Client.submit`."""
-        return await self._runner.run(self._calls.submit(request, how))
+        made, rest = await self._prepared_aside(request, how, CALL)
+        return await self._runner.run(self._calls.submit(made, rest))
 
     async def look(self, job: Job) -> Step:
         """As `Client.look`."""
@@ -129,19 +134,23 @@ class AsyncClient(BaseClient):
         self, request: ImageRequest | str = "", /, *, provider: str | None = None, **fields: Any
     ) -> Money:
         """As `Client.estimate`."""
-        return await self._runner.run(self._calls.estimate(request, provider, fields))
+        made, rest = await self._prepared_aside(request, fields, ())
+        return await self._runner.run(self._calls.estimate(made, provider, rest))
 
     async def compare(
         self, request: ImageRequest | str = "", /, **how: Unpack[Comparing]
     ) -> list[Quote]:
         """As `Client.compare`."""
-        quotes, estimates = self._compare(request, how)
+        made, rest = await self._prepared_aside(request, how, COMPARING)
+        quotes, estimates = self._compare(made, rest)
         return quotes if estimates is None else await self._runner.run(estimates)
 
     async def compare_all(
         self, requests: Iterable[ImageRequest], /, **how: Unpack[Rating]
     ) -> Workload:
         """As `Client.compare_all`."""
+        if self._fits:
+            requests = await asyncio.to_thread(self._all_fitted, requests)
         return self._workload(requests, how)
 
     async def refresh(self, job: Job) -> tuple[Image, ...]:
@@ -194,6 +203,14 @@ class AsyncClient(BaseClient):
             except Exception as exc:
                 outcomes.append(exc)
         return all_saved(outcomes)
+
+    async def _prepared_aside(
+        self, request: ImageRequest | str, how: H, options: Collection[str]
+    ) -> tuple[ImageRequest | str, H]:
+        """As `_prepared`, in a thread where there is something to do: it takes a second or so."""
+        if not self._fits:
+            return request, how
+        return await asyncio.to_thread(self._prepared, request, how, options)
 
     async def _save_next(
         self, image: Image, names: Iterator[Path], *, force: bool, metadata: Metadata

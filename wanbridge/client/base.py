@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import attrs
 
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from wanbridge.sandbox import Sandbox
     from wanbridge.storage.files import PictureFile
 
+# The keyword arguments of a call.
+H = TypeVar("H", bound=Mapping[str, object])
+
 
 def utc_now() -> datetime:
     """Wall time, aware."""
@@ -64,6 +67,7 @@ class BaseClient:
         registry: Registry | None = None,
         on_progress: Progress | None = None,
         callbacks: CallbackReceiver | None = None,
+        fit: bool = False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
         chance: Callable[[], float] = random.random,
@@ -78,6 +82,7 @@ class BaseClient:
         self._rates = Rates.of(rates)
         self._prices = PriceBook.builtin() if prices is None else prices
         self._ledger, self._now, self._callbacks = ledger, now, callbacks
+        self._fits = fit
         self._own_ledger: Ledger | None = None
         self._calls = Calls(
             self._accounts,
@@ -134,6 +139,7 @@ class BaseClient:
             "routes": settings.routes,
             "rates": settings.rates,
             "prices": settings.prices,
+            "fit": settings.fit,
         }
         if settings.ledger is None or "ledger" in options:
             return cls(settings.adapters, **{**given, **options})
@@ -164,6 +170,8 @@ class BaseClient:
     ) -> dict[str, Explanation]:
         """What every account would be sent, field by field; no call, no key needed.
 
+        A client that fits pictures does so here too, in the caller's thread.
+
         Raises:
             InvalidRequest: the request breaks the canonical schema.
         """
@@ -171,7 +179,7 @@ class BaseClient:
 
         return explain_all(
             tuple(self._accounts.named.values()),
-            self._accounts.request(request, fields),
+            self._made(request, fields),
             prices=self._prices,
             may_drop=may_drop,
             check_limits=check_limits,
@@ -190,6 +198,26 @@ class BaseClient:
         return self._calls.adopt(receipt, task_id)
 
     # -- inner ------------------------------------------------------------------------------
+
+    def _made(self, request: ImageRequest | str, fields: Mapping[str, Any]) -> ImageRequest:
+        """The request with *fields* changed, its pictures fitted if this client does so."""
+        made = self._accounts.request(request, fields)
+        return made.fitted() if self._fits else made
+
+    def _prepared(
+        self, request: ImageRequest | str, how: H, options: Collection[str]
+    ) -> tuple[ImageRequest | str, H]:
+        """A call's request with its pictures fitted, and what is left of its arguments.
+
+        Where this client does not fit, both as they are.
+        """
+        if not self._fits:
+            return request, how
+        fields, rest = split_options(how, options)
+        return self._made(request, fields), cast("H", rest)
+
+    def _all_fitted(self, requests: Iterable[ImageRequest]) -> Iterable[ImageRequest]:
+        return [request.fitted() for request in requests] if self._fits else requests
 
     def _close(self) -> None:
         """Close what this client has opened itself."""

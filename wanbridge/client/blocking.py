@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from wanbridge.adapters.registry import Registry
 from wanbridge.client.arguments import check_path, expect, expect_function
 from wanbridge.client.base import BaseClient, all_saved, is_here, sandboxed
+from wanbridge.client.options import CALL, COMPARING
 from wanbridge.model.result import Image, ImageResult
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class Client(BaseClient):
             caller's to close.
         telemetry: Watches every call; see `wanbridge.observability.opentelemetry.OpenTelemetry`.
         on_progress: Called with every event of every call; see `wanbridge.engine.events.Event`.
+        fit: Make each picture of a request whose bytes are here acceptable everywhere, as
+            `InputImage.fitted <wanbridge.model.inputs.InputImage.fitted>` does; results have a
+            note for each change. Links are left alone. Needs the extra ``images``.
         callbacks: Receives providers' callbacks in this process: jobs are given an address
             where the provider has callbacks, and a call ends the wait for the next poll.
         http: The caller's own ``httpx.Client``, which must not retry or follow redirects. The
@@ -128,7 +132,7 @@ class Client(BaseClient):
             DeadlineExceeded: it was bought and goes on; see ``.job``.
             CallFailed: see `wanbridge.errors`.
         """
-        return self._runner.run(self._calls.generate(request, how))
+        return self._runner.run(self._calls.generate(*self._prepared(request, how, CALL)))
 
     def submit(self, request: ImageRequest | str = "", /, **how: Unpack[Call]) -> Job:
         """Buy pictures and return the job without waiting; arguments and errors as `generate`.
@@ -136,7 +140,7 @@ class Client(BaseClient):
         Raises:
             UnsupportedFeature: also where this mode answers with the pictures at once.
         """
-        return self._runner.run(self._calls.submit(request, how))
+        return self._runner.run(self._calls.submit(*self._prepared(request, how, CALL)))
 
     def look(self, job: Job) -> Step:
         """Poll a job once: `Done`, `Pending` or `Missing`.
@@ -213,12 +217,12 @@ class Client(BaseClient):
             InvalidRequest: the request breaks the canonical schema.
             ConfigurationError: rates or prices are broken.
         """
-        quotes, estimates = self._compare(request, how)
+        quotes, estimates = self._compare(*self._prepared(request, how, COMPARING))
         return quotes if estimates is None else self._runner.run(estimates)
 
     def compare_all(self, requests: Iterable[ImageRequest], /, **how: Unpack[Rating]) -> Workload:
         """What many requests would cost together at every account; arguments as `compare`."""
-        return self._workload(requests, how)
+        return self._workload(self._all_fitted(requests), how)
 
     def estimate(
         self, request: ImageRequest | str = "", /, *, provider: str | None = None, **fields: Any
@@ -229,7 +233,8 @@ class Client(BaseClient):
             provider: Account name; None is the default or only account.
             fields: Fields of `ImageRequest`.
         """
-        return self._runner.run(self._calls.estimate(request, provider, fields))
+        made, rest = self._prepared(request, fields, ())
+        return self._runner.run(self._calls.estimate(made, provider, rest))
 
     def refresh(self, job: Job) -> tuple[Image, ...]:
         """New links to a finished job's pictures.

@@ -240,6 +240,9 @@ class InputImage:
         wrong.settle()
         url = data_uri(fitted.data, fitted.mime) if fitted.data is not data else self.url
         changes = fitted.changes
+        known = (self.width, self.height) == (fitted.width, fitted.height)
+        if not changes and mime == fitted.mime and known:
+            return self
         if not changes and mime != fitted.mime:
             url = data_uri(data, fitted.mime)
             changes = (f"called {fitted.mime}, which it is, instead of {mime}",)
@@ -272,7 +275,6 @@ class InputImage:
 
         As if it were upright, single and opaque for any other, and where they cannot be read.
         """
-
         if self.scheme != "data" or self.url is None:
             return Traits()
         try:
@@ -303,7 +305,6 @@ def picture_held(data: bytes, name: str) -> InputImage:
     Raises:
         InvalidRequest: it is no picture that is known; calls it *name*.
     """
-
     if (mime := media_type(data)) is None:
         raise InvalidRequest((Problem("$.url", f"{name}: {what_else(data)}"),))
     facts = inspect(data)
@@ -316,7 +317,6 @@ def picture_held(data: bytes, name: str) -> InputImage:
 
 def _only_fit_reads(data: bytes) -> str | None:
     """What a picture is that only fitting reads, and the way out; None for any other."""
-
     mime = media_type(data) or ""
     if mime in FORMATS_READ:
         return None

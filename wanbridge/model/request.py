@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 import attrs
 from attrs import evolve, field, frozen
 
-from wanbridge.errors import step
+from wanbridge.errors import InvalidRequest, Problem, step
 from wanbridge.model.brief import brief, brief_each, brief_text
 from wanbridge.model.inputs import InputImage, to_images
 from wanbridge.model.palette import PaletteColor, to_palette
@@ -155,6 +155,27 @@ class ImageRequest:
         """
         given = [name for name, usual in _defaults() if getattr(self, name) != usual]
         return (*given, "regions") if self.has_regions else tuple(given)
+
+    def fitted(self) -> ImageRequest:
+        """The same request, each picture whose bytes are here made acceptable everywhere.
+
+        Others are left alone: a link is not fetched. See `InputImage.fitted`.
+
+        Raises:
+            InvalidRequest: with every picture that cannot be fitted.
+            ImportError: a library of the extra ``images`` is missing.
+        """
+        images, problems = list[InputImage](), list[Problem]()
+        for index, image in enumerate(self.images):
+            try:
+                here = image.scheme == "data" and not image.is_digest
+                images.append(image.fitted() if here else image)
+            except InvalidRequest as exc:
+                problems += (p.under(f"$.images[{index}]") for p in exc.problems)
+        if problems:
+            raise InvalidRequest(tuple(problems))
+        same = all(new is old for new, old in zip(images, self.images, strict=True))
+        return self if same else evolve(self, images=tuple(images))
 
     def stored(self) -> ImageRequest:
         """The same request as it may be stored: ``data:`` URIs only by their SHA-256."""

@@ -319,12 +319,14 @@ class _Fit:
             return data, "image/png", 0
         if self.image.mode not in ("L", "RGB"):
             self.image = self.image.convert("L" if self.image.mode == "1" else "RGB")
-        for quality in _QUALITIES:
-            if len(data := self._saved("JPEG", quality=quality)) <= BYTES_MAX:
-                return data, "image/jpeg", quality
+        quality, *lower = _QUALITIES
+        data = self._saved("JPEG", quality=quality)
         while len(data) > BYTES_MAX:
-            share = (BYTES_MAX / len(data)) ** 0.5 * 0.95
-            self._scale(_within(self.image.size, int(max(self.image.size) * share)))
+            if lower:
+                quality = lower.pop(0)
+            else:
+                share = (BYTES_MAX / len(data)) ** 0.5 * 0.95
+                self._scale(_within(self.image.size, int(max(self.image.size) * share)))
             data = self._saved("JPEG", quality=quality)
         return data, "image/jpeg", quality
 

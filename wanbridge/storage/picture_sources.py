@@ -19,7 +19,7 @@ from urllib.request import url2pathname
 
 from wanbridge.errors import InvalidRequest, Problem
 from wanbridge.model.brief import brief, brief_url
-from wanbridge.pictures.headers import TELLING_BYTES, inspect
+from wanbridge.pictures.headers import TELLING_BYTES, media_type
 
 # Of a picture that is read into memory. Providers take 20 MB at most; what `fit` makes smaller may
 # be larger.
@@ -126,7 +126,7 @@ def _decoded(text: str) -> bytes | None:
 
 
 def _is_picture(data: bytes | None) -> bool:
-    return data is not None and len(data) >= TELLING_BYTES and inspect(data) is not None
+    return data is not None and len(data) >= TELLING_BYTES and media_type(data) is not None
 
 
 def read_picture(path: Path) -> bytes:
@@ -138,12 +138,15 @@ def read_picture(path: Path) -> bytes:
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise refused(f"{path}: not a regular file; read it, and give its bytes")
-            data = file.read(PICTURE_MOST + 1)
+                data = None
+            else:
+                data = file.read(PICTURE_MOST + 1)
     except OSError as exc:
         raise refused(f"{path}: {exc.strerror or exc}") from None
     except ValueError as exc:  # a NUL or half a character in the name
         raise refused(f"{brief(str(path))}: {exc}") from None
+    if data is None:
+        raise refused(f"{path}: not a regular file; read it, and give its bytes")
     return _bounded(data, str(path))
 
 

@@ -109,7 +109,9 @@ def compare(
     settings = all_accounts(config, session)
     basis = _basis(money, settings.rates or Rates.of(None))
     adapters = _selected_accounts(settings.adapters, provider)
-    with Client(adapters, timeouts=settings.timeouts, prices=settings.prices) as client:
+    with Client(
+        adapters, timeouts=settings.timeouts, prices=settings.prices, fit=settings.fit
+    ) as client:
         if requests is None:
             request = build_request(prompt, what)
             found = _compare_request(client, request, what, basis, live=live)
