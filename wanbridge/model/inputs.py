@@ -18,15 +18,14 @@ from wanbridge.pictures.headers import (
     FIT_HINT,
     FORMAT_NAMES,
     FORMATS_READ,
-    Traits,
     data_beginning,
     data_uri,
     from_data_uri,
     inspect,
     media_type,
-    traits,
     what_else,
 )
+from wanbridge.pictures.traits import Traits, traits
 
 REGIONS_MAX = 2
 _IMAGE_URL = re.compile(r"(https?|oss)://[^/?#\s]|data:")

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from wanbridge.pictures.headers import FORMAT_NAMES, inspect, media_type, traits, what_else
+from wanbridge.pictures.headers import FORMAT_NAMES, inspect, media_type, what_else
+from wanbridge.pictures.traits import traits
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -57,13 +57,9 @@ _BRANDS = {
 }
 _ANY_PICTURE = (b"mif1", b"msf1", b"miaf")
 # The first four bytes of a TIFF, then of a BigTIFF, each in both byte orders.
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # As many bytes as any of the formats needs to be known by.
 _HEAD = 32
-# So much of a picture is looked through: chunks of a PNG or WEBP, bytes of a GIF.
-_CHUNKS_MOST, _GIF_MOST = 100_000, 2**22
-# EXIF, 4.6.4: the tag of the orientation, whose type is a 16-bit number.
-_ORIENTATION, _SHORT = 0x0112, 3
 _URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)((?:;[^;,]*)*),(.*)", re.ASCII | re.DOTALL | re.I)
 
 
@@ -119,7 +115,7 @@ def _mime(head: bytes) -> str | None:
     if head.startswith((b"GIF87a", b"GIF89a")):
         return "image/gif"
     # Two letters alone would make a bitmap of any text that begins with them.
-    if head.startswith(b"BM") and len(head) >= 18 and _little(head, 14, 4) in _BMP_HEADERS:
+    if head.startswith(b"BM") and len(head) >= 18 and little(head, 14, 4) in _BMP_HEADERS:
         return "image/bmp"
     return None
 
@@ -132,7 +128,7 @@ def media_type(data: bytes) -> str | None:
     """
     if (mime := _mime(data)) is not None:
         return mime
-    if data.startswith(_TIFF):
+    if data.startswith(TIFF_STARTS):
         return "image/tiff"
     return _of_brands(data) if data[4:8] == b"ftyp" else None
 
@@ -142,7 +138,7 @@ def _of_brands(data: bytes) -> str | None:
     brand = data[8:12]
     if brand not in _ANY_PICTURE:
         return _BRANDS.get(brand)
-    end = min(_big(data, 0, 4), 256)
+    end = min(big(data, 0, 4), 256)
     others = (data[at : at + 4] for at in range(16, end, 4))
     return next((_BRANDS[other] for other in others if other in _BRANDS), None)
 
@@ -159,13 +155,13 @@ def what_else(data: bytes) -> str:
     return f"not a PNG, JPEG, WEBP, BMP or GIF picture{said}"
 
 
-def _little(data: bytes, at: int, size: int, *, signed: bool = False) -> int:
+def little(data: bytes, at: int, size: int, *, signed: bool = False) -> int:
     """The little-endian number of *size* bytes at *at*; 0 if the bytes end before its end."""
     number = data[at : at + size]
     return int.from_bytes(number, "little", signed=signed) if len(number) == size else 0
 
 
-def _big(data: bytes, at: int, size: int) -> int:
+def big(data: bytes, at: int, size: int) -> int:
     """The big-endian number of *size* bytes at *at*; 0 if the bytes end before its end."""
     number = data[at : at + size]
     return int.from_bytes(number, "big") if len(number) == size else 0
@@ -174,18 +170,18 @@ def _big(data: bytes, at: int, size: int) -> int:
 def _png(data: bytes) -> tuple[int, int] | None:
     if data[12:16] != b"IHDR":
         return None
-    return _big(data, 16, 4), _big(data, 20, 4)
+    return big(data, 16, 4), big(data, 20, 4)
 
 
 def _gif(data: bytes) -> tuple[int, int] | None:
-    return _little(data, 6, 2), _little(data, 8, 2)
+    return little(data, 6, 2), little(data, 8, 2)
 
 
 def _bmp(data: bytes) -> tuple[int, int] | None:
-    if _little(data, 14, 4) == 12:
-        return _little(data, 18, 2), _little(data, 20, 2)
+    if little(data, 14, 4) == 12:
+        return little(data, 18, 2), little(data, 20, 2)
     # A negative height says that the rows run from top to bottom.
-    return _little(data, 18, 4, signed=True), abs(_little(data, 22, 4, signed=True))
+    return little(data, 18, 4, signed=True), abs(little(data, 22, 4, signed=True))
 
 
 def _webp(data: bytes) -> tuple[int, int] | None:
@@ -193,12 +189,12 @@ def _webp(data: bytes) -> tuple[int, int] | None:
     match data[12:16]:
         case b"VP8 " if data[23:26] == b"\x9d\x01\x2a":
             # The upper two bits of each side are a scale for display.
-            return _little(data, 26, 2) & 0x3FFF, _little(data, 28, 2) & 0x3FFF
+            return little(data, 26, 2) & 0x3FFF, little(data, 28, 2) & 0x3FFF
         case b"VP8L" if data[20:21] == b"\x2f" and len(data) >= 25:
-            sides = _little(data, 21, 4)
+            sides = little(data, 21, 4)
             return (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
         case b"VP8X" if len(data) >= 30:
-            return _little(data, 24, 3) + 1, _little(data, 27, 3) + 1
+            return little(data, 24, 3) + 1, little(data, 27, 3) + 1
     return None
 
 
@@ -211,8 +207,8 @@ def _jpeg(data: bytes) -> tuple[int, int] | None:
         if code in (0xD9, 0xDA):
             return None
         if 0xC0 <= code <= 0xCF and code not in _JPEG_NO_FRAME:
-            return _big(data, at + 5, 2), _big(data, at + 3, 2)
-        at += max(2, _big(data, at, 2))
+            return big(data, at + 5, 2), big(data, at + 3, 2)
+        at += max(2, big(data, at, 2))
     return None
 
 
@@ -224,130 +220,6 @@ _SIZES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
     "image/gif": _gif,
 }
 FORMATS_READ = frozenset(_SIZES)
-
-
-@frozen(kw_only=True)
-class Traits:
-    """What may keep a picture from being taken as it is, beside its format and size.
-
-    Attributes:
-        orientation: 1 is upright; 2 to 8, as EXIF has it, are turned or mirrored where shown.
-        animated: It has more than one frame.
-        alpha: It has an alpha channel, opaque or not, or a colour that is transparent.
-    """
-
-    orientation: int = 1
-    animated: bool = False
-    alpha: bool = False
-
-
-def traits(data: bytes) -> Traits:
-    """What the headers of *data* say; what is not there, or not known, is as if it were upright,
-    single and opaque. Never raises.
-
-    Of a WEBP and of a PNG the orientation may stand behind the pixels, and so may the second
-    frame of a GIF: *data* is the whole picture. Of HEIC and AVIF nothing is read.
-    """
-    read = _TRAITS.get(media_type(data) or "")
-    return Traits() if read is None else read(data)
-
-
-def _png_traits(data: bytes) -> Traits:
-    """By the chunks (PNG, third edition, 11): ``acTL``, ``eXIf``, ``tRNS`` and the colour type."""
-    orientation, animated, alpha = 1, False, data[25:26] in (b"\4", b"\6")
-    at = 8
-    for _ in range(_CHUNKS_MOST):
-        length = _big(data, at, 4)
-        match data[at + 4 : at + 8]:
-            case b"" | b"IEND":
-                break
-            case b"acTL":
-                animated = _big(data, at + 8, 4) > 1
-            case b"tRNS":
-                alpha = True
-            case b"eXIf":
-                orientation = _orientation(data[at + 8 : at + 8 + length])
-        at += 12 + length
-    return Traits(orientation=orientation, animated=animated, alpha=alpha)
-
-
-def _jpeg_traits(data: bytes) -> Traits:
-    """By the first EXIF segment, which stands before the pixels."""
-    data, at = data[:BEGINNING], 2
-    while (match := _JPEG_SEGMENT.search(data, at)) and match[1][0] not in (0xD9, 0xDA):
-        at = match.end()
-        if match[1][0] == 0xE1 and data[at + 2 : at + 8] == b"Exif\0\0":
-            return Traits(orientation=_orientation(data[at + 8 : at + _big(data, at, 2)]))
-        at += max(2, _big(data, at, 2))
-    return Traits()
-
-
-def _webp_traits(data: bytes) -> Traits:
-    """By the flags of an extended file and its ``EXIF`` chunk, by the header of a lossless one."""
-    if data[12:16] == b"VP8L":
-        return Traits(alpha=bool(_little(data, 21, 4) >> 28 & 1))
-    if data[12:16] != b"VP8X":
-        return Traits()
-    flags, orientation, at = _little(data, 20, 1), 1, 12
-    for _ in range(_CHUNKS_MOST if flags & 0x08 else 0):
-        length = _little(data, at + 4, 4)
-        if data[at : at + 4] in (b"", b"EXIF"):
-            # Some writers keep the six bytes that begin the segment of a JPEG.
-            found = data[at + 8 : at + 8 + length].removeprefix(b"Exif\0\0")
-            orientation = _orientation(found)
-            break
-        at += 8 + length + length % 2
-    return Traits(orientation=orientation, animated=bool(flags & 0x02), alpha=bool(flags & 0x10))
-
-
-def _gif_traits(data: bytes) -> Traits:
-    """By the blocks: how many images, and whether the first has a transparent colour."""
-    data, frames, alpha = data[:_GIF_MOST], 0, False
-    at = 13 + _colors(data, 10)
-    while frames < 2 and (kind := data[at : at + 1]) in (b"\x21", b"\x2c"):
-        if kind == b"\x2c":
-            frames += 1
-            at += 11 + _colors(data, at + 9)
-        else:
-            if not frames and data[at + 1 : at + 2] == b"\xf9":
-                alpha = bool(_little(data, at + 3, 1) & 1)
-            at += 2
-        while length := _little(data, at, 1):
-            at += 1 + length
-        at += 1
-    return Traits(animated=frames > 1, alpha=alpha)
-
-
-def _colors(data: bytes, at: int) -> int:
-    """Bytes of the colour table that the flags of a GIF at *at* announce."""
-    flags = _little(data, at, 1)
-    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _orientation(exif: bytes) -> int:
-    """The orientation in the first directory of an EXIF block, which is a TIFF; 1 if none."""
-    if not exif.startswith(_TIFF[:2]):
-        return 1
-    number = _little if exif.startswith(b"II") else _big
-    start = number(exif, 4, 4)
-    for at in range(start + 2, start + 2 + 12 * number(exif, start, 2), 12):
-        if number(exif, at, 2) == _ORIENTATION and number(exif, at + 2, 2) == _SHORT:
-            found = number(exif, at + 8, 2)
-            return found if 1 <= found <= 8 else 1
-    return 1
-
-
-def _tiff_traits(data: bytes) -> Traits:
-    return Traits(orientation=_orientation(data))
-
-
-_TRAITS: dict[str, Callable[[bytes], Traits]] = {
-    "image/png": _png_traits,
-    "image/jpeg": _jpeg_traits,
-    "image/webp": _webp_traits,
-    "image/gif": _gif_traits,
-    "image/tiff": _tiff_traits,
-}
 
 
 def data_uri(data: bytes, mime: str) -> str:
