@@ -153,3 +153,4 @@ def test_what_is_no_picture_is_one_line(run: Any, kind: str) -> None:
 
     assert (2, 1, "") == (ran.code, len(ran.lines), ran.out)
     assert ran.lines[0].startswith("wanbridge: it: ")
+    assert (kind in ("pipe", "device")) == ran.lines[0].endswith("not a regular file")

@@ -36,6 +36,7 @@ from wanbridge.ledger.sqlite import SqliteLedger
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.model.result import Image, ImageResult
+from wanbridge.model.source import Source
 from wanbridge.pictures import metadata
 from wanbridge.pictures.headers import data_uri
 from wanbridge.routing.route import Route
@@ -352,6 +353,16 @@ def test_a_picture_that_is_found_again_says_where_it_comes_from(
             (made(file)["model"], made(file)["provider"]) for file in files
         }
         play(bridge, "close")
+
+
+def test_where_it_comes_from_makes_no_other_picture() -> None:
+    """Two pictures are the same by what they are; so a set, or a ledger, finds them again."""
+    one = Image(url="https://x.example/1.png")
+    other = evolve(one, source=Source(provider="halide", model="wan2.7-image"))
+
+    assert one == other
+    assert {one} == {other}
+    assert repr(one) == repr(other)
 
 
 def test_what_is_asked_of_metadata_is_checked_first(play: Any, tmp_path: Path) -> None:

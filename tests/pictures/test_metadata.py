@@ -150,6 +150,40 @@ def test_other_programs_see_where_a_picture_comes_from() -> None:
             assert {key: str(value) for key, value in FACTS.items()} == ours
 
 
+def test_a_packet_is_xml_whatever_a_prompt_holds() -> None:
+    """XML cannot say control characters and half characters, nor what JSON says of them."""
+    odd = {"prompt": "a\x07b\ud83dc\ufffe<&>\"'"}
+    with Image.open(io.BytesIO(annotate(PICTURES["jpeg"], odd))) as picture:
+        (about,) = ET.fromstring(picture.info["xmp"]).iter(
+            "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
+        )
+
+    assert "a\ufffdb\ufffdc\ufffd<&>\"'" in about.attrib.values()
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("webp", 0x04),
+        ("webp lossless", 0x04),
+        ("webp lossless alpha", 0x14),
+        ("webp alpha", 0x14),
+        ("webp with exif", 0x3C),
+        ("webp animated", 0x06),
+    ],
+)
+def test_an_extended_header_says_what_is_in_the_file(name: str, flags: int) -> None:
+    """RFC 9649, 2.7.1: ICC 0x20, alpha 0x10, Exif 0x08, XMP 0x04, animation 0x02."""
+    saved = annotate(PICTURES[name], FACTS)
+
+    assert (b"VP8X", flags) == (saved[12:16], saved[20])
+    assert (60, 46) == (
+        int.from_bytes(saved[24:27], "little"),
+        int.from_bytes(saved[27:30], "little"),
+    )
+    assert len(saved) == 8 + int.from_bytes(saved[4:8], "little")
+
+
 @pytest.mark.parametrize("name", ["jpeg with xmp", "webp with xmp"])
 def test_the_xmp_of_others_stays_the_only_one(name: str) -> None:
     """Two packets contradict each other; ours is a comment, or a chunk of its own."""
@@ -291,6 +325,8 @@ def damaged() -> dict[str, bytes]:
         "jpeg odd between segments": jpeg[:20] + b"odd" + jpeg[20:],
         "jpeg without scan": jpeg[: jpeg.index(b"\xff\xda")],
         "webp cut": webp[:-2],
+        "webp cut between chunks": drawn("WEBP", xmp=b"x" * 30)[:-38],
+        "webp of no chunk": b"RIFF\4\0\0\0WEBP",
         "webp says too little": webp[:4] + struct.pack("<I", len(webp) - 10) + webp[8:],
         "webp simple and more": with_webp_chunk(webp, b"XTRA", b"?"),
         "webp odd header": with_webp_chunk(b"RIFF\0\0\0\0WEBP", b"VP8X", b"\0" * 9),

@@ -50,6 +50,7 @@ def buy(client: wanbridge.Client) -> None:
     assert_type(client.generate(request, route=route, may_drop=("seed",)), wanbridge.ImageResult)
     assert_type(client.compare(request, currency="EUR"), list[wanbridge.Quote])
     assert_type(client.save(result.images[0], "kite"), Path)
+    assert_type(client.save_all(result, "kites", metadata="prompt"), list[Path])
 
 
 def give_pictures(client: wanbridge.Client, upload: bytes, photo: PIL.Image.Image) -> None:
@@ -100,7 +101,7 @@ async def buy_async(adapter: Adapter) -> None:
     async with wanbridge.AsyncClient([adapter], ledger=wanbridge.MemoryLedger()) as client:
         result = await client.generate("a kite", route="cheapest", deadline=90.0)
         assert_type(result, wanbridge.ImageResult)
-        assert_type(await client.save(result.images[0], Path("kite")), Path)
+        assert_type(await client.save(result.images[0], Path("kite"), metadata=False), Path)
         assert_type(await client.balance("runware"), wanbridge.Money)
         assert_type(await client.models(), tuple[ModelInfo, ...])
 
