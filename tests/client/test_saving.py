@@ -415,9 +415,11 @@ def test_metadata_that_cannot_be_written_costs_no_picture(
 def served() -> Iterator[Callable[[bytes], str]]:
     """Links to bytes on a loopback socket, of which *opened* clients may fetch."""
     bodies: list[bytes] = []
+    asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            asked.append(self.path)
             body = bodies[int(self.path.rpartition("/")[2].partition("?")[0])]
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -436,6 +438,7 @@ def served() -> Iterator[Callable[[bytes], str]]:
 
         yield serve
         server.shutdown()
+    assert len(asked) <= 2 * len(bodies), "what is no picture is not asked for again"
 
 
 HTML = b"<!doctype html><title>Gone</title><p>This picture is not here any more."

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import cast
 from urllib.parse import urljoin, urlsplit
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from wanbridge.engine.context import CallContext
 from wanbridge.engine.effects import Fetch, Flow, NoPicture, Resolve, Sink, Sleep
@@ -82,12 +82,30 @@ def _download(
 ) -> Flow[bytes]:
     """As `download`; without a sink it returns the bytes."""
     url, until = image.url or "", context.until if until is None else until
+    sink = None if sink is None else _JudgingSink(account, sink)
     try:
         return (yield from _fetch(account, url, sink, PICTURE_MOST, context, until))
     except _Refused as exc:
         raise DownloadFailed(
             account, f"{brief_url(image.url)}: {exc}", Charge.YES, image=image, expired=exc.expired
         ) from exc.__cause__
+
+
+@frozen
+class _JudgingSink:
+    """A sink whose word that this is no picture is not taken for a trouble of the line."""
+
+    account: str
+    sink: Sink
+
+    def write(self, chunk: bytes) -> object:
+        try:
+            return self.sink.write(chunk)
+        except ValueError as exc:
+            raise NoPicture(self.account, str(exc), Charge.YES) from None
+
+    def restart(self) -> object:
+        return self.sink.restart()
 
 
 def download_image(

@@ -108,14 +108,18 @@ class NotBegun(BaseException):
 
 
 class NoPicture(TransportFailed):
-    """A picture exceeds its limit, or its URL is invalid; fetching again does not help."""
+    """A picture exceeds its limit or is none, or its URL is invalid; fetching again is no help."""
 
 
 class Sink(Protocol):
     """Receives the bytes of a picture."""
 
     def write(self, chunk: bytes, /) -> object:
-        """Take the next bytes."""
+        """Take the next bytes.
+
+        Raises:
+            ValueError: they begin no picture; in a `download` it becomes `DownloadFailed`.
+        """
 
     def restart(self) -> object:
         """Discard what was written: the transfer begins anew."""
