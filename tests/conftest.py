@@ -11,10 +11,11 @@ import random
 import re
 import signal
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from s3_server import S3Server, credentials, s3_server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -143,6 +144,21 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         terminalreporter.write_line(line.rstrip())
+
+
+@pytest.fixture(scope="session")
+def served_s3() -> Iterator[S3Server]:
+    """An S3 server over HTTP, for all tests of this process: it takes a second to start."""
+    with s3_server() as s3:
+        yield s3
+
+
+@pytest.fixture
+def s3(served_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """That server, empty, with credentials for it in the environment."""
+    credentials(monkeypatch)
+    served_s3.clear()
+    return served_s3
 
 
 @pytest.fixture

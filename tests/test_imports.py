@@ -34,7 +34,7 @@ MAY: dict[str, frozenset[str]] = {
         "model": "errors pictures",
         "bulk": "errors model storage",
         "ledger": "errors model",
-        "storage": "errors model pictures",
+        "storage": "adapters engine errors model pictures",
         "adapters": "errors model pictures wire",
         "providers": "adapters errors model pictures wire",
         "engine": "adapters errors model pictures wire",
@@ -82,6 +82,8 @@ LAZY: dict[str, set[str]] = {
         "wanbridge.money.comparison",
         "wanbridge.sandbox",
         "wanbridge.storage.files",
+        "wanbridge.storage.filenames",
+        "wanbridge.storage.object_store",
         "wanbridge.transport",
     },
     "client.blocking": {
@@ -135,6 +137,7 @@ LAZY: dict[str, set[str]] = {
     "sandbox.dialects.runware.answers": {"wanbridge.sandbox.drawing"},
     "sandbox.dialects.uploads": {"PIL"},
     "sandbox.sandbox": {"wanbridge.sandbox.drawing"},
+    "storage.object_store": {"obstore", "obstore.exceptions", "obstore.store"},
     "transport.bodies": {"tempfile"},
     "transport.deadlines": {"ssl"},
     "transport.library": {"httpx", "httpx2"},
@@ -144,7 +147,10 @@ LAZY: dict[str, set[str]] = {
 FOR_TYPES: dict[str, set[str]] = {
     "adapters.registry": {"importlib.metadata"},
     "callbacks.asgi": {"wanbridge.callbacks.receiver"},
-    "client.async_runner": {"wanbridge.callbacks.receiver"},
+    "client.async_runner": {
+        "wanbridge.callbacks.receiver",
+        "wanbridge.storage.object_store",
+    },
     "client.asynchronous": {
         "wanbridge.adapters.base",
         "wanbridge.adapters.steps",
@@ -176,6 +182,8 @@ FOR_TYPES: dict[str, set[str]] = {
         "wanbridge.routing.route",
         "wanbridge.sandbox",
         "wanbridge.storage.files",
+        "wanbridge.storage.addresses",
+        "wanbridge.storage.object_store",
     },
     "client.blocking": {
         "wanbridge.adapters.base",
@@ -201,7 +209,7 @@ FOR_TYPES: dict[str, set[str]] = {
         "wanbridge.model.picture_like",
         "wanbridge.routing.route",
     },
-    "client.runner": {"wanbridge.callbacks.receiver"},
+    "client.runner": {"wanbridge.callbacks.receiver", "wanbridge.storage.object_store"},
     "errors": {"wanbridge.model.jobs", "wanbridge.model.money", "wanbridge.model.result"},
     "model.codec": {"cattrs"},
     "model.html": {"wanbridge.model.result"},
@@ -212,6 +220,7 @@ FOR_TYPES: dict[str, set[str]] = {
     "sandbox": {"wanbridge.sandbox.server", "wanbridge.sandbox.transport"},
     "sandbox.callbacks": {"wanbridge.sandbox.account", "wanbridge.sandbox.dialect"},
     "sandbox.control": {"wanbridge.sandbox.sandbox"},
+    "storage.object_store": {"obstore.store"},
     "transport.asynchronous": {"wanbridge.transport.library"},
     "transport.base": {"wanbridge.transport.library"},
     "transport.blocking": {"wanbridge.transport.library"},
@@ -505,7 +514,7 @@ import wanbridge
 for name in wanbridge.__all__:
     getattr(wanbridge, name)
 heavy = ["cattrs", "jsonschema", "jsonschema_rs", "rich", "cyclopts", "PIL", "uvicorn"]
-heavy.append("opentelemetry")
+heavy += ["opentelemetry", "obstore"]
 if "httpx" in sys.modules:
     heavy = [name for name in heavy if name != "rich"]  # httpx imports it for its own command
 heavy = [name for name in heavy if name in sys.modules]

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         ProviderUnavailable,
         RateLimited,
         RequestRejected,
+        StorageFailed,
         SubmissionUncertain,
         TaskLost,
         TransportFailed,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from wanbridge.money.quotes import Quote
     from wanbridge.observability.opentelemetry import OpenTelemetry
     from wanbridge.routing.route import Route
+    from wanbridge.storage.object_store import ObjectStore
 
 __all__ = [
     "Accepted",
@@ -122,6 +124,7 @@ __all__ = [
     "Money",
     "NotAccepted",
     "Note",
+    "ObjectStore",
     "Offer",
     "OpenTelemetry",
     "PaletteColor",
@@ -144,6 +147,7 @@ __all__ = [
     "Size",
     "SqliteLedger",
     "StillUnknown",
+    "StorageFailed",
     "SubmissionUncertain",
     "Submitting",
     "TaskLost",
@@ -176,7 +180,7 @@ _HOME = {
         "CallbackRefused Charge ConfigurationError ContentRefused CreditExhausted "
         "DeadlineExceeded DownloadFailed GenerationFailed InvalidRequest JobCancelled "
         "MalformedResponse MissingCredentials Problem ProviderError ProviderUnavailable "
-        "RateLimited RequestRejected SubmissionUncertain TaskLost TransportFailed "
+        "RateLimited RequestRejected StorageFailed SubmissionUncertain TaskLost TransportFailed "
         "UnknownProvider UnsupportedFeature WanbridgeError"
     ),
     "explain.explanation": "Explanation FieldReport",
@@ -200,6 +204,7 @@ _HOME = {
     "money.quotes": "Quote",
     "observability.opentelemetry": "OpenTelemetry",
     "routing.route": "Route",
+    "storage.object_store": "ObjectStore",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -57,6 +57,7 @@ class Settings:
         rates: None without any.
         ledger: File of the spend ledger; None keeps none.
         fit: Whether input pictures are fitted.
+        storage: URL of the object store, and what else belongs to it; None without one.
     """
 
     adapters: tuple[Adapter, ...]
@@ -67,6 +68,7 @@ class Settings:
     prices: PriceBook = field(factory=PriceBook.builtin)
     ledger: Path | None = None
     fit: bool = False
+    storage: Mapping[str, str] | None = None
 
 
 def from_env(
@@ -132,6 +134,7 @@ def load(
         prices=_prices(name, document.get("prices", {}), folder, adapters),
         ledger=_resolved(f"{name}: ledger.path", folder, ledger["path"]) if ledger else None,
         fit=client.get("fit", False),
+        storage=document.get("storage"),
     )
 
 

@@ -16,6 +16,7 @@
     │   ├── DeadlineExceeded (TimeoutError)  accepted, still pending; .job
     │   ├── JobCancelled
     │   ├── DownloadFailed                   .image .expired; the picture itself is paid for
+    │   ├── StorageFailed                    an object store did not take or sign what it was given
     │   └── ProviderError                    .status .code .request_id .retry_after .raw
     │       ├── AuthenticationFailed         stop
     │       ├── RequestRejected              stop
@@ -275,6 +276,14 @@ class DownloadFailed(CallFailed):
 
     image: Image | None = field(default=None, repr=False)
     expired: bool | None = None
+
+
+class StorageFailed(CallFailed):
+    """An object store could not be used: it is down, full, slow, or refuses the key.
+
+    For an input picture before a submit: ``.charge`` is ``no``, and a provider that takes the
+    picture itself could help. For a delivered one: ``yes``; its link may be saved again later.
+    """
 
 
 @define(slots=False, eq=False)

@@ -26,9 +26,7 @@ def _rows(name: str, pays_again: bool) -> tuple[Row, ...]:
     fault = next(fault for fault in FAULTS if failover.name_of(fault) == name)
     return tuple(
         failover.run(fault, first, second, pays_again=pays_again)
-        for first in PROVIDERS
-        for second in PROVIDERS
-        if first != second
+        for first, second in failover.pairs(fault)
     )
 
 
@@ -91,4 +89,16 @@ def test_the_committed_table_is_what_the_code_does() -> None:
 def test_the_campaign_is_whole() -> None:
     """Every provider, and every fault there is."""
     assert set(BUILTIN) == set(PROVIDERS)
-    assert set(KINDS) == {fault["kind"] for fault in FAULTS}
+    assert {*KINDS, "takes_no_data"} == {fault["kind"] for fault in FAULTS}
+
+
+def test_a_picture_by_its_bytes_goes_to_who_takes_it() -> None:
+    """Without an object store, who takes only links is passed over, and says what would help."""
+    found = rows({"kind": "takes_no_data"})
+
+    assert {"reapi", "empiriolabs"} == {row.first for row in found}
+    assert {*PROVIDERS} - {"reapi", "empiriolabs"} == {row.second for row in found}
+    for row in found:
+        assert (f"delivered by {row.second}", (0, 1)) == (row.outcome, row.posts), row
+        assert "skipped" == row.attempts[0].outcome
+        assert "object store" in row.attempts[0].detail

@@ -49,8 +49,17 @@ def buy(client: wanbridge.Client) -> None:
     route = wanbridge.Route("any", order="cheapest", budget=wanbridge.Money("0.50", "USD"))
     assert_type(client.generate(request, route=route, may_drop=("seed",)), wanbridge.ImageResult)
     assert_type(client.compare(request, currency="EUR"), list[wanbridge.Quote])
-    assert_type(client.save(result.images[0], "kite"), Path)
-    assert_type(client.save_all(result, "kites", metadata="prompt"), list[Path])
+    assert_type(client.save(result.images[0], Path("kite")), Path)
+    assert_type(client.save(result.images[0], "s3://bucket/kite"), Path | str)
+    assert_type(client.save_all(result, Path("kites"), metadata="prompt"), list[Path])
+
+
+def keep(store: wanbridge.ObjectStore) -> None:
+    """A store by its URL, as settings or as a value."""
+    assert_type(store.link("s3://bucket/kite.png", 60), str)
+    client = wanbridge.Client.from_env(storage="s3://bucket/prefix")
+    assert_type(client.storage, wanbridge.ObjectStore | None)
+    wanbridge.Client(storage={"url": "s3://bucket/prefix", "region": "eu-central-1"})
 
 
 def give_pictures(client: wanbridge.Client, upload: bytes, photo: PIL.Image.Image) -> None:

@@ -7,13 +7,14 @@ refuses only while it writes the message.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import attrs
 from attrs import evolve, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.offers import Limits, Offer, PictureLimits
+from wanbridge.adapters.staging import LINK_SHOWN, Staging
 from wanbridge.errors import InvalidRequest, Problem, UnsupportedFeature
 from wanbridge.model.brief import brief
 from wanbridge.model.inputs import InputImage
@@ -53,12 +54,34 @@ class FittedRequest:
         request: What the adapter is given: dropped and ignored fields are at their default.
         notes: How fields were treated.
         problems: Why it cannot be sent; empty if it can.
+        staged: Indices of the pictures that the provider takes only as links: before the submit
+            they are put in the object store.
     """
 
     request: ImageRequest
     offer: Offer
     notes: tuple[Note, ...]
     problems: tuple[UnsupportedFeature, ...]
+    staged: tuple[int, ...] = ()
+
+    def linked(self, links: Mapping[str, str]) -> ImageRequest:
+        """`request` with a link for each picture that is `staged`.
+
+        Args:
+            links: By the ``data:`` URI of the picture.
+        """
+        if not self.staged:
+            return self.request
+        images = list(self.request.images)
+        for index in self.staged:
+            url = images[index].url
+            assert url is not None
+            images[index] = evolve(images[index], url=links[url])
+        return evolve(self.request, images=tuple(images))
+
+    def shown(self) -> ImageRequest:
+        """`request` for a message that is not sent: links are placeholders."""
+        return self.linked(_Shown())
 
     def settle(self) -> FittedRequest:
         """This fitted request; raises the first problem with the others in ``.also``.
@@ -78,12 +101,14 @@ def fit(
     *,
     may_drop: Collection[str] = (),
     check_limits: bool = True,
+    staging: Staging | None = None,
 ) -> FittedRequest:
     """Fit *request* to *adapter*.
 
     Args:
         may_drop: Canonical fields that may be left out, with a note, where they cannot be said.
         check_limits: False sends what breaks a documented limit anyway; limits age.
+        staging: The object store that links to pictures can be had from; None: there is none.
 
     Raises:
         UnsupportedFeature: the provider does not sell the model at all.
@@ -104,8 +129,12 @@ def fit(
     for index, image in request.refs:
         if reason := _ref_problem(adapter, image, fitting.offer.limits):
             fitting.add(adapter.unsupported("images", f"images[{index}]: {reason}"))
+    staged = _staged(adapter, request, fitting.offer.limits, staging)
+    if staged:
+        assert staging is not None
+        fitting.add(Note("images", "adapted", _staging_detail(staged, staging)))
     if check_limits:
-        for problem in _broken_limits(adapter, fitting.request, fitting.offer.limits):
+        for problem in _broken_limits(adapter, fitting.request, fitting.offer.limits, staging):
             fitting.add(problem)
     fitting.fit_size()
     return FittedRequest(
@@ -113,6 +142,7 @@ def fit(
         offer=fitting.offer,
         notes=tuple(fitting.notes),
         problems=tuple(fitting.problems),
+        staged=staged,
     )
 
 
@@ -147,24 +177,27 @@ def judge(
     *,
     may_drop: Collection[str] = (),
     check_limits: bool = True,
+    staging: Staging | None = None,
 ) -> Verdict:
     """Fit *request* to *adapter* and write the message, which is not sent; needs no key.
 
     Args:
-        may_drop, check_limits: As for `fit`.
+        may_drop, check_limits, staging: As for `fit`.
 
     Raises:
         InvalidRequest: as `fit` does.
     """
     try:
-        fitted = fit(adapter, request, may_drop=may_drop, check_limits=check_limits)
+        fitted = fit(
+            adapter, request, may_drop=may_drop, check_limits=check_limits, staging=staging
+        )
     except UnsupportedFeature as exc:
         return Verdict(fit=None, http=None, problems=(exc,))
     problems, http = fitted.problems, None
     if not problems:
         shown = evolve(adapter, api_key=KEY_SHOWN)
         try:
-            http = shown.submit(fitted.request, fitted.offer, key=ID_SHOWN)
+            http = shown.submit(fitted.shown(), fitted.offer, key=ID_SHOWN)
         except UnsupportedFeature as exc:
             problems = (exc,)
     return Verdict(fit=fitted, http=http, problems=problems)
@@ -267,8 +300,30 @@ def _without(request: ImageRequest, name: str) -> ImageRequest:
     return evolve(request, **{name: getattr(_DEFAULTS, name)})
 
 
+def _staged(
+    adapter: Adapter, request: ImageRequest, limits: Limits, staging: Staging | None
+) -> tuple[int, ...]:
+    """Indices of the pictures that come as bytes and go as links from *staging*."""
+    if staging is None or "data" in limits.image_schemes or staging.problem(adapter, limits):
+        return ()
+    return tuple(i for i, image in enumerate(request.images) if image.scheme == "data")
+
+
+def _staging_detail(staged: tuple[int, ...], staging: Staging) -> str:
+    named = ", ".join(f"images[{index}]" for index in staged)
+    each = "a signed link" if len(staged) == 1 else "signed links"
+    return f"{named}: staged in {staging.place} before the submit, and sent as {each}"
+
+
+class _Shown(dict[str, str]):
+    """One placeholder for every link."""
+
+    def __missing__(self, url: str) -> str:
+        return LINK_SHOWN
+
+
 def _broken_limits(
-    adapter: Adapter, request: ImageRequest, limits: Limits
+    adapter: Adapter, request: ImageRequest, limits: Limits, staging: Staging | None
 ) -> Iterator[UnsupportedFeature]:
     """One refusal for each documented limit that the request breaks."""
     if len(request.prompt) > limits.prompt:
@@ -281,7 +336,7 @@ def _broken_limits(
     if request.n > most:
         yield adapter.unsupported("n", f"{request.n}; at most {most} here")
     for index, image in enumerate(request.images):
-        if reason := _image_problem(image, limits):
+        if reason := _image_problem(adapter, image, limits, staging):
             yield adapter.unsupported("images", f"images[{index}]: {reason}")
         if reason := _turned_box_problem(image):
             yield adapter.unsupported("regions", f"images[{index}]: {reason}")
@@ -302,12 +357,22 @@ def _ref_problem(adapter: Adapter, image: InputImage, limits: Limits) -> str | N
     return None
 
 
-def _image_problem(image: InputImage, limits: Limits) -> str | None:
+def _image_problem(
+    adapter: Adapter, image: InputImage, limits: Limits, staging: Staging | None
+) -> str | None:
     if image.ref is not None:
         return None
     if (scheme := image.scheme) not in limits.image_schemes:
         taken = ", ".join(sorted(limits.image_schemes))
-        return f"a {scheme}: image is not taken here; {taken}"
+        if scheme != "data":
+            return f"a {scheme}: image is not taken here; {taken}"
+        if staging is None:
+            return (
+                f"a picture given by its bytes is not taken here, only links: {taken}; with an"
+                " object store ([storage] url, or storage=) it is put there and its link is sent"
+            )
+        if (why := staging.problem(adapter, limits)) is not None:
+            return f"a picture given by its bytes is not taken here; {why}"
     if scheme != "data" and image.width is None:
         return None  # nothing else is known of it
     if limits.data_bytes is not None and (size := _inline_bytes(image)) > limits.data_bytes:

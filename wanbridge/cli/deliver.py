@@ -12,7 +12,7 @@ from wanbridge.cli.progress import live_progress
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Saved, Target, result_stem, shown
 from wanbridge.client.blocking import Client
-from wanbridge.errors import DownloadFailed
+from wanbridge.errors import DownloadFailed, StorageFailed
 from wanbridge.model import codec
 from wanbridge.model.result import Image, ImageResult
 
@@ -72,18 +72,20 @@ def reason(error: Exception | None) -> str:
 
 def save_all(client: Client, result: ImageResult, target: Target, *, key: str) -> list[Saved]:
     """Save every picture under the next free name; a failure is in ``Saved.error``."""
-    names = target.paths(result_stem(result, key))
-    return [_save(client, image, names, target) for image in result.images]
+    places = target.places(result_stem(result, key))
+    return [_save(client, image, places, target) for image in result.images]
 
 
-def _save(client: Client, image: Image, names: Iterator[Path], target: Target) -> Saved:
-    for path in names:
+def _save(client: Client, image: Image, places: Iterator[Path | str], target: Target) -> Saved:
+    for place in places:
         try:
-            saved = client.save(image, path, force=target.force, metadata=target.metadata)
+            if target.address is not None:  # once, whatever names are taken; its size is shown
+                image = client.download(image)
+            saved = client.save(image, place, force=target.force, metadata=target.metadata)
             return Saved(image, saved)
         except FileExistsError:
             continue  # It came into being since, or as another format; the next is free.
-        except (DownloadFailed, OSError, ValueError) as exc:
+        except (DownloadFailed, StorageFailed, OSError, ValueError) as exc:
             return Saved(image, None, exc)
     raise AssertionError("names never end")  # pragma: no cover
 

@@ -17,6 +17,7 @@ from wanbridge.cli.usage import UsageError, read_file
 from wanbridge.errors import InvalidRequest
 from wanbridge.model.jobs import Job, Receipt
 from wanbridge.model.result import ImageResult
+from wanbridge.storage.addresses import Address
 from wanbridge.storage.filenames import safe, short
 
 Stored = Job | Receipt | ImageResult
@@ -168,6 +169,6 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"{folder}: {exc.strerror}; nothing was sent") from None
 
 
-def file_exists_error(path: Path) -> UsageError:
-    """The error for a file that would be replaced without ``--force``."""
+def file_exists_error(path: Path | Address) -> UsageError:
+    """The error for a file or object that would be replaced without ``--force``."""
     return UsageError(f"{path} exists", "--force replaces it, -o names another")

@@ -115,7 +115,8 @@ class PictureOptions:
     """Where pictures go."""
 
     output: Annotated[str, _flag(_OUTPUT, "--output", "-o", metavar="DIR_OR_FILE")] = "."
-    """Directory, or a file name (-2, -3 are added for more); by default here."""
+    """Directory, or a file name (-2, -3 are added for more); by default here. Also in an object
+    store: s3://bucket/prefix, or s3://bucket/kite.png."""
     force: Annotated[bool, _switch(_OUTPUT, "--force")] = False
     """Replace files that exist."""
     json: Annotated[bool, _switch(_OUTPUT, "--json")] = False

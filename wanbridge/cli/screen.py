@@ -18,7 +18,7 @@ from rich.text import Text
 from wanbridge.cli.session import Session
 from wanbridge.cli.target import Saved, shown
 from wanbridge.model.money import Money
-from wanbridge.model.result import ImageResult
+from wanbridge.model.result import Image, ImageResult
 from wanbridge.pictures import headers as picture
 
 # Enough of a file to read a picture's size from, metadata included.
@@ -132,8 +132,17 @@ def _files(saved: Iterable[Saved]) -> Table | None:
     made = table("file", "pixels", "size", right=("pixels", "size"))
     for one in saved:
         if one.path is not None:
-            made.add_row(Text(shown(one.path)), *describe(one.path))
+            facts = describe(one.path) if isinstance(one.path, Path) else _facts(one.image)
+            made.add_row(Text(shown(one.path)), *facts)
     return made if made.row_count else None
+
+
+def _facts(image: Image) -> tuple[str, str]:
+    """Pixels and bytes of a picture whose bytes are here."""
+    known = image.width is not None
+    return f"{image.width} x {image.height}" if known else "unknown", size_of(
+        len(image.data or b"")
+    )
 
 
 def describe(path: Path) -> tuple[str, str]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import frozen
 
 from wanbridge.engine.driver import Driver
-from wanbridge.engine.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
+from wanbridge.engine.effects import Effect, Fetch, Resolve, Send, Sleep, Stage, Wake
 from wanbridge.transport.asynchronous import AsyncHttpTransport
 
 if TYPE_CHECKING:
     from wanbridge.callbacks.receiver import CallbackReceiver
+    from wanbridge.storage.object_store import ObjectStore
 
 T = TypeVar("T")
 
@@ -25,6 +26,7 @@ class AsyncRunner:
     transport: AsyncHttpTransport
     sleep: Callable[[float], Awaitable[None]] | None = None
     callbacks: CallbackReceiver | None = None
+    storage: ObjectStore | None = None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -56,6 +58,9 @@ class AsyncRunner:
                 return await self.transport.resolve(effect)
             case Fetch():
                 return await self.transport.fetch(effect)
+            case Stage():
+                assert self.storage is not None
+                return await self.storage.stage_async(effect)
 
     async def _rest(self, seconds: float, wake: Wake | None) -> int | None:
         if wake is None or self.callbacks is None:

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from wanbridge.adapters.registry import Registry
 from wanbridge.client.arguments import check_path, expect, expect_or_none
-from wanbridge.client.base import BaseClient, H, all_saved, is_here, sandboxed
+from wanbridge.client.base import BaseClient, H, all_saved, bought, is_here, sandboxed
 from wanbridge.client.options import CALL, COMPARING
 from wanbridge.model.result import Image, ImageResult
+from wanbridge.storage.addresses import Address, is_address, made_folder
 
 if TYPE_CHECKING:
     from wanbridge.adapters.base import Adapter
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from wanbridge.money.quotes import Quote
     from wanbridge.sandbox import Sandbox
     from wanbridge.transport.library import httpx
+
+N = TypeVar("N", Path, Address)
+P = TypeVar("P", Path, str)
 
 
 class AsyncClient(BaseClient):
@@ -59,7 +63,9 @@ class AsyncClient(BaseClient):
         expect_or_none("sleep", sleep, Callable, "a coroutine function")  # type: ignore[arg-type]
         super().__init__(adapters, **options)
         transport = AsyncHttpTransport(self._calls.timeouts, http=http, now=self._now)
-        self._runner = AsyncRunner(transport, sleep=sleep, callbacks=self._callbacks)
+        self._runner = AsyncRunner(
+            transport, sleep=sleep, callbacks=self._callbacks, storage=self._storage
+        )
 
     @classmethod
     def sandbox(cls, sandbox: Sandbox | None = None, **options: Any) -> AsyncClient:
@@ -169,11 +175,28 @@ class AsyncClient(BaseClient):
         """As `Client.download`."""
         return await self._runner.run(self._calls.download(image))
 
+    @overload
+    async def save(
+        self, image: Image, path: Path, *, force: bool = False, metadata: Metadata = True
+    ) -> Path: ...
+    @overload
+    async def save(
+        self, image: Image, path: str, *, force: bool = False, metadata: Metadata = True
+    ) -> Path | str: ...
+
     async def save(
         self, image: Image, path: str | Path, *, force: bool = False, metadata: Metadata = True
-    ) -> Path:
+    ) -> Path | str:
         """As `Client.save`."""
         check_path("path", path)
+        if is_address(path):
+            address = Address.of(str(path))
+            return await self._save_object(image, address, force=force, metadata=metadata)
+        return await self._save_file(image, Path(path), force=force, metadata=metadata)
+
+    async def _save_file(
+        self, image: Image, path: Path, *, force: bool, metadata: Metadata
+    ) -> Path:
         if is_here(image):
             here = await self.download(image)
             return self._saved(image, here.save(path, force=force, metadata=metadata))
@@ -182,6 +205,27 @@ class AsyncClient(BaseClient):
             complete = file.commit()
         return self._saved(image, complete)
 
+    async def _save_object(
+        self, image: Image, address: Address, *, force: bool, metadata: Metadata
+    ) -> str:
+        if address.scheme == "file":
+            path = made_folder(address)
+            return (await self._save_file(image, path, force=force, metadata=metadata)).as_uri()
+        picture = await self.download(image)
+        upload = self._upload(picture, address, force=force, metadata=metadata)
+        with bought():
+            stored = await self.store_at(str(address)).put_async(**upload)
+        return self._saved(image, str(stored))
+
+    @overload
+    async def save_all(
+        self, result: ImageResult, folder: Path, *, force: bool = False, metadata: Metadata = True
+    ) -> list[Path]: ...
+    @overload
+    async def save_all(
+        self, result: ImageResult, folder: str, *, force: bool = False, metadata: Metadata = True
+    ) -> list[Path] | list[str]: ...
+
     async def save_all(
         self,
         result: ImageResult,
@@ -189,20 +233,32 @@ class AsyncClient(BaseClient):
         *,
         force: bool = False,
         metadata: Metadata = True,
-    ) -> list[Path]:
+    ) -> list[Path] | list[str]:
         """As `Client.save_all`."""
-        from wanbridge.storage.filenames import free_paths
+        from wanbridge.storage.filenames import free_addresses, free_paths
 
         expect("result", result, ImageResult)
         check_path("folder", folder)
-        names = free_paths(result, Path(folder), force=force)
-        outcomes = list[Path | Exception]()
-        for image in result.images:
-            try:
-                outcomes.append(await self._save_next(image, names, force=force, metadata=metadata))
-            except Exception as exc:
-                outcomes.append(exc)
-        return all_saved(outcomes)
+        if not is_address(folder):
+            paths = free_paths(result, Path(folder), force=force)
+
+            async def save_file(image: Image) -> Path:
+                return await _first_free(
+                    paths,
+                    lambda path: self._save_file(image, path, force=force, metadata=metadata),
+                )
+
+            return all_saved(await _outcomes(result.images, save_file))
+        objects = free_addresses(result, Address.of(str(folder)), force=force)
+
+        async def save_object(image: Image) -> str:
+            picture = await self.download(image)  # once, however many names are taken
+            return await _first_free(
+                objects,
+                lambda name: self._save_object(picture, name, force=force, metadata=metadata),
+            )
+
+        return all_saved(await _outcomes(result.images, save_object))
 
     async def _prepared_aside(
         self, request: ImageRequest | str, how: H, options: Collection[str]
@@ -212,10 +268,23 @@ class AsyncClient(BaseClient):
             return request, how
         return await asyncio.to_thread(self._prepared, request, how, options)
 
-    async def _save_next(
-        self, image: Image, names: Iterator[Path], *, force: bool, metadata: Metadata
-    ) -> Path:
-        for path in names:
-            with suppress(FileExistsError):
-                return await self.save(image, path, force=force, metadata=metadata)
-        raise AssertionError("names never end")  # pragma: no cover
+
+async def _outcomes(
+    images: Iterable[Image], save: Callable[[Image], Awaitable[P]]
+) -> list[P | Exception]:
+    """Where each picture is saved, or why it is not."""
+    outcomes = list[P | Exception]()
+    for image in images:
+        try:
+            outcomes.append(await save(image))
+        except Exception as exc:
+            outcomes.append(exc)
+    return outcomes
+
+
+async def _first_free(names: Iterator[N], save: Callable[[N], Awaitable[P]]) -> P:
+    """Save under the next name that nothing has."""
+    for name in names:
+        with suppress(FileExistsError):  # It came into being since; the next is free.
+            return await save(name)
+    raise AssertionError("names never end")  # pragma: no cover

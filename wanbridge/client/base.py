@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, cast
 
 import attrs
 
@@ -16,7 +16,7 @@ from wanbridge.adapters.registry import Registry
 from wanbridge.client.accounts import Accounts
 from wanbridge.client.arguments import each_request, expect, expect_or_none
 from wanbridge.client.options import COMPARING, new_key, split_options
-from wanbridge.errors import Charge, DownloadFailed
+from wanbridge.errors import Charge, DownloadFailed, StorageFailed
 from wanbridge.model.brief import brief_url
 from wanbridge.model.result import Image
 from wanbridge.money.exchange_rates import Rates
@@ -39,7 +39,23 @@ if TYPE_CHECKING:
     from wanbridge.observability.telemetry import Telemetry
     from wanbridge.routing.route import Route
     from wanbridge.sandbox import Sandbox
+    from wanbridge.storage.addresses import Address
     from wanbridge.storage.files import PictureFile
+    from wanbridge.storage.object_store import ObjectStore
+
+
+P = TypeVar("P", Path, str)
+
+
+class Upload(TypedDict):
+    """The arguments of `wanbridge.storage.object_store.ObjectStore.put`."""
+
+    key: str
+    data: bytes
+    mime: str
+    within: float
+    force: bool
+
 
 # The keyword arguments of a call.
 H = TypeVar("H", bound=Mapping[str, object])
@@ -68,6 +84,7 @@ class BaseClient:
         on_progress: Progress | None = None,
         callbacks: CallbackReceiver | None = None,
         fit: bool = False,
+        storage: str | Mapping[str, Any] | ObjectStore | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
         chance: Callable[[], float] = random.random,
@@ -84,6 +101,9 @@ class BaseClient:
         self._ledger, self._now, self._callbacks = ledger, now, callbacks
         self._fits = fit
         self._own_ledger: Ledger | None = None
+        self._storage = None if storage is None else _object_store(storage)
+        # By scheme and bucket, for their connections.
+        self._stores = dict[tuple[str, str], "ObjectStore"]()
         self._calls = Calls(
             self._accounts,
             timeouts=timeouts,
@@ -94,6 +114,7 @@ class BaseClient:
             telemetry=telemetry,
             on_progress=on_progress,
             callbacks=callbacks,
+            staging=None if self._storage is None else self._storage.staging,
             clock=clock,
             now=now,
             chance=chance,
@@ -140,6 +161,7 @@ class BaseClient:
             "rates": settings.rates,
             "prices": settings.prices,
             "fit": settings.fit,
+            "storage": settings.storage,
         }
         if settings.ledger is None or "ledger" in options:
             return cls(settings.adapters, **{**given, **options})
@@ -156,9 +178,31 @@ class BaseClient:
         return dict(self._accounts.named)
 
     @property
+    def timeouts(self) -> Timeouts:
+        """How long it waits for what."""
+        return self._calls.timeouts
+
+    @property
     def ledger(self) -> Ledger | None:
         """The caller's ledger, or that of the configuration; None: this client keeps its own."""
         return self._ledger
+
+    @property
+    def storage(self) -> ObjectStore | None:
+        """The object store; None if there is none."""
+        return self._storage
+
+    def store_at(self, url: str) -> ObjectStore:
+        """The object store that *url* is in, with the settings of `storage` that are for its kind.
+
+        Raises:
+            ConfigurationError: it is the URL of no store, or ``obstore`` is not installed.
+        """
+        from wanbridge.storage.object_store import ObjectStore
+
+        made = ObjectStore.of(url) if self._storage is None else self._storage.at(url)
+        place = (made.address.scheme, made.address.bucket)
+        return self._stores.setdefault(place, made)
 
     def explain(
         self,
@@ -183,6 +227,7 @@ class BaseClient:
             prices=self._prices,
             may_drop=may_drop,
             check_limits=check_limits,
+            staging=self._calls.staging,
         )
 
     def adopt(self, receipt: Receipt, task_id: str) -> Job:
@@ -237,7 +282,7 @@ class BaseClient:
         quotes = compare(self._accounts.named.values(), made, **rating)
         if not live:
             return quotes, None
-        del rating["prices"], rating["today"]
+        del rating["prices"], rating["staging"], rating["today"]
         return quotes, self._calls.estimate_quotes(quotes, made, **rating)
 
     def _workload(self, requests: Iterable[ImageRequest], how: Rating) -> Workload:
@@ -262,41 +307,83 @@ class BaseClient:
             "currency": currency,
             "may_drop": may_drop,
             "check_limits": check_limits,
+            "staging": self._calls.staging,
             "today": self._now().date(),
         }
 
     @contextmanager
     def _file(
-        self, image: Image, path: str | Path, *, force: bool, metadata: Metadata
+        self, image: Image, path: Path, *, force: bool, metadata: Metadata
     ) -> Iterator[PictureFile]:
         """The file that *image* is fetched into; bytes that are no picture are `DownloadFailed`."""
-        from wanbridge.storage.files import NotAPicture, PictureFile
+        from wanbridge.storage.files import PictureFile
 
-        try:
-            facts = image.facts(metadata)
-            with PictureFile(Path(path), force=force, facts=facts) as file:
-                yield file
-        except NotAPicture as exc:
-            message = f"{brief_url(image.url)}: {exc}"
-            raise DownloadFailed("download", message, Charge.YES, image=image) from None
+        facts = image.facts(metadata)
+        with _telling(image), PictureFile(path, force=force, facts=facts) as file:
+            yield file
 
-    def _saved(self, image: Image, path: Path) -> Path:
-        """*path*, where *image* is now; noted in a ledger of the caller's."""
+    def _saved(self, image: Image, place: P) -> P:
+        """*place*, where *image* is now; noted in a ledger of the caller's."""
         self._calls.saved(image)
-        return path
+        return place
+
+    def _upload(self, image: Image, address: Address, *, force: bool, metadata: Metadata) -> Upload:
+        """A picture whose bytes are here, on its way to *address*."""
+        from wanbridge.storage.filenames import object_key
+        from wanbridge.storage.files import annotated
+
+        assert image.data is not None
+        assert image.mime is not None
+        with _telling(image):
+            data = annotated(image.data, image.facts(metadata))
+        return {
+            "key": object_key(address, image.mime),
+            "data": data,
+            "mime": image.mime,
+            "within": self._calls.timeouts.upload(len(data)),
+            "force": force,
+        }
 
 
-def all_saved(outcomes: Sequence[Path | Exception]) -> list[Path]:
-    """The files of all pictures; else the first error is raised, with a note on all of them."""
+@contextmanager
+def _telling(image: Image) -> Iterator[None]:
+    """Bytes that are no picture are `DownloadFailed`, which names the link of *image*."""
+    from wanbridge.storage.files import NotAPicture
+
+    try:
+        yield
+    except NotAPicture as exc:
+        message = f"{brief_url(image.url)}: {exc}"
+        raise DownloadFailed("download", message, Charge.YES, image=image) from None
+
+
+@contextmanager
+def bought() -> Iterator[None]:
+    """The picture that the block stores is paid for: a failure says so."""
+    try:
+        yield
+    except StorageFailed as exc:
+        exc.charge = Charge.YES
+        raise
+
+
+def _object_store(given: str | Mapping[str, Any] | ObjectStore) -> ObjectStore:
+    from wanbridge.storage.object_store import ObjectStore
+
+    return ObjectStore.of(given)
+
+
+def all_saved(outcomes: Sequence[P | Exception]) -> list[P]:
+    """Where all pictures are; else the first error is raised, with a note on all of them."""
     failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     if failures:
         if len(outcomes) > 1:
             failures[0].add_note(_what_was_saved(outcomes))
         raise failures[0]
-    return [outcome for outcome in outcomes if isinstance(outcome, Path)]
+    return [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
 
 
-def _what_was_saved(outcomes: Sequence[Path | Exception]) -> str:
+def _what_was_saved(outcomes: Sequence[Path | str | Exception]) -> str:
     lines = [
         f"images[{index}] is not saved: {outcome}"
         if isinstance(outcome, Exception)

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from wanbridge.adapters.registry import Registry
 from wanbridge.client.arguments import check_path, expect, expect_function
-from wanbridge.client.base import BaseClient, all_saved, is_here, sandboxed
+from wanbridge.client.base import BaseClient, all_saved, bought, is_here, sandboxed
 from wanbridge.client.options import CALL, COMPARING
 from wanbridge.model.result import Image, ImageResult
+from wanbridge.storage.addresses import Address, is_address, made_folder
 
 if TYPE_CHECKING:
     from wanbridge.adapters.base import Adapter
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from wanbridge.money.quotes import Quote
     from wanbridge.sandbox import Sandbox
     from wanbridge.transport.library import httpx
+
+N = TypeVar("N", Path, Address)
+P = TypeVar("P", Path, str)
 
 
 class Client(BaseClient):
@@ -52,6 +56,9 @@ class Client(BaseClient):
             note for each change. Links are left alone. Needs the extra ``images``.
         callbacks: Receives providers' callbacks in this process: jobs are given an address
             where the provider has callbacks, and a call ends the wait for the next poll.
+        storage: Object store for pictures: a URL like ``s3://bucket/prefix``, a mapping as in
+            ``[storage]`` of a configuration, or an `ObjectStore`. An input picture given by its
+            bytes is put there for providers that take only links; see also `save`.
         http: The caller's own ``httpx.Client``, which must not retry or follow redirects. The
             connections that it makes from now on keep to the bounds of exchanges; a transport
             that is not the library's own has to end them itself.
@@ -73,7 +80,9 @@ class Client(BaseClient):
         expect_function("sleep", sleep)
         super().__init__(adapters, **options)
         transport = HttpTransport(self._calls.timeouts, http=http, now=self._now)
-        self._runner = Runner(transport, sleep=sleep, callbacks=self._callbacks)
+        self._runner = Runner(
+            transport, sleep=sleep, callbacks=self._callbacks, storage=self._storage
+        )
 
     @classmethod
     def sandbox(cls, sandbox: Sandbox | None = None, **options: Any) -> Client:
@@ -278,28 +287,50 @@ class Client(BaseClient):
         """
         return self._runner.run(self._calls.download(image))
 
+    @overload
+    def save(
+        self, image: Image, path: Path, *, force: bool = False, metadata: Metadata = True
+    ) -> Path: ...
+    @overload
+    def save(
+        self, image: Image, path: str, *, force: bool = False, metadata: Metadata = True
+    ) -> Path | str: ...
+
     def save(
         self, image: Image, path: str | Path, *, force: bool = False, metadata: Metadata = True
-    ) -> Path:
-        """Fetch a picture into a file, which appears once it is complete.
+    ) -> Path | str:
+        """Fetch a picture into a file, or an object, which appears once it is complete.
 
         It leaves the list of the client's ledger then. Bytes that are here are not fetched again.
         The file says where the picture comes from; see `wanbridge.pictures.metadata`.
 
         Args:
+            path: A file, or the URL of an object: ``s3://bucket/kite``, also ``gs://``, ``az://``
+                and ``file://``. An object needs no `storage`, whose settings count where it has
+                some.
+            force: Replace what is there.
             metadata: False leaves the bytes as they are delivered; ``"prompt"`` writes the
                 prompt, too, where it is known: a stored result does not have it.
 
         Returns:
-            Where it is: the extension follows the content.
+            Where it is: the extension follows the content. Of an object its address as text, which
+            is no link; `ObjectStore.link` signs one.
 
         Raises:
             DownloadFailed: as `download`.
+            StorageFailed: the store did not take it; the picture's own link may still be good.
             FileExistsError: something is there already and *force* is False.
             TypeError: *metadata* is none of its values.
             OSError: it cannot be written there.
+            ConfigurationError: the URL is of no store.
         """
         check_path("path", path)
+        if is_address(path):
+            address = Address.of(str(path))
+            return self._save_object(image, address, force=force, metadata=metadata)
+        return self._save_file(image, Path(path), force=force, metadata=metadata)
+
+    def _save_file(self, image: Image, path: Path, *, force: bool, metadata: Metadata) -> Path:
         if is_here(image):
             here = self.download(image)
             return self._saved(image, here.save(path, force=force, metadata=metadata))
@@ -308,6 +339,27 @@ class Client(BaseClient):
             complete = file.commit()
         return self._saved(image, complete)
 
+    def _save_object(
+        self, image: Image, address: Address, *, force: bool, metadata: Metadata
+    ) -> str:
+        if address.scheme == "file":
+            path = made_folder(address)
+            return (self._save_file(image, path, force=force, metadata=metadata)).as_uri()
+        picture = self.download(image)
+        upload = self._upload(picture, address, force=force, metadata=metadata)
+        with bought():
+            stored = self.store_at(str(address)).put(**upload)
+        return self._saved(image, str(stored))
+
+    @overload
+    def save_all(
+        self, result: ImageResult, folder: Path, *, force: bool = False, metadata: Metadata = True
+    ) -> list[Path]: ...
+    @overload
+    def save_all(
+        self, result: ImageResult, folder: str, *, force: bool = False, metadata: Metadata = True
+    ) -> list[Path] | list[str]: ...
+
     def save_all(
         self,
         result: ImageResult,
@@ -315,36 +367,64 @@ class Client(BaseClient):
         *,
         force: bool = False,
         metadata: Metadata = True,
-    ) -> list[Path]:
+    ) -> list[Path] | list[str]:
         """Fetch every picture of a result into a folder that exists, as `save` does.
 
         They are called ``<provider>-<job id short>-<n>``; a number that is taken is passed over,
         or replaced with *force*. So a picture that was saved before gets a new number.
 
+        Args:
+            folder: A folder, or the URL of one, whose objects are then called so. It need not
+                exist.
+
         Returns:
             Where they are, in the order of ``result.images``.
 
         Raises:
-            DownloadFailed, OSError: of the first picture that could not be saved. All the others
-                are in the folder; a note on the error names their files and what is missing.
+            DownloadFailed, StorageFailed, OSError: of the first picture that could not be saved.
+                All the others are in the folder; a note on the error names their files and what
+                is missing.
         """
-        from wanbridge.storage.filenames import free_paths
+        from wanbridge.storage.filenames import free_addresses, free_paths
 
         expect("result", result, ImageResult)
         check_path("folder", folder)
-        names = free_paths(result, Path(folder), force=force)
-        outcomes = list[Path | Exception]()
-        for image in result.images:
-            try:
-                outcomes.append(self._save_next(image, names, force=force, metadata=metadata))
-            except Exception as exc:
-                outcomes.append(exc)
-        return all_saved(outcomes)
+        if not is_address(folder):
+            paths = free_paths(result, Path(folder), force=force)
 
-    def _save_next(
-        self, image: Image, names: Iterator[Path], *, force: bool, metadata: Metadata
-    ) -> Path:
-        for path in names:
-            with suppress(FileExistsError):  # It came into being since; the next is free.
-                return self.save(image, path, force=force, metadata=metadata)
-        raise AssertionError("names never end")  # pragma: no cover
+            def save_file(image: Image) -> Path:
+                return _first_free(
+                    paths,
+                    lambda path: self._save_file(image, path, force=force, metadata=metadata),
+                )
+
+            return all_saved(_outcomes(result.images, save_file))
+        objects = free_addresses(result, Address.of(str(folder)), force=force)
+
+        def save_object(image: Image) -> str:
+            picture = self.download(image)  # once, however many names are taken
+            return _first_free(
+                objects,
+                lambda name: self._save_object(picture, name, force=force, metadata=metadata),
+            )
+
+        return all_saved(_outcomes(result.images, save_object))
+
+
+def _outcomes(images: Iterable[Image], save: Callable[[Image], P]) -> list[P | Exception]:
+    """Where each picture is saved, or why it is not."""
+    outcomes = list[P | Exception]()
+    for image in images:
+        try:
+            outcomes.append(save(image))
+        except Exception as exc:
+            outcomes.append(exc)
+    return outcomes
+
+
+def _first_free(names: Iterator[N], save: Callable[[N], P]) -> P:
+    """Save under the next name that nothing has."""
+    for name in names:
+        with suppress(FileExistsError):  # It came into being since; the next is free.
+            return save(name)
+    raise AssertionError("names never end")  # pragma: no cover

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import fit
+from wanbridge.adapters.staging import Staging
 from wanbridge.adapters.steps import Cancelled, Delivery, Found, ModelInfo, Step, TooLate
 from wanbridge.client.accounts import Accounts
 from wanbridge.client.arguments import (
@@ -76,6 +77,7 @@ class Calls:
     Args:
         accounts: Of the client.
         routes: By name.
+        staging: What the client's object store can do for input pictures; None without one.
         ledger: The caller's; None: budgets hold within this client.
 
     All others as `wanbridge.client.blocking.Client` takes them.
@@ -97,6 +99,7 @@ class Calls:
         telemetry: Telemetry | None,
         on_progress: Progress | None,
         callbacks: CallbackReceiver | None,
+        staging: Staging | None,
         clock: Callable[[], float],
         now: Callable[[], datetime],
         chance: Callable[[], float],
@@ -114,6 +117,7 @@ class Calls:
         self._accounts, self._rates, self._prices = accounts, rates, prices
         self.timeouts = timeouts or Timeouts()
         self._telemetry, self._progress, self._callbacks = telemetry, on_progress, callbacks
+        self.staging = staging
         self._clock, self._now, self._chance, self._new_key = clock, now, chance, new_key
         self._rate_limiter = RateLimiter()
         guard = Guard(ledger or MemoryLedger(), self._in_currency, record_all=ledger is not None)
@@ -359,6 +363,7 @@ class Calls:
             callbacks=self._callbacks,
             may_drop=may_drop,
             check_limits=check_limits,
+            staging=self.staging,
         )
 
     def _price(

@@ -110,6 +110,7 @@ class Router:
             draws=[self._chance() for _ in adapters] if route.order == "spread" else (),
             may_drop=context.may_drop,
             check_limits=context.check_limits,
+            staging=context.staging,
             with_job=wants_job,
         )
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import frozen
 
 from wanbridge.engine.driver import Driver
-from wanbridge.engine.effects import Effect, Fetch, Resolve, Send, Sleep, Wake
+from wanbridge.engine.effects import Effect, Fetch, Resolve, Send, Sleep, Stage, Wake
 from wanbridge.transport.blocking import HttpTransport
 from wanbridge.transport.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from wanbridge.callbacks.receiver import CallbackReceiver
+    from wanbridge.storage.object_store import ObjectStore
 
 T = TypeVar("T")
 
@@ -27,11 +28,13 @@ class Runner:
         transport: Sends, fetches and resolves; this closes it.
         sleep: For tests; None is `time.sleep`.
         callbacks: Wakes a sleep at the news of a job; None: nothing does.
+        storage: Stages pictures; None: no conversation asks for that.
     """
 
     transport: HttpTransport
     sleep: Callable[[float], None] | None = None
     callbacks: CallbackReceiver | None = None
+    storage: ObjectStore | None = None
 
     def close(self) -> None:
         """Close all connections."""
@@ -66,6 +69,9 @@ class Runner:
                 return self.transport.resolve(effect)
             case Fetch():
                 return self.transport.fetch(effect)
+            case Stage():
+                assert self.storage is not None
+                return self.storage.stage(effect)
 
     def _rest(self, seconds: float, wake: Wake | None) -> int | None:
         if wake is None or self.callbacks is None:

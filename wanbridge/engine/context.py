@@ -7,19 +7,25 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.offers import PollInterval
+from wanbridge.adapters.staging import Staging
 from wanbridge.adapters.steps import Delivery
 from wanbridge.engine.events import Event
 from wanbridge.engine.rate_limits import RateLimiter
+from wanbridge.errors import StorageFailed
 from wanbridge.model.handles import Handles
 from wanbridge.model.jobs import Job
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 
 log = logging.getLogger("wanbridge")
+
+# An upload to an object store that is faster than this many bytes per second, half of what a slow
+# mobile connection has, is not given up.
+SLOWEST = 64 * 2**10
 
 
 @frozen(kw_only=True)
@@ -40,6 +46,10 @@ class Timeouts:
     deadline: float = 600.0
     poll_interval: PollInterval | None = None
 
+    def upload(self, size: int) -> float:
+        """Seconds that storing so many bytes may take in all."""
+        return min(self.deadline, self.read_timeout + size / SLOWEST)
+
 
 class Callbacks(Protocol):
     """A receiver of providers' callbacks, as a conversation uses it."""
@@ -57,6 +67,20 @@ def _no_price(adapter: Adapter, request: ImageRequest, delivery: Delivery | None
     return None
 
 
+@define
+class StagedPictures:
+    """What one call has put in the object store, for all its attempts and accounts.
+
+    Attributes:
+        links: By the ``data:`` URI of the picture. Signed once: a submit that is sent again has
+            the same bytes.
+        failure: Why the store is not asked again; None while nothing has failed.
+    """
+
+    links: dict[str, str] = field(factory=dict, repr=lambda links: f"<{len(links)} links>")
+    failure: StorageFailed | None = None
+
+
 @frozen(kw_only=True)
 class CallContext:
     """What a conversation takes as arguments, so that it uses no clock, socket or randomness.
@@ -72,7 +96,8 @@ class CallContext:
         origins: Origins of the configured base URLs, from which pictures may be fetched even
             on this machine.
         callbacks: Receives the callback at a job's end; None: jobs are only polled.
-        may_drop, check_limits: As in `wanbridge.adapters.fitting.fit`.
+        may_drop, check_limits, staging: As in `wanbridge.adapters.fitting.fit`.
+        staged: The pictures of this one call that are in the object store.
         ends_at: When, on `clock`, the whole call ends, whose part this is; None: by *timeouts*.
         queue_timeout: Seconds that a submit may wait for its rate limit, or to be sent again to a
             busy provider; None: until the deadline. Set where another provider could be asked.
@@ -94,6 +119,8 @@ class CallContext:
     callbacks: Callbacks | None = None
     may_drop: Collection[str] = ()
     check_limits: bool = True
+    staging: Staging | None = None
+    staged: StagedPictures = field(factory=StagedPictures)
     ends_at: float | None = None
     queue_timeout: float | None = None
     start_by: float | None = None

@@ -118,7 +118,7 @@ def wait(adapter: Adapter, job: Job, *, context: CallContext) -> Flow[ImageResul
     with traced(adapter, context, job=job):
         step, _ = yield from poll(adapter, job, context, until)
         delivery, _ = yield from finish(adapter, step, context=context, until=until, job=job)
-        notes = _notes_again(adapter, job.request)
+        notes = _notes_again(adapter, job.request, context)
         quoted = context.price(adapter, job.request, None)
         at = job.submitted_at
         result = make_result(
@@ -153,14 +153,23 @@ def _fit(
     asked = _called_back(adapter, request, key, context)
     if fitted is None or asked is not request:
         refuse_digests(asked)
-        fitted = fit(adapter, asked, may_drop=context.may_drop, check_limits=context.check_limits)
+        fitted = fit(
+            adapter,
+            asked,
+            may_drop=context.may_drop,
+            check_limits=context.check_limits,
+            staging=context.staging,
+        )
     return asked, fitted.settle()
 
 
-def _notes_again(adapter: Adapter, request: ImageRequest) -> tuple[Note, ...]:
+def _notes_again(adapter: Adapter, request: ImageRequest, context: CallContext) -> tuple[Note, ...]:
     """The notes of a request that was fitted before, perhaps by another version or set-up."""
     try:
-        return fit(adapter, request, may_drop=DROPPABLE, check_limits=False).notes
+        fitted = fit(
+            adapter, request, may_drop=DROPPABLE, check_limits=False, staging=context.staging
+        )
+        return fitted.notes
     except WanbridgeError as exc:
         return (Note("request", "info", f"it would not be sent like this any more: {exc}"),)
 

@@ -154,7 +154,26 @@ class Fetch:
     within: float | None = None
 
 
-Effect = Send | Sleep | Resolve | Fetch
+@frozen(kw_only=True)
+class Stage:
+    """Put a picture in the object store; the reply is a signed link that GETs it.
+
+    `StorageFailed` is thrown in; storing the same picture again changes nothing.
+
+    Attributes:
+        data: The picture.
+        mime: Its media type.
+        lifetime: Seconds that the link is good for.
+        within: Seconds for all of it.
+    """
+
+    data: bytes = field(repr=lambda data: f"<{len(data)} bytes>")
+    mime: str
+    lifetime: float
+    within: float
+
+
+Effect = Send | Sleep | Resolve | Fetch | Stage
 # Replies: HttpResponse to Send and Fetch, a tuple of addresses to Resolve, a number or None to
-# Sleep.
+# Sleep, a link as text to Stage.
 Flow = Generator[Effect, object, T]

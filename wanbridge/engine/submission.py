@@ -30,6 +30,7 @@ from wanbridge.engine.exchanges import (
     reply_most,
 )
 from wanbridge.engine.pacing import wait_for_rate
+from wanbridge.engine.staging import stage_pictures
 from wanbridge.errors import (
     CallFailed,
     Charge,
@@ -56,7 +57,8 @@ def prepare(
 ) -> Flow[ImageRequest]:
     """The request with its uploads done; a failure here has bought nothing."""
     try:
-        exchange = adapter.prepare(fitted.request, fitted.offer)
+        linked = fitted.linked((yield from stage_pictures(adapter, fitted, context, until)))
+        exchange = adapter.prepare(linked, fitted.offer)
         return (yield from converse(adapter, exchange, context=context, busy=BUSY, until=until))
     except CallFailed as exc:
         exc.charge = Charge.NO

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import FittedRequest, judge, refuse_digests
+from wanbridge.adapters.staging import Staging
 from wanbridge.errors import UnsupportedFeature
 from wanbridge.model.notes import Note
 from wanbridge.model.request import ImageRequest
@@ -71,6 +72,7 @@ def explain(
     prices: PriceBook,
     may_drop: Collection[str] = (),
     check_limits: bool = True,
+    staging: Staging | None = None,
 ) -> Explanation:
     """What *adapter* would send for *request*.
 
@@ -78,7 +80,7 @@ def explain(
         InvalidRequest: no provider could be sent this.
     """
     refuse_digests(request)
-    verdict = judge(adapter, request, may_drop=may_drop, check_limits=check_limits)
+    verdict = judge(adapter, request, may_drop=may_drop, check_limits=check_limits, staging=staging)
     fitted = verdict.fit
     quote = quote_account(adapter, request, prices=prices)
     return Explanation(
@@ -121,11 +123,17 @@ def explain_all(
     prices: PriceBook,
     may_drop: Collection[str] = (),
     check_limits: bool = True,
+    staging: Staging | None = None,
 ) -> dict[str, Explanation]:
     """`explain` for every account, by its name."""
     return {
         adapter.account: explain(
-            adapter, request, prices=prices, may_drop=may_drop, check_limits=check_limits
+            adapter,
+            request,
+            prices=prices,
+            may_drop=may_drop,
+            check_limits=check_limits,
+            staging=staging,
         )
         for adapter in adapters
     }

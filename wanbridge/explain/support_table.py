@@ -17,6 +17,7 @@ from attrs import frozen
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import fit
 from wanbridge.adapters.registry import BUILTIN, Registry
+from wanbridge.adapters.staging import Staging
 from wanbridge.errors import UnsupportedFeature
 from wanbridge.explain.explanation import Outcome, outcome_of
 from wanbridge.model.inputs import Box, InputImage
@@ -93,16 +94,26 @@ class Support:
     verified: bool
 
 
-def support(adapters: Iterable[Adapter]) -> tuple[Support, ...]:
-    """Every row for every adapter, rows first."""
+def support(adapters: Iterable[Adapter], *, staging: Staging | None = None) -> tuple[Support, ...]:
+    """Every row for every adapter, rows first.
+
+    Args:
+        staging: The object store that links to pictures can be had from; None: there is none.
+    """
     adapters = tuple(adapters)
-    return tuple(_cell(row, name, request, a) for row, name, request in _ROWS for a in adapters)
+    return tuple(
+        _cell(row, name, request, adapter, staging)
+        for row, name, request in _ROWS
+        for adapter in adapters
+    )
 
 
-def _cell(row: str, name: str, request: ImageRequest, adapter: Adapter) -> Support:
+def _cell(
+    row: str, name: str, request: ImageRequest, adapter: Adapter, staging: Staging | None
+) -> Support:
     outcome: Outcome
     try:
-        fitted = fit(adapter, request)
+        fitted = fit(adapter, request, staging=staging)
     except UnsupportedFeature as exc:
         return _support(row, name, adapter, "refused", exc.reason, "", verified=True)
     refused = [p.reason for p in fitted.problems]

@@ -16,6 +16,7 @@ from attrs import define, evolve, field, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import Verdict, judge, refuse_digests
+from wanbridge.adapters.staging import Staging
 from wanbridge.model.money import Money
 from wanbridge.model.request import ImageRequest
 from wanbridge.money.account_quotes import quote_account
@@ -108,6 +109,7 @@ def compare(
     currency: str | None = None,
     may_drop: Collection[str] = (),
     check_limits: bool = True,
+    staging: Staging | None = None,
     today: date,
 ) -> list[Quote]:
     """One quote an account: comparable ones, cheapest first; then those without a rate, those
@@ -115,7 +117,7 @@ def compare(
 
     Args:
         currency: To compare in; None is the base of *rates*.
-        may_drop, check_limits: As for `wanbridge.adapters.fitting.fit`.
+        may_drop, check_limits, staging: As for `wanbridge.adapters.fitting.fit`.
         today: The day that a price's age is counted to.
 
     Raises:
@@ -125,7 +127,9 @@ def compare(
     refuse_digests(request)
     quotes = []
     for adapter in adapters:
-        verdict = judge(adapter, request, may_drop=may_drop, check_limits=check_limits)
+        verdict = judge(
+            adapter, request, may_drop=may_drop, check_limits=check_limits, staging=staging
+        )
         quote = _dated_quote(adapter, request, prices, rates, currency, today)
         quotes.append(evolve(quote, refused=verdict.refused))
     return Quotes(sorted(quotes, key=sort_key))
@@ -140,12 +144,13 @@ def workload(
     currency: str | None = None,
     may_drop: Collection[str] = (),
     check_limits: bool = True,
+    staging: Staging | None = None,
     today: date,
 ) -> Workload:
     """What all *requests* would cost at each account; they are read one at a time, and not stored.
 
     Args:
-        currency, may_drop, check_limits, today: As for `compare`.
+        currency, may_drop, check_limits, staging, today: As for `compare`.
 
     Raises:
         InvalidRequest: no provider could be sent one of the requests.
@@ -160,7 +165,9 @@ def workload(
         count, images = count + 1, images + request.n
         able, common = 0, []
         for one in sums:
-            verdict = judge(one.adapter, request, may_drop=may_drop, check_limits=check_limits)
+            verdict = judge(
+                one.adapter, request, may_drop=may_drop, check_limits=check_limits, staging=staging
+            )
             if verdict.problems:
                 one.refuse(verdict)
                 continue

@@ -14,6 +14,7 @@ from attrs import field, frozen
 
 from wanbridge.adapters.base import Adapter
 from wanbridge.adapters.fitting import DROPPABLE, FittedRequest, fit
+from wanbridge.adapters.staging import Staging
 from wanbridge.errors import (
     ConfigurationError,
     MissingCredentials,
@@ -207,6 +208,7 @@ def rank(
     draws: Sequence[float] = (),
     may_drop: Collection[str] = (),
     check_limits: bool = True,
+    staging: Staging | None = None,
     with_job: bool = False,
 ) -> list[Candidate]:
     """The accounts in the order in which they are asked; then those that are not, and why. Pure.
@@ -216,7 +218,7 @@ def rank(
         quote: The price at an account, in a common currency where it can be converted.
         medians: Seconds that *request*'s model took, by account; for ``fastest``.
         draws: A number in [0, 1) for each adapter; for ``spread``.
-        may_drop, check_limits: As in `wanbridge.adapters.fitting.fit`.
+        may_drop, check_limits, staging: As in `wanbridge.adapters.fitting.fit`.
         with_job: A job is wanted, which modes that answer at once do not give.
 
     Raises:
@@ -226,7 +228,10 @@ def rank(
     able, others = list[_Able](), list[Candidate]()
     for adapter in adapters:
         try:
-            fitted = _fitted(adapter, request, may_drop, check_limits, with_job)
+            _check_account(adapter, with_job)
+            fitted = fit(
+                adapter, request, may_drop=may_drop, check_limits=check_limits, staging=staging
+            ).settle()
         except (MissingCredentials, UnsupportedFeature) as exc:
             why = exc.with_traceback(None)
             others.append(Candidate(adapter=adapter, reason=_said(why), skipped=why))
@@ -252,19 +257,12 @@ class _Able(NamedTuple):
     quote: Quote | None
 
 
-def _fitted(
-    adapter: Adapter,
-    request: ImageRequest,
-    may_drop: Collection[str],
-    check_limits: bool,
-    with_job: bool,
-) -> FittedRequest:
-    """The request as an account would be sent it; raises why it cannot be."""
+def _check_account(adapter: Adapter, with_job: bool) -> None:
+    """Raise why an account can be sent no request at all."""
     if not adapter.api_key:
         raise MissingCredentials(f"{adapter.account}: no key is configured")
     if with_job and adapter.at_once:
         raise adapter.unsupported("submit", "this mode answers with the pictures at once")
-    return fit(adapter, request, may_drop=may_drop, check_limits=check_limits).settle()
 
 
 def _said(problem: Exception) -> str:

@@ -8,15 +8,19 @@ import os
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
+from io import BytesIO
+from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
 
 from wanbridge.pictures.claims import excess
 from wanbridge.pictures.headers import _EXTENSIONS, _HEAD, _OF_PICTURES, _mime
 from wanbridge.pictures.metadata import Facts, edited, edits
 
 log = logging.getLogger("wanbridge")
+
+
+P = TypeVar("P", Path, PurePosixPath)
 
 
 class NotAPicture(ValueError):
@@ -162,7 +166,24 @@ def _flush(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _named(path: Path, mime: str) -> Path:
+def annotated(data: bytes, facts: Facts) -> bytes:
+    """A picture in memory with *facts* written into it, as `PictureFile` does; else as it is.
+
+    Raises:
+        NotAPicture: says what it claims.
+    """
+    file = BytesIO(data)
+    if (problem := excess(file)) is not None:
+        raise NotAPicture(problem)
+    try:
+        if facts and (changes := edits(file, facts)):
+            return b"".join(edited(file, changes))
+    except Exception:
+        log.exception("wanbridge: a picture is stored as delivered, without metadata")
+    return data
+
+
+def _named(path: P, mime: str) -> P:
     """*path* with the extension that belongs to the content; a foreign one is kept before it."""
     spellings = _EXTENSIONS[mime]
     suffix = path.suffix.lower()

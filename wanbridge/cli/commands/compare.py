@@ -110,7 +110,11 @@ def compare(
     basis = _basis(money, settings.rates or Rates.of(None))
     adapters = _selected_accounts(settings.adapters, provider)
     with Client(
-        adapters, timeouts=settings.timeouts, prices=settings.prices, fit=settings.fit
+        adapters,
+        timeouts=settings.timeouts,
+        prices=settings.prices,
+        fit=settings.fit,
+        storage=settings.storage,
     ) as client:
         if requests is None:
             request = build_request(prompt, what)

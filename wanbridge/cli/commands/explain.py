@@ -48,7 +48,9 @@ def explain(
     request = build_request(prompt, what)
     settings = all_accounts(config, session)
     adapters = select_accounts(settings.adapters, provider)
-    with Client(adapters, prices=settings.prices, fit=settings.fit) as client:
+    with Client(
+        adapters, prices=settings.prices, fit=settings.fit, storage=settings.storage
+    ) as client:
         found = client.explain(
             request, may_drop=what.may_drop, check_limits=not what.no_check_limits
         )

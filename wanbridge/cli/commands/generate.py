@@ -52,6 +52,7 @@ def generate(
     target.check(request.n)
     session.handles.folder = target.folder
     with selected_client(who, session) as (client, account):
+        target.check_store(client, request.n)
         result = _bought(client, request, call_arguments(what, call, account, session), session)
         open_attempts = keep_open_attempts(session, result.attempts)
         try:
