@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from s3_server import S3Server, fetched
 
 from wanbridge import Client, MemoryLedger, config
 from wanbridge.errors import SubmissionUncertain
@@ -32,6 +33,7 @@ def test_the_configuration_is_one() -> None:
     assert settings.rates is not None
     assert Money("0.1406", "USD") == settings.rates.convert(Money(1, "CNY"), "USD")
     assert "spend.sqlite3" == str(settings.ledger)
+    assert {"url": "s3://bucket/prefix", "region": "eu-central-1"} == settings.storage
 
 
 def test_the_route_buys_and_tells(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,3 +68,17 @@ def test_a_crash_is_gone_on_from(
     assert 3 == len(list(pictures.iterdir()))
     assert ["submitting"] == [h.state for h in ledger.open()]
     assert capsys.readouterr().out.startswith("gccai StillUnknown(")
+
+
+def test_results_are_kept_in_a_store(s3: S3Server) -> None:
+    """At an address that lasts; the bucket is the one of the tests' server."""
+    (code,) = (block for block in blocks("python") if "s3://bucket/kites" in block)
+
+    with Client.sandbox(storage=s3.storage("in")) as client:
+        result = client.generate("a brass orrery", size="1K", provider="runware")
+        names = {"client": client, "result": result}
+        exec(code.replace("s3://bucket/", "s3://pictures/"), names)
+
+    assert "s3://pictures/kites/orrery.png" == names["address"]
+    assert 2 == len(s3.keys("kites/"))
+    assert fetched(str(names["link"])) == (s3.data("kites/orrery.png"), "image/png")

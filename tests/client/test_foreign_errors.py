@@ -122,17 +122,19 @@ def usual(folder: Path) -> dict[str, Usual]:
         "sandbox": ((Sandbox(latency=0),), {}),
         "save": ((image, folder / "kite"), {"force": True, "metadata": True}),
         "save_all": ((result, folder), {"force": True, "metadata": True}),
+        "store_at": ((folder.as_uri(),), {}),
         "submit": ((KITE,), at_reapi),
         "wait": ((job,), {"deadline": None, "on_progress": None}),
     }
 
 
 # Not called with anything; `of` takes what `wanbridge.config` has read.
-NOTHING_TO_SAY = {"accounts", "ledger", "close", "of"}
+NOTHING_TO_SAY = {"accounts", "ledger", "storage", "timeouts", "close", "of"}
 WRITES = {"save", "save_all"}
 CONSTRUCTOR = (
     *("default", "timeouts", "routes", "rates", "prices", "ledger", "telemetry", "registry"),
     *("on_progress", "callbacks", "http", "sleep", "clock", "now", "chance", "new_key"),
+    *("fit", "storage"),
 )
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     # The fields of a request are taken apart by one function; so in one method all of them.
