@@ -114,6 +114,7 @@ def test_quotes_and_comparisons_are_tables() -> None:
     with Client.sandbox() as client:
         quotes = client.compare("a kite", negative_prompt="rain")
         total = client.compare_all([ImageRequest("a kite", n=2), ImageRequest("a dog", n=3)])
+        nobody = client.compare_all([ImageRequest("a kite", size="8000x8000")])
 
     shown = page(quotes)
     assert isinstance(quotes, list)
@@ -127,6 +128,7 @@ def test_quotes_and_comparisons_are_tables() -> None:
     assert len(total.totals) + 1 == sum(tag == "tr" for tag, _ in told.tags)
     assert "2 requests, 5 pictures" in told.text
     assert f"each at its cheapest: {total.cheapest}" in told.text
+    assert "1 that no account can take" in page(nobody).text
 
 
 def test_hostile_texts_stay_texts() -> None:

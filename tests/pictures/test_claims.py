@@ -97,6 +97,7 @@ def test_what_cannot_be_judged_passes() -> None:
     """Other formats, a size that is not known, and arithmetic coding, which has no such bound."""
     arithmetic = claiming("JPEG", 65_500).replace(b"\xff\xc0", b"\xff\xc9")
     unread = claiming("PNG", 1024)[:20]
+    odd_frame = extended(0, 2**14, b"RIFF\0\0\0\0WEBPVP8 \0\0\0\0" + b"?" * 20)
 
-    for data in (b"", b"<html>", drawn("GIF", "P"), arithmetic, unread):
+    for data in (b"", b"<html>", drawn("GIF", "P"), arithmetic, unread, odd_frame):
         assert None is excess(data)
