@@ -99,6 +99,7 @@ class BaseClient:
         self._rates = Rates.of(rates)
         self._prices = PriceBook.builtin() if prices is None else prices
         self._ledger, self._now, self._callbacks = ledger, now, callbacks
+        expect("fit", fit, bool)
         self._fits = fit
         self._own_ledger: Ledger | None = None
         self._storage = None if storage is None else _object_store(storage)
