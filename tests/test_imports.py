@@ -220,7 +220,7 @@ FOR_TYPES: dict[str, set[str]] = {
     "sandbox": {"wanbridge.sandbox.server", "wanbridge.sandbox.transport"},
     "sandbox.callbacks": {"wanbridge.sandbox.account", "wanbridge.sandbox.dialect"},
     "sandbox.control": {"wanbridge.sandbox.sandbox"},
-    "storage.object_store": {"obstore.store"},
+    "storage.object_store": {"obstore", "obstore.store"},
     "transport.asynchronous": {"wanbridge.transport.library"},
     "transport.base": {"wanbridge.transport.library"},
     "transport.blocking": {"wanbridge.transport.library"},

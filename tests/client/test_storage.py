@@ -362,6 +362,21 @@ def test_who_takes_the_bytes_helps_when_the_store_fails(
     assert 4 == len(asked)
 
 
+def test_a_hedged_call_does_not_wait_for_a_slow_store(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was sent to the first provider by then, so the next one is asked."""
+    with failing("slow", monkeypatch) as storage:
+        client = world.client(storage=storage)
+        route = Route(("reapi", "runware"), hedge_after=0.25)
+        result = world.play(client, "generate", request(), route=route)
+
+    first, last = result.attempts
+    assert ("reapi", "StorageFailed") == (first.provider, first.outcome)
+    assert "no answer within 0.25 s" in first.detail
+    assert ("runware", "delivered") == (last.provider, last.outcome)
+
+
 def test_a_route_of_links_only_names_each_reason(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,7 +148,10 @@ def test_the_key_is_looked_at_before_the_body(reapi: Caller, header: Any, code: 
         ({**KITE, "image_urls": ["http://img.example.org/a.png"]}, 20001),
         ({**KITE, "image_urls": ["data:image/png;base64,AAAA"]}, 20001),
         ({**KITE, "image_urls": ["https://localhost/a.png"]}, 20001),
+        ({**KITE, "image_urls": ["http://127.0.0.1:9000/in/a.png"]}, 20001),
+        ({**KITE, "image_urls": ["http://127.0.0.1:9000/in/a.png?key=sig"]}, 20001),
         ({**KITE, "image_urls": ["https://10.0.0.1/a.png"]}, 20001),
+        ({**KITE, "image_urls": ["https://10.0.0.1/a.png?X-Amz-Signature=1"]}, 20001),
         ({**KITE, "image_urls": ["https://[1/a.png"]}, 20001),
         ({**KITE, "bbox_list": [[]]}, 20001),
         ({**EDIT, "bbox_list": [[], []]}, 20001),
@@ -210,6 +213,17 @@ def test_what_only_the_model_minds_is_paid_failed_and_refunded(reapi: Caller, bo
 def test_what_the_page_allows_is_completed(reapi: Caller, body: Any) -> None:
     """A palette in a group and a ratio in an edit are ignored, not refused."""
     assert "completed" == finish(reapi, body)["status"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["X-Amz-Expires=60&X-Amz-Signature=0a", "X-Goog-Signature=0a", "sv=2026&sig=0a%3D"],
+)
+def test_a_store_beside_it_stands_for_one_on_the_internet(reapi: Caller, query: str) -> None:
+    """As the sandbox stands for reAPI: a test has both on its machine, without https."""
+    body = {**KITE, "image_urls": [f"http://127.0.0.1:9000/in/a.png?{query}"]}
+
+    assert 200 == reapi.send("POST", "/images/generations", body)[0]
 
 
 def test_a_content_refusal_is_a_failed_task_and_refunded_once(reapi: Caller) -> None:

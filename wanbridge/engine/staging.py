@@ -31,24 +31,28 @@ def stage_pictures(
     for index in fitted.staged:
         url = fitted.request.images[index].url
         assert url is not None
-        if url in staged.links:
-            continue
-        if staged.failure is None:
+        if url not in staged.links:
             data, mime = decoded(adapter, url, prefix=f"images[{index}]: ")
-            left = max(until - context.clock(), SOONEST)
-            stage = Stage(
-                data=data,
-                mime=mime,
-                lifetime=left + AFTERWARDS,
-                within=min(left, context.timeouts.upload(len(data))),
-            )
+            stage = _stage(data, mime, context, until)
             try:
+                if staged.failure is not None:
+                    raise staged.failure
                 staged.links[url] = cast("str", (yield stage))
-                continue
             except StorageFailed as exc:
-                staged.failure = exc
-        # Without its traceback, so that an attempt does not carry those of the others.
-        why = staged.failure.with_traceback(None)
-        message = f"images[{index}]: {why}"
-        raise StorageFailed(adapter.account, message, Charge.NO) from why
+                # What a hedged call had no more time for, another account may have time for.
+                if context.start_by is None:
+                    staged.failure = exc
+                message = f"images[{index}]: {exc}"
+                raise StorageFailed(adapter.account, message, Charge.NO) from None
     return staged.links
+
+
+def _stage(data: bytes, mime: str, context: CallContext, until: float) -> Stage:
+    now = context.clock()
+    begin = until if context.start_by is None else min(until, context.start_by)
+    return Stage(
+        data=data,
+        mime=mime,
+        lifetime=max(until - now, SOONEST) + AFTERWARDS,
+        within=min(max(begin - now, SOONEST), context.timeouts.upload(len(data))),
+    )

@@ -32,6 +32,7 @@ from wanbridge.pictures.headers import Facts
 from wanbridge.storage.addresses import Address
 
 if TYPE_CHECKING:
+    from obstore import Attributes, PutMode
     from obstore.store import AzureStore, GCSStore, S3Store
 
 T = TypeVar("T")
@@ -153,22 +154,19 @@ class ObjectStore:
         self, key: str, data: bytes, mime: str, *, within: float, force: bool = False
     ) -> Address:
         """As `put`."""
+        address = evolve(self.address, key=key)
+        mode: PutMode = "overwrite" if force else "create"
+        await self._bounded(within, address, lambda: self._put(key, data, mime, mode))
+        return address
+
+    async def _put(self, key: str, data: bytes, mime: str, mode: PutMode) -> None:
         import obstore
 
-        address = evolve(self.address, key=key)
-        await self._bounded(
-            within,
-            address,
-            lambda: obstore.put_async(
-                self._bucket,
-                key,
-                data,
-                attributes={"Content-Type": mime},
-                mode="overwrite" if force else "create",
-                use_multipart=False,
-            ),
+        attributes: Attributes = {"Content-Type": mime}
+        # In one request: a store that is given parts has no conditions for them.
+        await obstore.put_async(
+            self._bucket, key, data, attributes=attributes, mode=mode, use_multipart=False
         )
-        return address
 
     def link(self, address: str, seconds: float, *, within: float = 30.0) -> str:
         """A signed link that GETs the object at *address*, good for so many seconds.
@@ -195,18 +193,12 @@ class ObjectStore:
             raise ConfigurationError(
                 f"storage: a link for {seconds:g} seconds; more than 0, at most seven days"
             )
-        return await self._link(wanted, seconds, within)
+        return await self._bounded(within, wanted, lambda: self._sign(wanted.key, seconds))
 
-    async def _link(self, address: Address, seconds: float, within: float) -> str:
+    async def _sign(self, key: str, seconds: float) -> str:
         import obstore
 
-        return await self._bounded(
-            within,
-            address,
-            lambda: obstore.sign_async(
-                self._bucket, "GET", address.key, timedelta(seconds=seconds)
-            ),
-        )
+        return await obstore.sign_async(self._bucket, "GET", key, timedelta(seconds=seconds))
 
     def exists(self, key: str, *, within: float) -> bool:
         """Whether the bucket has an object of that name, as far as the key may ask.
@@ -260,11 +252,15 @@ class ObjectStore:
     async def stage_async(self, stage: Stage) -> str:
         """As `stage`."""
         name = hashlib.sha256(stage.data).hexdigest() + Facts(stage.mime, None, None).extension
-        key = self.address.under(name).key
-        # Replaced by the same bytes, which makes it young again: a rule of the bucket that clears
-        # old objects does not take a picture that is in use.
-        address = await self.put_async(key, stage.data, stage.mime, within=stage.within, force=True)
-        return await self._link(address, min(stage.lifetime, LINK_MOST), stage.within)
+        address = self.address.under(name)
+
+        async def put_and_sign() -> str:
+            # Replaced by the same bytes, which makes it young again: a rule of the bucket that
+            # clears old objects does not take a picture that is in use.
+            await self._put(address.key, stage.data, stage.mime, "overwrite")
+            return await self._sign(address.key, min(stage.lifetime, LINK_MOST))
+
+        return await self._bounded(stage.within, address, put_and_sign)
 
     # -- inner ---------------------------------------------------------------------------------
 
