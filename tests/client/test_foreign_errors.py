@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import math
 import re
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
@@ -258,21 +258,24 @@ def test_a_client_is_made_of_adapters(kind: BridgeClass, adapters: Any) -> None:
 def test_a_closed_client_says_so(kind: BridgeClass, tmp_path: Path) -> None:
     """Each method that would send something; what sends nothing goes on."""
     job, _, result = known()
+    nowhere = "http://127.0.0.1:9/v1"
+    job, picture = evolve(job, base_url=nowhere), Image(url=f"{nowhere}/kite.png")
+    methods: dict[str, tuple[Any, ...]] = {
+        "generate": (KITE,),
+        "submit": (KITE,),
+        "look": (job,),
+        "wait": (job,),
+        "balance": (),
+        "download": (PICTURE,),  # over a connection of its own, as of any public host
+        "save": (picture, tmp_path / "kite"),
+        "save_all": (evolve(result, images=(picture,)), tmp_path),
+        "measure": (evolve(KITE, images=(InputImage(picture.url),)),),
+    }
 
     async def run() -> dict[str, str]:
-        bridge = kind([Registry().build("reapi", api_key="k", base_url=job.base_url)])
+        adapter = Registry().build("reapi", api_key="k", base_url=nowhere)
+        bridge = kind([adapter], timeouts=Timeouts(connect_timeout=0.1, deadline=0.2))
         await as_awaited(bridge.close())
-        methods: dict[str, tuple[Any, ...]] = {
-            "generate": (KITE,),
-            "submit": (KITE,),
-            "look": (job,),
-            "wait": (job,),
-            "balance": (),
-            "download": (PICTURE,),
-            "save": (PICTURE, tmp_path / "kite"),
-            "save_all": (evolve(result, images=(PICTURE,)), tmp_path),
-            "measure": (evolve(KITE, images=(InputImage(PICTURE.url),)),),
-        }
         found = {}
         for method, given in methods.items():
             exc, _ = await trouble(bridge, method, (given, {}))
@@ -317,6 +320,7 @@ class Broken:
     body: bytes = field(default=b"{}", repr=False)
     status: int = 200
     headers: Mapping[str, str] = {}
+    breaks: bool = False
 
 
 def nested(depth: int) -> bytes:
@@ -349,6 +353,7 @@ REPLIES = (
     Broken("busy for long", b"{}", 429, {"retry-after": "9" * 400}),
     Broken("down", b"\x00\x01", 503, {"retry-after": "soon"}),
     Broken("no status that exists", b"{}", 799),
+    Broken("breaks in the body", breaks=True),
 )
 RAISED = (
     httpx.ConnectError("no route to https://u:pw@x.example/?sig=beef"),
@@ -365,8 +370,20 @@ def replying(answer: Answer, message: httpx.Request) -> httpx.Response:
     if isinstance(answer, Exception):
         raise answer
     # As a stream: a body that is given whole is decoded while the reply is made.
-    body = httpx.ByteStream(answer.body)
+    body = Breaking() if answer.breaks else httpx.ByteStream(answer.body)
     return httpx.Response(answer.status, headers=dict(answer.headers), stream=body)
+
+
+class Breaking(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body in the middle of which a transport of the caller's fails in its own way."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b'{"data":'
+        raise RuntimeError("a bug\nin a stream")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self:
+            yield chunk
 
 
 def conversations(at: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Usual]]:
