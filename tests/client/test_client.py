@@ -609,7 +609,7 @@ def test_local_files_go_inline_where_the_provider_takes_them(
 
         for provider in ("runware", "dashscope"):
             assert 1 == len(bridge.generate(request, provider=provider).images)
-        with pytest.raises(UnsupportedFeature, match=r"images\[0\]: a picture given by its bytes is not taken here"):
+        with pytest.raises(UnsupportedFeature, match=r"images\[0\]: a picture given by its bytes"):
             bridge.generate(request, provider="reapi")
     assert 3 == posts(sandbox)
 

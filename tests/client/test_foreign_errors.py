@@ -122,7 +122,7 @@ def usual(folder: Path) -> dict[str, Usual]:
         "sandbox": ((Sandbox(latency=0),), {}),
         "save": ((image, folder / "kite"), {"force": True, "metadata": True}),
         "save_all": ((result, folder), {"force": True, "metadata": True}),
-        "store_at": ((folder.as_uri(),), {}),
+        "store_at": (("s3://bucket/kite.png",), {}),
         "submit": ((KITE,), at_reapi),
         "wait": ((job,), {"deadline": None, "on_progress": None}),
     }

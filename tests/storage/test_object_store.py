@@ -246,12 +246,11 @@ def test_ctrl_c_ends_the_wait_for_a_store() -> None:
         ("s3://bucket?token=s3cret", "holds a user, a query or a fragment"),
         ("file://folder", "three slashes"),
         ("s3://[bucket", "this is no URL"),
-        ({"endpoint": "https://s3.example.com"}, "a URL like s3://bucket/prefix, or"),
+        ({"endpoint": "https://s3.example.com"}, "url is missing; right would be s3://"),
         ({"url": "s3://bucket", "endpont": "x"}, "unknown 'endpont'; did you mean 'endpoint'"),
         ({"url": "s3://bucket", "endpoint": "http://s3.example.com"}, "plain http is for this"),
         ({"url": "s3://bucket", "endpoint": "https://k:s3cret@s3.example.com"}, "keys go into"),
         ({"url": "gs://bucket", "region": "x"}, "are for s3://, not gs://"),
-        (7, "a URL like s3://bucket/prefix, or"),
     ],
 )
 def test_settings_that_are_wrong(given: Any, said: str) -> None:
@@ -259,6 +258,17 @@ def test_settings_that_are_wrong(given: Any, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said) as caught:
         ObjectStore.of(given)
     assert "s3cret" not in str(caught.value)
+
+
+def test_what_is_no_setting_at_all_is_a_mistake_of_the_program() -> None:
+    """As everywhere: a thing of the wrong kind is a TypeError."""
+    with pytest.raises(TypeError, match="storage is 7; it must be a URL like s3://bucket/prefix"):
+        ObjectStore.of(7)  # type: ignore[arg-type]
+    for wrong in (7, None, Path("kites")):
+        with pytest.raises(TypeError, match="it must be text like s3://bucket/key"):
+            ObjectStore("s3://bucket").link(wrong, 60)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="it must be text like s3://bucket/key"):
+            ObjectStore.of({"url": wrong})
 
 
 def test_an_azure_account_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from attrs import evolve, frozen
 
 from wanbridge.errors import ConfigurationError
+from wanbridge.model.brief import brief
 
 SCHEMES = ("s3", "gs", "az", "file")
 _ANY_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -39,8 +40,11 @@ class Address:
         """Read an address.
 
         Raises:
+            TypeError: it is no text.
             ConfigurationError: it is none; what may be a key in it is not shown.
         """
+        if not isinstance(given, str):
+            raise TypeError(f"an address is {brief(given)}; it must be text like s3://bucket/key")
         right = "right would be s3://bucket/prefix, gs://, az:// or file:///folder"
         try:
             parts = urlsplit(given)

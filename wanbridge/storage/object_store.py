@@ -27,6 +27,7 @@ from wanbridge.adapters.staging import Staging
 from wanbridge.adapters.urls import LOOPBACK, checked_url
 from wanbridge.engine.effects import Stage
 from wanbridge.errors import Charge, ConfigurationError, StorageFailed
+from wanbridge.model.brief import brief
 from wanbridge.model.nearest import did_you_mean
 from wanbridge.pictures.headers import Facts
 from wanbridge.storage.addresses import Address
@@ -94,16 +95,18 @@ class ObjectStore:
         """The store of a URL, of a mapping like ``[storage]`` in a configuration, or itself.
 
         Raises:
-            ConfigurationError: it is none of these.
+            TypeError: it is none of these.
+            ConfigurationError: a setting is missing, unknown or wrong.
         """
         if isinstance(given, ObjectStore):
             return given
         if isinstance(given, str):
             return cls(given)
-        if not isinstance(given, Mapping) or not isinstance(given.get("url"), str):
-            raise ConfigurationError(
-                "storage: a URL like s3://bucket/prefix, or {'url': ..., 'endpoint', 'region'}"
-            )
+        if not isinstance(given, Mapping):
+            right = "a URL like s3://bucket/prefix, a mapping with it, or an ObjectStore"
+            raise TypeError(f"storage is {brief(given)}; it must be {right}")
+        if "url" not in given:
+            raise ConfigurationError("storage: url is missing; right would be s3://bucket/prefix")
         for name in given:
             if name not in _SETTINGS:
                 hint = did_you_mean(str(name), _SETTINGS)
