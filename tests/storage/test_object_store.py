@@ -63,6 +63,22 @@ def test_nothing_is_replaced_without_force(s3: S3Server) -> None:
     assert b"new" == s3.data("kites/a.png")
 
 
+def test_an_endpoint_of_the_environment_is_as_good(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the store's other tools are set up; plain HTTP has to be allowed there, too."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.storage("kites")["endpoint"])
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    by_environment = ObjectStore(s3.storage("kites")["url"])
+
+    with pytest.raises(StorageFailed, match=r"plain HTTP; .* AWS_ALLOW_HTTP=true allows it"):
+        put(by_environment, "kites/a.png")
+
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    put(ObjectStore(by_environment.url), "kites/a.png")
+    assert PNG == s3.data("kites/a.png")
+
+
 @pytest.mark.parametrize("name", ["a b.png", "ü/kite+1%20.png", "50%.png"])
 def test_a_name_is_a_name_whatever_is_in_it(s3: S3Server, name: str) -> None:
     """An address is not percent-encoded, as in the store's own tools; a link is."""

@@ -273,22 +273,25 @@ class ObjectStore:
         from obstore.store import AzureStore, GCSStore, S3Store
 
         address = self.address
-        options: dict[str, Any] = {
-            "client_options": {
-                # An exchange is ended by our own bound, whatever it is about.
-                "timeout": timedelta(days=1),
-                **({"allow_http": True} if self.endpoint else {}),
-            },
-            "retry_config": {"max_retries": RETRIES, "retry_timeout": timedelta(days=1)},
+        # Not as `client_options`, beside which those of the environment (AWS_ALLOW_HTTP,
+        # AWS_PROXY_URL and so on) count for nothing (obstore 0.12.1).
+        config: Any = {
+            # An exchange is ended by our own bound, whatever it is about.
+            "timeout": "1day",
+            **({"allow_http": "true"} if self.endpoint else {}),
         }
         given = {"endpoint": self.endpoint, "region": self.region}
-        config: Any = {name: value for name, value in given.items() if value is not None}
+        config |= {name: value for name, value in given.items() if value is not None}
+        options: dict[str, Any] = {
+            "config": config,
+            "retry_config": {"max_retries": RETRIES, "retry_timeout": timedelta(days=1)},
+        }
         try:
             if address.scheme == "gs":
                 return GCSStore(address.bucket, **options)
             if address.scheme == "az":
                 return AzureStore(address.bucket, **options)
-            return S3Store(address.bucket, config=config, **options)
+            return S3Store(address.bucket, **options)
         except (BaseError, ValueError) as exc:
             place = f"{address.scheme}://{address.bucket}"
             missing = "Account must be specified" in str(exc)
@@ -332,6 +335,8 @@ def _reason(error: Exception) -> str:
         return "the store cannot be reached"
     if status:
         return f"the store could not do it{told}"
+    if "builder error" in said:
+        return "its endpoint is plain HTTP; endpoint in [storage] or AWS_ALLOW_HTTP=true allows it"
     if "region" in said:
         return "the bucket is in another region; region says which"
     return "the line to the store broke"
