@@ -24,9 +24,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # What a user's environment may say to this suite, and to no other code than ours: proxies, keys,
-# how a terminal looks. Tests that are about one of these set it.
+# object stores, how a terminal looks. Tests that are about one of these set it.
 _FOREIGN = re.compile(
     r"(?i).*_proxy|.*_API_KEY|.*_BASE_URL|WANBRIDGE_.*|NO_COLOR|FORCE_COLOR|COLUMNS"
+    r"|(AWS|AZURE|GOOGLE)_.*"
 )
 
 
