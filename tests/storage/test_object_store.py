@@ -224,6 +224,18 @@ def test_no_credentials_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
             ObjectStore("s3://pictures", endpoint=nowhere).stage(stage())
 
 
+def test_a_key_that_may_only_store_is_no_wrong_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may well not list the bucket, and that says nothing of what it is for."""
+    credentials(monkeypatch)
+    for code, passes in (("AccessDenied", True), ("SignatureDoesNotMatch", False)):
+        with answering(403, code) as endpoint:
+            one = ObjectStore("s3://pictures/kites", endpoint=endpoint)
+            expected = nullcontext() if passes else pytest.raises(StorageFailed, match=code)
+            with expected:
+                one.check(within=10.0)
+            assert not one.exists("kites/a.png", within=10.0)
+
+
 def test_ctrl_c_ends_the_wait_for_a_store() -> None:
     """At once, although a library in native code waits; and its connection is closed."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -244,7 +256,7 @@ def test_ctrl_c_ends_the_wait_for_a_store() -> None:
             credentials(patch)
             watching.start()
             with pytest.raises(KeyboardInterrupt):
-                one.stage(stage(within=600.0))
+                one.stage(stage(within=60.0))
         watching.join(30)
     assert closed.is_set()
 

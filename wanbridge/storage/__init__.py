@@ -1,1 +1,1 @@
-"""Files of pictures: those that callers hold, those that are saved, and their names."""
+"""Files and object stores: where pictures are read from and kept, and under which names."""
