@@ -277,7 +277,7 @@ def test_ctrl_c_ends_the_wait_for_a_store() -> None:
         ({"endpoint": "https://s3.example.com"}, "url is missing; right would be s3://"),
         ({"url": "s3://bucket", "endpont": "x"}, "unknown 'endpont'; did you mean 'endpoint'"),
         ({"url": "s3://bucket", "endpoint": "http://s3.example.com"}, "plain http is for this"),
-        ({"url": "s3://bucket", "endpoint": "https://k:s3cret@s3.example.com"}, "keys go into"),
+        ({"url": "s3://bucket", "endpoint": "https://k:s3cret@s3.example.com"}, "credentials come"),
         ({"url": "gs://bucket", "region": "x"}, "are for s3://, not gs://"),
     ],
 )

@@ -54,7 +54,10 @@ _NO_CREDENTIALS = re.compile(
 
 
 def _checked_endpoint(endpoint: str | None) -> str | None:
-    return None if endpoint is None else checked_url(endpoint, "storage: endpoint")
+    if endpoint is None:
+        return None
+    keys = "credentials come from the environment"
+    return checked_url(endpoint, "storage: endpoint", keys=keys)
 
 
 @frozen
