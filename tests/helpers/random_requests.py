@@ -46,16 +46,18 @@ prompts = st.one_of(
 )
 
 
-def boxes(width: int, height: int) -> st.SearchStrategy[list[Box]]:
+# Of a box, in 10,000ths: where it begins, and how much of what is left it takes.
+_SHARES = st.lists(st.tuples(*[st.integers(0, 9999)] * 4), max_size=2)
+
+
+def boxes(draw: st.DrawFn, width: int, height: int) -> list[Box]:
     """At most two, on a picture of these sides."""
-    spans = st.tuples(_span(width), _span(height))
-    box = spans.map(lambda span: Box(span[0][0], span[1][0], span[0][1], span[1][1]))
-    return st.lists(box, max_size=2)
-
-
-def _span(side: int) -> st.SearchStrategy[tuple[int, int]]:
-    start = st.integers(0, side - 1)
-    return start.flatmap(lambda low: st.tuples(st.just(low), st.integers(low + 1, side)))
+    found = []
+    for left, top, across, down in draw(_SHARES):
+        x, y = width * left // 10_000, height * top // 10_000
+        x2, y2 = x + 1 + (width - x - 1) * across // 9999, y + 1 + (height - y - 1) * down // 9999
+        found.append(Box(x, y, x2, y2))
+    return found
 
 
 _URLS = {
@@ -75,14 +77,14 @@ def images(draw: st.DrawFn, schemes: Collection[str]) -> InputImage:
     match draw(st.sampled_from(sorted(schemes))):
         case "data":
             uri = data_uri(draw(st.sampled_from(["PNG", "JPEG", "WEBP"])))
-            return InputImage(uri, draw(boxes(256, 320)), 256, 320)
+            return InputImage(uri, boxes(draw, 256, 320), 256, 320)
         case "ref":
             ref = draw(st.sampled_from([{"runware": "held"}, {"elsewhere": "an id"}]))
-            return InputImage(regions=draw(boxes(8000, 8000)), ref=ref)
+            return InputImage(regions=boxes(draw, 8000, 8000), ref=ref)
         case scheme:
             url = draw(st.sampled_from(_URLS[scheme]))
             width, height = draw(st.tuples(st.integers(240, 8000), st.integers(240, 8000)))
-            regions = draw(boxes(width, height))
+            regions = boxes(draw, width, height)
             known = draw(st.integers(0, 3))
             return InputImage(url, regions, width, height) if known else InputImage(url, regions)
 

@@ -98,9 +98,10 @@ def _png(file: BinaryIO) -> tuple[tuple[Block, ...], bool]:
         head = file.read(8)
         size = int.from_bytes(head[:4], "big")
         after = at + 12 + size
-        if len(head) < 8 or after > end:
+        # A type is four letters (PNG, 5.3); whatever else stands here is damage or padding.
+        if len(head) < 8 or after > end or not head[4:].isalpha():
             break
-        blocks.append(Block(_name(head[4:]), at, after, at + 8, size))
+        blocks.append(Block(head[4:].decode("ascii"), at, after, at + 8, size))
         if head[4:] == b"IEND":
             names = [block.name for block in blocks]
             return tuple(blocks), names[0] == "IHDR" and "IDAT" in names
