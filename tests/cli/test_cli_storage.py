@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ def test_what_is_bought_and_cannot_be_stored_is_kept(
     assert [
         "wanbridge: 2 of 2 pictures could not be saved: s3://pictures/out: the store could not do"
         " it (HTTP 507, StorageFull); all are paid for",
-        f"  go on with: wanbridge fetch {kept} --config {config}",
+        f"  go on with: wanbridge fetch {kept} --config {shlex.quote(str(config))}",
     ] == ran.lines
     assert 2 == len(json.loads(kept.read_text())["images"])
     assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in ran.err + ran.out
