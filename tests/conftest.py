@@ -11,6 +11,7 @@ import random
 import re
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -114,8 +115,14 @@ def _places(item: pytest.Item) -> list[int]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The same order in every worker of pytest-xdist; with ``--shuffle`` any."""
-    items.sort(key=_places)
+    """The same order in every worker of pytest-xdist; with ``--shuffle`` any.
+
+    A file is one worker's. Those with long campaigns come first and those with many quick tests
+    last, so that no worker is left alone with a file at the end.
+    """
+    tests = Counter(item.path for item in items)
+    campaigns = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in campaigns, tests[item.path], _places(item)))
     if (seed := config.getoption("--shuffle")) is not None:
         random.Random(seed).shuffle(items)
 
