@@ -11,7 +11,8 @@ from attrs import evolve
 from example_provider import Halide
 from wanbridge import Client
 from wanbridge.adapters.base import Adapter
-from wanbridge.adapters.fitting import DROPPABLE, KEY_SHOWN, _picture_problem, fit
+from wanbridge.adapters.fitting import DROPPABLE, KEY_SHOWN, fit
+from wanbridge.adapters.input_pictures import _picture_problem
 from wanbridge.adapters.offers import Limits, Offer, PictureLimits
 from wanbridge.adapters.registry import Registry
 from wanbridge.errors import InvalidRequest, UnsupportedFeature
