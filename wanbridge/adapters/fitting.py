@@ -118,7 +118,7 @@ def fit(
             fitting.add(remark)
     for remark in adapter.remarks(fitting.request, fitting.offer):
         fitting.add(remark)
-    for index, image in enumerate(fitting.request.images):
+    for index, image in enumerate(fitting.request.images if request.has_local_images else ()):
         for note in picture_notes(index, image, fitting.offer.limits.pictures):
             fitting.add(note)
     for index, image in request.refs:
@@ -333,9 +333,9 @@ def _broken_limits(
     for index, image in enumerate(request.images):
         if reason := image_problem(adapter, image, limits, staging):
             yield adapter.unsupported("images", f"images[{index}]: {reason}")
-        if reason := turned_box_problem(image):
+        if request.has_regions and (reason := turned_box_problem(image)):
             yield adapter.unsupported("regions", f"images[{index}]: {reason}")
-    if limits.data_total is None:
+    if limits.data_total is None or not request.has_local_images:
         return
     if (total := sum(map(inline_bytes, request.images))) > limits.data_total:
         right = f"at most {limits.data_total:,} here, else give URLs"

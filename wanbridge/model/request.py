@@ -138,6 +138,11 @@ class ImageRequest:
         return "edit" if self.images else "text"
 
     @cached_property
+    def has_local_images(self) -> bool:
+        """Whether any image is given by its bytes, as a ``data:`` URI."""
+        return any(image.scheme == "data" for image in self.images)
+
+    @cached_property
     def has_regions(self) -> bool:
         """Whether any image has a box."""
         return any(image.regions for image in self.images)
